@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/pool.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+
+namespace tocayo {
+
+Pool::Pool(std::string name, std::size_t threads) : name_(std::move(name)) {
+  for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {
+    threads_.emplace_back([this](std::stop_token stop) {
+      pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+      run(stop);
+    });
+  }
+}
+
+Pool::~Pool() {
+  for (auto& thread : threads_) thread.request_stop();
+  ready_.notify_all();
+  threads_.clear();
+}
+
+void Pool::post(std::move_only_function<void()> work) {
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
+  ready_.notify_one();
+}
+
+std::size_t Pool::queued() const {
+  std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+void Pool::run(std::stop_token stop) {
+  for (;;) {
+    std::move_only_function<void()> work;
+    {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, stop, [this] { return !queue_.empty(); });
+      if (queue_.empty()) return;
+      work = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    work();
+  }
+}
+
+void Pool::parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
+  if (count == 0) return;
+  if (count == 1) return body(0);
+  // Shared with helpers that may start only after the caller has left; they then find no work and touch nothing of the caller's.
+  struct State {
+    std::atomic<std::size_t> next{0};
+    std::atomic<std::size_t> done{0};
+    std::mutex mutex;
+    std::condition_variable finished;
+    std::size_t count;
+    const std::function<void(std::size_t)>* body;
+  };
+  auto state = std::make_shared<State>();
+  state->count = count;
+  state->body = &body;
+  auto work = [state] {
+    for (;;) {
+      std::size_t i = state->next.fetch_add(1);
+      if (i >= state->count) return;
+      (*state->body)(i);
+      if (state->done.fetch_add(1) + 1 == state->count) {
+        std::lock_guard lock(state->mutex);
+        state->finished.notify_all();
+      }
+    }
+  };
+  std::size_t helpers = std::min(count - 1, threads_.size());
+  for (std::size_t i = 0; i < helpers; ++i) post(work);
+  work();
+  std::unique_lock lock(state->mutex);
+  state->finished.wait(lock, [&] { return state->done.load() == count; });
+}
+
+}  // namespace tocayo

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Thread pools. The program has three kinds: io (inside http: network and timers only), compute (decoding, queries, sealing)
+// and blocking (SQLite, files that may stall). Changing pools is one visible call: `co_await pool.schedule()`.
+#pragma once
+
+#include <condition_variable>
+#include <coroutine>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tocayo {
+
+// Fixed number of threads over one FIFO queue. Thread-safe. The destructor runs what is queued, then joins.
+class Pool {
+ public:
+  // `name` names the threads (at most 15 bytes are kept by the kernel).
+  Pool(std::string name, std::size_t threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  void post(std::move_only_function<void()> work);
+  std::size_t thread_count() const { return threads_.size(); }
+  std::size_t queued() const;  // waiting, not running
+
+  // co_await pool.schedule(): continue on one of this pool's threads.
+  auto schedule() {
+    struct Awaiter {
+      Pool& pool;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> handle) {
+        pool.post([handle] { handle.resume(); });
+      }
+      void await_resume() const noexcept {}
+    };
+    return Awaiter{*this};
+  }
+
+  // Runs body(i) for i in [0, count) on idle pool threads and the calling thread; returns when all are done. The calling thread
+  // may itself belong to this pool (it works too, so there is no deadlock).
+  void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body);
+
+ private:
+  void run(std::stop_token stop);
+
+  std::string name_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any ready_;
+  std::deque<std::move_only_function<void()>> queue_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace tocayo
