@@ -46,6 +46,14 @@ using Result = std::expected<T, Error>;
 // Error from errno, message "<doing>: <strerror>"; ENOSPC, EDQUOT, EMFILE and ENFILE are `unavailable`, ENOENT `not_found`.
 [[nodiscard]] Error error_from_errno(std::string_view doing, int errno_value);
 
+namespace detail {
+template <typename T>
+T take_value(std::expected<T, Error>& result) {
+  return std::move(*result);
+}
+inline void take_value(std::expected<void, Error>&) {}
+}  // namespace detail
+
 }  // namespace tocayo
 
 // auto x = TRY(f());        propagates the error out of the enclosing function (not for coroutines).
@@ -53,7 +61,7 @@ using Result = std::expected<T, Error>;
   ({                                                                           \
     auto try_result_ = (expression);                                           \
     if (!try_result_) return std::unexpected(std::move(try_result_.error()));  \
-    std::move(*try_result_);                                                   \
+    ::tocayo::detail::take_value(try_result_);                                 \
   })
 
 // CO_TRY(auto x, co_await f());   the same as a declaration, for coroutines.  CO_TRY_VOID(co_await g());
