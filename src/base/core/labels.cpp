@@ -146,7 +146,7 @@ Result<Matcher> Matcher::create(Type type, std::string name, std::string value) 
     options.set_max_mem(8 << 20);
     auto regex = std::make_shared<RE2>(matcher.value_, options);
     if (!regex->ok()) {
-      return fail(ErrorKind::bad_input, fmt::format("error parsing regexp: {}: `{}`", regex->error(), regex->error_arg()));
+      return fail(ErrorKind::bad_input, "error parsing regexp: " + regex->error());
     }
     matcher.literals_ = literal_alternatives(matcher.value_);
     if (!matcher.literals_) matcher.regex_ = std::move(regex);
