@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics/ingest_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/hash.h"
+
+namespace tocayo::metrics {
+
+namespace {
+
+constexpr std::size_t kExemplarMaxCharacters = 128;  // OpenMetrics 1.0
+constexpr std::size_t kTextCut = 200;                 // of names, values and series in messages
+
+std::string_view cut(std::string_view text) {
+  if (text.size() <= kTextCut) return text;
+  std::size_t end = kTextCut;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end);
+}
+
+// For messages: bytes that are not UTF-8 shown as \xNN.
+std::string printable(std::string_view text) {
+  if (is_valid_utf8(text)) return std::string(cut(text));
+  std::string out;
+  for (const char c : text.substr(0, kTextCut)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", byte);
+    }
+  }
+  return out;
+}
+
+std::size_t count_characters(std::string_view utf8) {
+  return static_cast<std::size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string with_error_id(std::string text, std::string_view id, std::string_view limit_key) {
+  text += fmt::format(" (err-mimir-{})", id);
+  if (!limit_key.empty()) text += fmt::format(". To adjust the related limit, set limits.{}", limit_key);
+  return text;
+}
+
+std::string_view metric_family_of(std::string_view name, std::string_view type) {
+  const auto strip = [&](std::string_view suffix) {
+    if (!name.ends_with(suffix) || name.size() == suffix.size()) return false;
+    name.remove_suffix(suffix.size());
+    return true;
+  };
+  if (type == "histogram" || type == "gaugehistogram") {
+    strip("_bucket") || strip("_count") || strip("_sum");
+  } else if (type == "summary") {
+    strip("_count") || strip("_sum");
+  }
+  return name;
+}
+
+void IngestRows::reset(const IngestLimits& limits, TimestampMs now) {
+  limits_ = limits;
+  now_ = now;
+  strict_exemplars_ = require_one_kind_ = false;
+  label_scratch_.clear();
+  slots_.clear();
+  labels_.clear();
+  floats_.clear();
+  histograms_.clear();
+  exemplars_.clear();
+  metadata_.clear();
+  metadata_seen_.clear();
+  series_.clear();
+  samples_received_ = histograms_received_ = exemplars_received_ = metadata_received_ = unsorted_series_ = 0;
+  last_kept_ = false;
+  rejections_.clear();
+}
+
+void IngestRows::begin_series() {
+  label_scratch_.clear();
+  refuse_reason_ = {};
+  open_rows_ = open_floats_ = open_histograms_ = 0;
+  last_kept_ = false;
+}
+
+bool IngestRows::check_time(TimestampMs time) {
+  // Compared without subtraction from `time`: the wire may carry any 64-bit integer.
+  if (time > now_ + limits_.creation_grace_period_ms) {
+    rejections_.add("too_far_in_future", 1, [&] {
+      return with_error_id(fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: '{}'", time,
+                                       series_text()),
+                           "too-far-in-future", "creation_grace_period");
+    });
+    return false;
+  }
+  if (limits_.past_grace_period_ms > 0 && time < now_ - limits_.past_grace_period_ms) {
+    rejections_.add("too_far_in_past", 1, [&] {
+      return with_error_id(fmt::format("received a sample whose timestamp is too far in the past, timestamp: {} series: '{}'", time,
+                                       series_text()),
+                           "too-far-in-past", "past_grace_period");
+    });
+    return false;
+  }
+  return true;
+}
+
+void IngestRows::sample(TimestampMs time, double value, TimestampMs start_time) {
+  ++samples_received_;
+  ++open_rows_;
+  ++open_floats_;
+  floats_.push_back({.time = time, .value = value, .start_time = start_time});
+}
+
+void IngestRows::histogram(TimestampMs time, const HistogramParts& parts, TimestampMs start_time) {
+  ++histograms_received_;
+  ++open_histograms_;
+  auto checked = check_histogram(parts, limits_);
+  if (!checked) {
+    rejections_.add(checked.error().reason, 1, [&] {
+      return with_error_id(fmt::format("{}, timestamp: {} series: '{}'", checked.error().text, time, series_text()), checked.error().id,
+                           checked.error().id == "max-native-histogram-buckets" ? "max_native_histogram_buckets" : "");
+    });
+    return;
+  }
+  ++open_rows_;
+  histograms_.push_back({.time = time, .histogram = std::move(*checked), .integer = !parts.is_float, .start_time = start_time});
+}
+
+void IngestRows::exemplar(std::span<const LabelView> labels, double value, TimestampMs time) {
+  ++exemplars_received_;
+  const auto refuse = [&](std::string_view reason, std::string_view id, std::string_view what, std::string_view key = {}) {
+    if (!strict_exemplars_) return rejections_.add_silently(reason, 1);
+    rejections_.add(reason, 1, [&] {
+      return with_error_id(fmt::format("received an exemplar {}, timestamp: {} series: '{}'", what, time, series_text()), id, key);
+    });
+  };
+  std::size_t characters = 0;
+  std::vector<Label> set;
+  set.reserve(labels.size());
+  for (const LabelView& label : labels) {
+    if (!is_valid_utf8(label.name) || !is_valid_utf8(label.value)) {
+      return refuse("exemplar_labels_missing", "exemplar-labels-missing", "with labels that are not valid UTF-8");
+    }
+    characters += count_characters(label.name) + count_characters(label.value);
+    if (!label.name.empty() && !label.value.empty()) set.push_back({std::string(label.name), std::string(label.value)});
+  }
+  if (set.empty()) return refuse("exemplar_labels_missing", "exemplar-labels-missing", "with no valid labels");
+  if (characters > kExemplarMaxCharacters) {
+    return refuse("exemplar_labels_too_long", "exemplar-labels-too-long", "whose combined labels exceed 128 characters");
+  }
+  if (time == 0) return refuse("exemplar_timestamp_invalid", "exemplar-timestamp-invalid", "with no timestamp");
+  if (time > now_ + limits_.creation_grace_period_ms) {
+    return refuse("exemplar_too_far_in_future", "exemplar-too-far-in-future", "whose timestamp is too far in the future",
+                  "creation_grace_period");
+  }
+  if (limits_.past_grace_period_ms > 0 && time < now_ - limits_.past_grace_period_ms) {
+    return refuse("exemplar_too_far_in_past", "exemplar-too-far-in-past", "whose timestamp is too far in the past",
+                  "past_grace_period");
+  }
+  exemplars_.push_back({.labels = Labels(std::move(set)), .value = value, .time = time});
+}
+
+void IngestRows::refuse_series(std::string_view reason, std::string text) {
+  if (!refuse_reason_.empty()) return;
+  refuse_reason_ = reason;
+  refuse_text_ = std::move(text);
+}
+
+void IngestRows::drop_rows() {
+  const Slot begin = slots_.empty() ? Slot{0, 0, 0} : slots_.back();
+  floats_.resize(begin.floats_end, FloatRow{});
+  histograms_.resize(begin.histograms_end);
+  exemplars_.resize(begin.exemplars_end);
+}
+
+void IngestRows::end_series() {
+  if (!refuse_reason_.empty()) {
+    rejections_.add(refuse_reason_, open_rows_, [&] { return refuse_text_; });
+    return drop_rows();
+  }
+  if (!check_labels(open_rows_)) return drop_rows();
+  if (require_one_kind_ && open_floats_ == 0 && open_histograms_ == 0) {
+    rejections_.add("no_samples", 0, [&] {
+      return fmt::format("a time series must contain at least one sample or histogram, series: '{}'", series_text());
+    });
+    return drop_rows();
+  }
+  if (require_one_kind_ && open_floats_ > 0 && open_histograms_ > 0) {
+    rejections_.add("mixed_samples", open_rows_, [&] {
+      return fmt::format("a time series must not contain both samples and histograms, series: '{}'", series_text());
+    });
+    return drop_rows();
+  }
+  const Slot begin = slots_.empty() ? Slot{0, 0, 0} : slots_.back();
+  const auto bad_float = [&](const FloatRow& row) { return !check_time(row.time); };
+  floats_.erase(std::remove_if(floats_.begin() + static_cast<std::ptrdiff_t>(begin.floats_end), floats_.end(), bad_float),
+                floats_.end());
+  const auto bad_histogram = [&](const HistogramRow& row) { return !check_time(row.time); };
+  histograms_.erase(
+      std::remove_if(histograms_.begin() + static_cast<std::ptrdiff_t>(begin.histograms_end), histograms_.end(), bad_histogram),
+      histograms_.end());
+
+  std::vector<Label> labels;
+  labels.reserve(label_scratch_.size());
+  for (const LabelView& label : label_scratch_) labels.push_back({std::string(label.name), std::string(label.value)});
+  labels_.push_back(Labels::from_sorted(std::move(labels)));
+  slots_.push_back({floats_.size(), histograms_.size(), exemplars_.size()});
+  last_kept_ = true;
+}
+
+std::string_view IngestRows::last_metric_name() const { return last_kept_ ? labels_.back().get(kMetricName) : std::string_view{}; }
+
+// Sorts, drops labels without value, and checks names, values and their number.
+bool IngestRows::check_labels(std::size_t rows) {
+  bool sorted = true;
+  bool empty_values = false;
+  for (std::size_t i = 0; i < label_scratch_.size(); ++i) {
+    empty_values |= label_scratch_[i].value.empty();
+    sorted &= i == 0 || label_scratch_[i - 1].name < label_scratch_[i].name;
+  }
+  if (!sorted) {
+    std::stable_sort(label_scratch_.begin(), label_scratch_.end(),
+                     [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
+    ++unsorted_series_;
+  }
+  std::string_view name;
+  for (std::size_t i = 0; i < label_scratch_.size(); ++i) {
+    const LabelView& label = label_scratch_[i];
+    if (!check_label(label, rows)) return false;
+    if (i > 0 && label_scratch_[i - 1].name == label.name) {
+      rejections_.add("duplicate_label_names", rows, [&] {
+        return with_error_id(fmt::format("received a series with duplicate label name, label: '{}' series: '{}'", cut(label.name),
+                                         series_text()),
+                             "duplicate-label-names");
+      });
+      return false;
+    }
+    if (label.name == kMetricName) name = label.value;
+  }
+  if (name.empty()) {
+    rejections_.add("missing_metric_name", rows,
+                    [&] { return with_error_id("received series has no metric name", "missing-metric-name"); });
+    return false;
+  }
+  if (empty_values) std::erase_if(label_scratch_, [](const LabelView& label) { return label.value.empty(); });
+
+  const std::size_t count = label_scratch_.size();
+  if (limits_.max_label_names_per_series != 0 && count > limits_.max_label_names_per_series) {
+    const bool info = name.ends_with("_info") && limits_.max_label_names_per_info_series > limits_.max_label_names_per_series;
+    const std::size_t limit = info ? limits_.max_label_names_per_info_series : limits_.max_label_names_per_series;
+    if (count > limit) {
+      rejections_.add(info ? "max_label_names_per_info_series" : "max_label_names_per_series", rows, [&] {
+        return with_error_id(fmt::format("received {} whose number of labels exceeds the limit (actual: {}, limit: {}) series: '{}'",
+                                         info ? "an info series" : "a series", count, limit, series_text()),
+                             info ? "max-label-names-per-info-series" : "max-label-names-per-series",
+                             info ? "max_label_names_per_info_series" : "max_label_names_per_series");
+      });
+      return false;
+    }
+  }
+  return true;
+}
+
+bool IngestRows::check_label(const LabelView& label, std::size_t rows) {
+  if (limits_.max_label_name_length != 0 && label.name.size() > limits_.max_label_name_length) {
+    rejections_.add("label_name_too_long", rows, [&] {
+      return with_error_id(fmt::format("received a series whose label name length exceeds the limit (actual: {}, limit: {}), label: "
+                                       "'{}' series: '{}'", label.name.size(), limits_.max_label_name_length, printable(label.name),
+                                       series_text()),
+                           "label-name-too-long", "max_label_name_length");
+    });
+    return false;
+  }
+  if (limits_.max_label_value_length != 0 && label.value.size() > limits_.max_label_value_length) {
+    rejections_.add("label_value_too_long", rows, [&] {
+      return with_error_id(fmt::format("received a series whose label value length exceeds the limit (actual: {}, limit: {}), label: "
+                                       "'{}', value: '{}' (truncated) series: '{}'", label.value.size(),
+                                       limits_.max_label_value_length, printable(label.name), printable(label.value), series_text()),
+                           "label-value-too-long", "max_label_value_length");
+    });
+    return false;
+  }
+  if (label.name.empty() || (!label.known_utf8 && !is_valid_utf8(label.name))) {
+    rejections_.add("label_invalid", rows, [&] {
+      return with_error_id(
+          fmt::format("received a series with an invalid label: '{}' series: '{}'", printable(label.name), series_text()),
+          "label-invalid");
+    });
+    return false;
+  }
+  if (!label.known_utf8 && !is_valid_utf8(label.value)) {
+    if (label.name == kMetricName) {
+      rejections_.add("metric_name_invalid", rows, [&] {
+        return with_error_id(fmt::format("received a series with invalid metric name: '{}'", printable(label.value)),
+                             "metric-name-invalid");
+      });
+    } else {
+      rejections_.add("label_value_invalid", rows, [&] {
+        return with_error_id(fmt::format("received a series with invalid value in label '{}': '{}' series: '{}'", cut(label.name),
+                                         printable(label.value), series_text()),
+                             "label-value-invalid");
+      });
+    }
+    return false;
+  }
+  return true;
+}
+
+// The series as far as it is known, for messages.
+std::string IngestRows::series_text() const {
+  std::string name;
+  std::string out;
+  for (const LabelView& label : label_scratch_) {
+    if (out.size() > kTextCut) break;
+    if (label.name == kMetricName) {
+      name = printable(label.value);
+    } else if (!label.value.empty()) {
+      out += fmt::format("{}{}={}", out.empty() ? "" : ", ", printable(label.name), go_quote(printable(label.value)));
+    }
+  }
+  std::string text = out.empty() ? name : name + "{" + out + "}";
+  if (text.size() > kTextCut) {
+    const std::size_t length = cut(text).size();
+    text.resize(length);
+  }
+  return text;
+}
+
+void IngestRows::metadata(std::string_view metric, std::string_view type, std::string_view help, std::string_view unit) {
+  ++metadata_received_;
+  const auto refuse = [&](std::string_view reason, std::string_view id, std::string_view what, std::string_view key) {
+    rejections_.add(reason, 0, [&] {
+      return with_error_id(fmt::format("received metric metadata {}: '{}'", what, printable(metric)), id, key);
+    });
+  };
+  if (metric.empty()) return refuse("metadata_missing_metric_name", "metadata-missing-metric-name", "with no metric name", "");
+  if (!is_valid_utf8(metric)) return refuse("metric_name_invalid", "metric-name-invalid", "with an invalid metric name", "");
+  const std::size_t limit = limits_.max_metadata_length;
+  if (limit != 0 && metric.size() > limit) {
+    return refuse("metric_name_too_long", "metric-name-too-long", "whose metric name length exceeds the limit", "max_metadata_length");
+  }
+  if (limit != 0 && unit.size() > limit) {
+    return refuse("unit_too_long", "unit-too-long", "whose unit name length exceeds the limit", "max_metadata_length");
+  }
+  if (!is_valid_utf8(unit)) return refuse("unit_invalid", "label-value-invalid", "whose unit is not valid UTF-8", "");
+  if (!is_valid_utf8(help)) return refuse("help_invalid", "label-value-invalid", "whose help is not valid UTF-8", "");
+  if (limit != 0 && help.size() > limit) {
+    std::size_t end = limit;
+    while (end > 0 && (static_cast<unsigned char>(help[end]) & 0xC0) == 0x80) --end;
+    help = help.substr(0, end);
+  }
+  const std::uint64_t key = hash64(unit, hash64(help, hash64(type, hash64(metric))));
+  if (!metadata_seen_.insert(key).second) return;
+  metadata_.push_back({std::string(metric), std::string(type), std::string(help), std::string(unit)});
+}
+
+AppendBatch IngestRows::batch() {
+  series_.clear();
+  series_.reserve(slots_.size());
+  Slot begin{0, 0, 0};
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& end = slots_[i];
+    SeriesRows rows;
+    rows.labels = &labels_[i];
+    rows.floats = std::span(floats_).subspan(begin.floats_end, end.floats_end - begin.floats_end);
+    rows.histograms = std::span(histograms_).subspan(begin.histograms_end, end.histograms_end - begin.histograms_end);
+    rows.exemplars = std::span(exemplars_).subspan(begin.exemplars_end, end.exemplars_end - begin.exemplars_end);
+    begin = end;
+    if (rows.floats.empty() && rows.histograms.empty() && rows.exemplars.empty()) continue;
+    series_.push_back(rows);
+  }
+  return {.series = series_, .metadata = metadata_};
+}
+
+std::size_t IngestRows::memory_bytes() const {
+  return floats_.capacity() * sizeof(FloatRow) + histograms_.capacity() * sizeof(HistogramRow) +
+         exemplars_.capacity() * sizeof(ExemplarRow) + slots_.capacity() * sizeof(Slot) +
+         labels_.capacity() * sizeof(Labels) + series_.capacity() * sizeof(SeriesRows);
+}
+
+}  // namespace tocayo::metrics
