@@ -68,6 +68,9 @@ struct AppendResult {
     std::size_t count;
   };
   std::vector<Rejected> rejected;
+  // Indices into AppendBatch::series whose `ref` was not valid (any more) and that came without labels: nothing of them was
+  // written or counted. Append them again with labels.
+  std::vector<std::uint32_t> unresolved;
   std::optional<Error> first_error;      // full text with "(err-mimir-…)" of the first rejected row; kind bad_input or limit
 };
 
