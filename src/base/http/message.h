@@ -25,6 +25,7 @@ class Headers {
   // First value, or "" when absent.
   std::string_view get(std::string_view name) const;
   bool has(std::string_view name) const;
+  void remove(std::string_view name);
   auto begin() const { return fields_.begin(); }
   auto end() const { return fields_.end(); }
 
@@ -80,7 +81,8 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> path_params;  // {name} parts of the route, decoded
 
   std::string_view param(std::string_view name) const;  // of the path; "" when absent
-  // URL parameters, followed by those of an application/x-www-form-urlencoded body.
+  // Parameters of an application/x-www-form-urlencoded body, followed by those of the URL (get() prefers the body, as Go's
+  // FormValue and so Prometheus does).
   Params form() const;
 };
 

@@ -38,6 +38,8 @@ struct ServerOptions {
   std::vector<std::pair<std::string, std::string>> default_headers;  // added to every response that lacks them (nosniff …)
   std::vector<std::string> cors_origins;   // exact origins; empty = CORS off
   std::size_t max_inflight_body_bytes = 512 << 20;   // of all requests; over it 503
+  std::chrono::milliseconds websocket_idle_timeout{60'000};  // a silent peer is pinged at half of it, dropped at the whole
+  std::size_t work_threads = 2;            // for (de)compression of large bodies and resuming streaming handlers
 };
 
 class Server {
