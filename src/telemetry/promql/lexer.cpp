@@ -198,7 +198,7 @@ void Lexer::statement() {
       emit(left_bracket);
       skip_spaces();
       bracket_open_ = bracket_start_ = true;
-      got_colon_ = got_duration_ = false;
+      got_colon_ = false;
       return;
     case ']':
       if (!bracket_open_) return failure("unexpected right bracket ']'");

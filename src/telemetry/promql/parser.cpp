@@ -112,6 +112,11 @@ std::nullptr_t Parser::fail(PositionRange position, std::string message) {
   return nullptr;
 }
 
+std::nullptr_t Parser::fail_unless_lexing(PositionRange position, std::string message) {
+  if (is(TokenType::error)) return fail(range(peek()), stream_.error);
+  return fail(position, std::move(message));
+}
+
 std::nullptr_t Parser::unexpected(std::string_view context, std::string_view expected) {
   if (peek().type == TokenType::error) return fail(range(peek()), stream_.error);
   std::string message = "unexpected " + describe(peek(), input_);
@@ -279,6 +284,19 @@ ExprPtr Parser::parse_call() {
   return call;
 }
 
+bool Parser::starts_expression() const {
+  switch (peek().type) {
+    case left_paren:
+    case left_brace:
+    case number:
+    case duration:
+    case string:
+    case op_add:
+    case op_sub: return true;
+    default: return may_be_metric(peek().type);
+  }
+}
+
 // `( … )`; leaves the greatest depth of an argument in depth_.
 bool Parser::parse_call_arguments(std::vector<ExprPtr>& args) {
   take();
@@ -291,7 +309,7 @@ bool Parser::parse_call_arguments(std::vector<ExprPtr>& args) {
       args.push_back(std::move(arg));
       if (!is(comma)) break;
       Token separator = take();
-      if (is(right_paren)) return fail(range(separator), "trailing commas not allowed in function call args"), false;
+      if (!starts_expression()) return fail_unless_lexing(range(separator), "trailing commas not allowed in function call args"), false;
     }
   }
   if (!is(right_paren)) return unexpected_here(), false;
@@ -319,10 +337,14 @@ ExprPtr Parser::parse_aggregate() {
   int below = depth_;
   if (!modified && (is(kw_by) || is(kw_without)) && !parse_modifier()) return nullptr;
   depth_ = below;
-  return finish_aggregate(op, std::move(grouping), without, std::move(args));
+  return finish_aggregate(op, std::move(grouping), without, std::move(args), modified);
 }
 
-ExprPtr Parser::finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without, std::vector<ExprPtr> args) {
+ExprPtr Parser::finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without, std::vector<ExprPtr> args,
+                                 bool modified) {
+  auto fail = [&](PositionRange position, std::string message) {
+    return modified ? this->fail(position, std::move(message)) : fail_unless_lexing(position, std::move(message));
+  };
   auto aggregate = std::make_unique<AggregateExpr>();
   aggregate->op = aggregate_operator(op.type);
   aggregate->grouping = std::move(grouping);
@@ -380,7 +402,9 @@ bool Parser::parse_binary_modifiers(BinaryExpr& binary) {
     if (!parse_grouping(matching.matching_labels)) return false;
     if (is(kw_group_left) || is(kw_group_right)) {
       matching.card = take().type == kw_group_left ? Cardinality::many_to_one : Cardinality::one_to_many;
-      if (is(left_paren) && !parse_grouping(matching.include)) return false;
+      if (is(left_paren) || !starts_expression()) {
+        if (!parse_grouping(matching.include)) return false;
+      }
     }
   }
   if (is(kw_fill)) return parse_fill(matching.fill_left, matching.fill_right);

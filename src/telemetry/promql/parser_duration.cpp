@@ -70,7 +70,7 @@ ExprPtr Parser::parse_duration_expression(int minimum) {
 ExprPtr Parser::duration_operation(const Token& op, ExprPtr lhs, ExprPtr rhs) {
   if (op.type == op_div || op.type == op_mod) {
     if (auto* literal = rhs->as<NumberLiteral>(); literal && literal->value == 0) {
-      return fail(range(op), op.type == op_div ? "division by zero" : "modulo by zero");
+      return fail_unless_lexing(range(op), op.type == op_div ? "division by zero" : "modulo by zero");
     }
   }
   auto expr = std::make_unique<DurationExpr>();
@@ -194,7 +194,7 @@ bool Parser::parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr
     return false;
   }
   if (auto* literal = value->as<NumberLiteral>(); literal && literal->value <= 0) {
-    return fail(literal->position, "duration must be greater than 0"), false;
+    return fail_unless_lexing(literal->position, "duration must be greater than 0"), false;
   }
   split_duration(std::move(value), fixed, expr);
   return true;

@@ -34,6 +34,8 @@ class Parser {
 
   // errors; all return null so that `return fail(…)` reads well
   std::nullptr_t fail(PositionRange position, std::string message);
+  // The same, unless the next token could not even be read: that is then the error (an LALR parser looks one token ahead here).
+  std::nullptr_t fail_unless_lexing(PositionRange position, std::string message);
   std::nullptr_t unexpected(std::string_view context, std::string_view expected);
   std::nullptr_t unexpected_here() { return unexpected(aggregation_depth_ > 0 ? "aggregation" : "", ""); }
   bool enter();
@@ -51,9 +53,11 @@ class Parser {
   ExprPtr parse_number();
   ExprPtr parse_string();
   ExprPtr parse_call();
+  bool starts_expression() const;
   bool parse_call_arguments(std::vector<ExprPtr>& args);
   ExprPtr parse_aggregate();
-  ExprPtr finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without, std::vector<ExprPtr> args);
+  ExprPtr finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without, std::vector<ExprPtr> args,
+                           bool modified);
   bool parse_grouping(std::vector<std::string>& labels);
   bool parse_binary_modifiers(BinaryExpr& binary);
   bool parse_fill(std::optional<double>& left, std::optional<double>& right);

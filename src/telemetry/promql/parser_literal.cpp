@@ -136,7 +136,7 @@ Result<Duration> parse_duration_literal_text(std::string_view text) {
 
 bool duration_out_of_range(double seconds) {
   constexpr double kMost = 9223372036.854775807;
-  return seconds > kMost || seconds < -kMost;
+  return !(seconds <= kMost && seconds >= -kMost);  // NaN neither
 }
 
 Duration duration_from_seconds(double seconds) {

@@ -22,6 +22,34 @@ std::optional<Matcher::Type> match_operator(TokenType type) {
   }
 }
 
+// RE2's words for what is wrong with a pattern, into those of Go, which clients know: "error parsing regexp: <what>: `<where>`".
+std::string go_regexp_error(std::string message) {
+  static constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"missing )", "missing closing )"},
+      {"missing ]", "missing closing ]"},
+      {"unexpected )", "unexpected )"},
+      {"no argument for repetition operator", "missing argument to repetition operator"},
+      {"bad repetition operator", "invalid nested repetition operator"},
+      {"invalid repetition size", "invalid repeat count"},
+      {"invalid perl operator", "invalid or unsupported Perl syntax"},
+      {"invalid character class range", "invalid character class range"},
+      {"invalid escape sequence", "invalid escape sequence"},
+      {"invalid named capture group", "invalid named capture"},
+      {"trailing \\", "trailing backslash at end of expression"},
+      {"invalid UTF-8", "invalid UTF-8"},
+  };
+  constexpr std::string_view kPrefix = "error parsing regexp: ";
+  if (!message.starts_with(kPrefix)) return message;
+  std::string_view rest = std::string_view(message).substr(kPrefix.size());
+  for (auto [ours, theirs] : kWords) {
+    if (!rest.starts_with(ours)) continue;
+    std::string_view where = rest.substr(ours.size());
+    where.remove_prefix(std::min(where.size(), where.starts_with(": ") ? std::size_t{2} : std::size_t{0}));
+    return fmt::format("{}{}: `{}`", kPrefix, theirs, where);
+  }
+  return message;
+}
+
 // Where offset, @ and the extended modifiers of an expression are kept; all null when it cannot have them.
 struct Modifiers {
   Duration* offset = nullptr;
@@ -90,7 +118,7 @@ bool Parser::parse_matcher(std::vector<Matcher>& matchers) {
   if (!string_value(value_token, value)) return false;
   auto matcher = Matcher::create(*op, std::move(name), std::move(value));
   if (!matcher) {
-    return fail({static_cast<int>(name_token.start), static_cast<int>(value_token.stop)}, std::move(matcher.error().message)), false;
+    return fail({static_cast<int>(name_token.start), static_cast<int>(value_token.stop)}, go_regexp_error(std::move(matcher.error().message))), false;
   }
   matchers.push_back(std::move(*matcher));
   return true;
@@ -202,8 +230,9 @@ ExprPtr Parser::parse_at(ExprPtr expr) {
   take();
   AtModifier kind = AtModifier::timestamp;
   double seconds = 0;
-  if ((is(pre_start) || is(pre_end)) && peek_after().type == left_paren) {
+  if (is(pre_start) || is(pre_end)) {
     kind = take().type == pre_start ? AtModifier::start : AtModifier::end;
+    if (!is(left_paren)) return unexpected("@", "timestamp");
     take();
     if (!is(right_paren)) return unexpected("@", "timestamp");
     take();
