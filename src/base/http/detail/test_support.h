@@ -18,7 +18,9 @@
 #include <string_view>
 #include <thread>
 
+#include "core/log.h"
 #include "core/pool.h"
+#include "core/registry.h"
 #include "http/detail/text.h"
 #include "http/server.h"
 
@@ -45,6 +47,16 @@ struct RawResponse {
   bool complete = false;     // the framing said so (length reached, last chunk seen)
   std::size_t chunks = 0;
 };
+
+// Value of one of the program's own metrics, 0 when it does not exist yet.
+inline double metric(std::string_view name, const Labels& labels = {}) {
+  for (const auto& family : Registry::global().collect()) {
+    for (const auto& sample : family.samples) {
+      if (family.name + std::string(sample.suffix) == name && sample.labels == labels) return sample.value;
+    }
+  }
+  return 0;
+}
 
 class RawClient {
  public:
@@ -210,6 +222,7 @@ class TestAuthenticator final : public Authenticator {
 // Routes first, then start().
 class ServerTest : public ::testing::Test {
  protected:
+  void SetUp() override { log::set_level(log::Level::error); }
   void start() {
     if (options.listen == ServerOptions{}.listen) options.listen = "127.0.0.1:0";
     auto started = Server::start(options, router, authenticator);
