@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Private to this room: what the handlers share, and the handlers, by file. Each handler starts on an io thread, reads its
+// parameters there and does the rest on the compute pool.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "metrics/api/api.h"
+#include "metrics/api/gate.h"
+#include "metrics/api/quantiles.h"
+
+namespace tocayo::metrics::api {
+
+struct ApiCore {
+  explicit ApiCore(ApiDependencies dependencies);
+  ~ApiCore();
+
+  ApiDependencies deps;
+  QueryGate gate;
+  PushHandler push;
+  QueryDurations durations;
+  Counter& samples_read;
+  Counter& api_queries;
+  TimestampMs started;
+
+  Result<std::shared_ptr<const Querier>> querier(const http::Request& request) const {
+    return deps.querier(request.identity.tenant);
+  }
+  ApiLimits limits(const http::Request& request) const { return deps.limits(request.identity.tenant); }
+};
+
+using Core = const std::shared_ptr<ApiCore>&;
+using Handled = Task<http::Response>;
+
+// query_handlers.cpp
+Handled handle_query(ApiCore& core, http::Request& request);
+Handled handle_query_range(ApiCore& core, http::Request& request);
+// expression_handlers.cpp
+Handled handle_format_query(ApiCore& core, http::Request& request);
+Handled handle_parse_query(ApiCore& core, http::Request& request);
+Handled handle_query_exemplars(ApiCore& core, http::Request& request);
+// series_handlers.cpp
+Handled handle_series(ApiCore& core, http::Request& request);
+Handled handle_labels(ApiCore& core, http::Request& request);
+Handled handle_label_values(ApiCore& core, http::Request& request);
+Handled handle_metadata(ApiCore& core, http::Request& request);
+// status_handlers.cpp
+Handled handle_status_config(ApiCore& core, http::Request& request);
+Handled handle_status_flags(ApiCore& core, http::Request& request);
+Handled handle_status_runtimeinfo(ApiCore& core, http::Request& request);
+Handled handle_status_buildinfo(ApiCore& core, http::Request& request);
+Handled handle_status_tsdb(ApiCore& core, http::Request& request);
+Handled handle_status_tsdb_blocks(ApiCore& core, http::Request& request);
+Handled handle_status_walreplay(ApiCore& core, http::Request& request);
+Handled handle_status_self_metrics(ApiCore& core, http::Request& request);
+Handled handle_features(ApiCore& core, http::Request& request);
+Handled handle_notifications(ApiCore& core, http::Request& request);
+Handled handle_notifications_live(ApiCore& core, http::Request& request);
+Handled handle_healthy(ApiCore& core, http::Request& request);
+Handled handle_ready(ApiCore& core, http::Request& request);
+Handled handle_self_metrics_text(ApiCore& core, http::Request& request);
+// target_handlers.cpp
+Handled handle_targets(ApiCore& core, http::Request& request);
+Handled handle_targets_metadata(ApiCore& core, http::Request& request);
+Handled handle_relabel_steps(ApiCore& core, http::Request& request);
+Handled handle_scrape_pools(ApiCore& core, http::Request& request);
+Handled handle_scrape_pool_config(ApiCore& core, http::Request& request);
+Handled handle_rules(ApiCore& core, http::Request& request);
+Handled handle_alerts(ApiCore& core, http::Request& request);
+Handled handle_alertmanagers(ApiCore& core, http::Request& request);
+Handled handle_admin_unavailable(ApiCore& core, http::Request& request);
+// federate.cpp
+Handled handle_federate(ApiCore& core, http::Request& request);
+// remote_read.cpp
+Handled handle_remote_read(ApiCore& core, http::Request& request);
+
+// The earliest instant that a query of this tenant may look at (max_query_lookback).
+TimestampMs clamp_start(const ApiCore& core, const ApiLimits& limits, TimestampMs start);
+
+}  // namespace tocayo::metrics::api
