@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tocayo.live.v1`: one WebSocket per tab; panels move because samples arrive. Subscriptions with the same tenant, expression and
+// step share one evaluator, which evaluates only the new steps: cost depends on distinct expressions, not on viewers.
+// Frames and control messages: dashboards.md §18, as far as metrics need them (kind `series`).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "core/pool.h"
+#include "core/time.h"
+#include "http/message.h"
+#include "http/websocket.h"
+#include "metrics/querier.h"
+#include "promql/engine.h"
+
+namespace tocayo::ui {
+
+struct LiveDependencies {
+  const promql::Engine& engine;
+  std::function<std::shared_ptr<const metrics::Querier>(std::string_view tenant)> querier;
+  Pool& compute;
+  // Whether the one who opened the socket may still read (a revoked token closes it within 5 s). Empty: always.
+  std::function<Task<bool>(const http::Request&)> still_allowed;
+  Clock& clock = Clock::system();
+  std::chrono::milliseconds lateness{120};   // how long after a step its samples are waited for
+  std::size_t max_subscriptions = 256;       // of one connection
+  std::size_t max_series = 5000;             // of one subscription
+};
+
+// Owns one thread that wakes evaluators; they run on the compute pool. Thread-safe.
+class LiveHub {
+ public:
+  explicit LiveHub(LiveDependencies dependencies);
+  ~LiveHub();  // says `bye` to everybody
+  LiveHub(const LiveHub&) = delete;
+  LiveHub& operator=(const LiveHub&) = delete;
+
+  // Serves one socket until it closes.
+  Task<void> serve(http::Request& request, http::WebSocket& socket);
+
+  struct Connection;
+  struct Evaluator;
+  struct Subscription;
+
+ private:
+  void run(std::stop_token stop);
+  void handle(const std::shared_ptr<Connection>& connection, std::string_view text);
+  void subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr, std::int64_t step,
+                 TimestampMs from, std::string epoch, std::uint64_t seq);
+  void advance(const std::shared_ptr<Evaluator>& evaluator);
+  void admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& subscription);
+  void evaluate_new_steps(Evaluator& evaluator, TimestampMs end);
+
+  LiveDependencies dependencies_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::map<std::string, std::shared_ptr<Evaluator>> evaluators_;       // key: tenant, step, expression
+  std::map<const Connection*, std::weak_ptr<Connection>> connections_;
+  std::size_t running_ = 0;  // evaluations on the pool right now; the destructor waits for them
+  std::condition_variable idle_;
+  std::jthread thread_;
+};
+
+// Little-endian series frame (exposed for its test). values[s * times + k]; times are t0 + k * step.
+std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step, std::uint32_t steps,
+                                std::span<const std::uint32_t> indices, std::span<const double> values);
+
+}  // namespace tocayo::ui
