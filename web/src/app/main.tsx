@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import './styles';
+import { MantineProvider } from '@mantine/core';
+import { QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { cspNonce } from '@/shared/api/boot';
+import { startI18n } from '@/shared/i18n';
+import { handleKey } from '@/shared/keys/hotkeys';
+import { useStore } from '@/shared/store';
+import { scheme, startTheme } from '@/shared/theme';
+import { reloadOnceOnMissingChunk } from './chunkRecovery';
+import { cssVariables, mantineTheme } from './mantineTheme';
+import { queryClient } from './queryClient';
+import { router } from './router';
+
+function Root() {
+  const active = useStore(scheme);
+  return (
+    <MantineProvider
+      theme={mantineTheme}
+      cssVariablesResolver={cssVariables}
+      forceColorScheme={active}
+      getStyleNonce={() => cspNonce}
+    >
+      <QueryClientProvider client={queryClient}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}
+
+startTheme();
+reloadOnceOnMissingChunk();
+window.addEventListener('keydown', handleKey);
+await startI18n();
+
+const container = document.getElementById('root');
+if (!container) throw new Error('index.html has no #root');
+createRoot(container).render(
+  <StrictMode>
+    <Root />
+  </StrictMode>,
+);

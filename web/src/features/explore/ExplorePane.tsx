@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Button } from '@mantine/core';
+import { IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
+import { useEffect, useMemo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { usePanelSource } from '@/shared/charts/usePanelSource';
+import { useHotkeys } from '@/shared/keys/useHotkeys';
+import type { TimeControls } from '@/shared/time/useTime';
+import { Choice } from '@/shared/ui/Choice';
+import { IconButton } from '@/shared/ui/IconButton';
+import { emptyQuery, type Pane, type PaneView } from '@/shared/url/panes';
+import css from './Explore.module.css';
+import { legendName } from './legend';
+import { QueryRow } from './QueryRow';
+import { rememberQueries } from './queryHistory';
+import { ExplainResult } from './results/ExplainResult';
+import { GraphResult } from './results/GraphResult';
+import { TableResult } from './results/TableResult';
+
+interface Props {
+  pane: Pane;
+  time: TimeControls;
+  first: boolean;
+  onChange: (pane: Pane, options?: { replace?: boolean }) => void;
+  onRunAgain: () => void;
+  onFocus: () => void;
+  onBusy: (busy: boolean) => void;
+  onClose: (() => void) | undefined;
+}
+
+/** Query rows that hold drafts until they are run, and the result of what was run last. */
+export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, onBusy, onClose }: Props) {
+  const { t } = useTranslation('explore');
+  const { t: tc } = useTranslation('common');
+  const [drafts, setDrafts] = useState<Record<string, string>>({});
+  const ran = useMemo(() => pane.queries.filter((q) => !q.hide && q.expr.trim() !== ''), [pane.queries]);
+  const queries = useMemo(
+    () => ran.map((q) => ({ key: q.refId, expr: q.expr, name: legendName(q.legendFormat, q.expr) })),
+    [ran],
+  );
+  const panel = usePanelSource(queries, time.range, time.live, tc('chart.noData'), 640);
+  useEffect(() => onBusy(panel.busy), [panel.busy, onBusy]);
+
+  const draftOf = (refId: string, expr: string) => drafts[refId] ?? expr;
+  const dirty = pane.queries.some((q) => draftOf(q.refId, q.expr) !== q.expr);
+  const run = () => {
+    const next = pane.queries.map((q) => ({ ...q, expr: draftOf(q.refId, q.expr) }));
+    rememberQueries(next.filter((q) => !q.hide).map((q) => q.expr));
+    setDrafts({});
+    if (dirty) onChange({ ...pane, queries: next, hidden: [] });
+    else onRunAgain();
+  };
+  const set = (refId: string, change: Partial<Pane['queries'][number]>) =>
+    onChange({ ...pane, queries: pane.queries.map((q) => (q.refId === refId ? { ...q, ...change } : q)) });
+  const add = () => {
+    const used = new Set(pane.queries.map((q) => q.refId));
+    let index = pane.queries.length;
+    while (used.has(emptyQuery(index).refId)) index += 1;
+    onChange({ ...pane, queries: [...pane.queries, emptyQuery(index)] });
+  };
+  useHotkeys(first ? { 'p x': run } : {});
+
+  return (
+    <section className={css.pane} aria-label={t('pane', { id: pane.id.toUpperCase() })} onFocus={onFocus}>
+      <div className={css.rows}>
+        {pane.queries.map((query, index) => (
+          <QueryRow
+            key={query.refId}
+            query={query}
+            draft={draftOf(query.refId, query.expr)}
+            outcome={panel.outcomes[query.refId]}
+            autoFocus={first && index === 0}
+            onDraft={(expr) => setDrafts((d) => ({ ...d, [query.refId]: expr }))}
+            onRun={run}
+            onChange={(change) => set(query.refId, change)}
+            onRemove={
+              pane.queries.length > 1
+                ? () => onChange({ ...pane, queries: pane.queries.filter((q) => q.refId !== query.refId) })
+                : undefined
+            }
+          />
+        ))}
+        <div className={css.toolbar}>
+          <Button leftSection={<IconPlayerPlay size={15} aria-hidden />} onClick={run} variant={dirty ? 'filled' : 'light'}>
+            {t('run')}
+          </Button>
+          <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={add} />
+          <span className={css.grow} />
+          <Choice<PaneView>
+            label={t('view')}
+            hideLabel
+            value={pane.view}
+            onChange={(view) => onChange({ ...pane, view }, { replace: true })}
+            options={[
+              { value: 'graph', label: t('view.graph') },
+              { value: 'table', label: t('view.table') },
+              { value: 'explain', label: t('view.explain') },
+            ]}
+          />
+          {onClose && <IconButton label={t('closePane')} icon={<IconX aria-hidden />} onClick={onClose} />}
+        </div>
+      </div>
+      {ran.length === 0 && <p className={css.start}>{t('start')}</p>}
+      {ran.length > 0 && pane.view === 'graph' && (
+        <GraphResult pane={pane} panel={panel} time={time} onChange={(next) => onChange(next, { replace: true })} />
+      )}
+      {ran.length > 0 && pane.view === 'table' && <TableResult queries={ran} atMs={time.range.toMs} zone={time.zone} />}
+      {ran.length > 0 && pane.view === 'explain' && <ExplainResult queries={ran} atMs={time.range.toMs} />}
+    </section>
+  );
+}

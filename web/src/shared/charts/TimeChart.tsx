@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { announce } from '../a11y/announce';
+import { prefs } from '../prefs';
+import { useStore } from '../store';
+import { scheme } from '../theme';
+import { formatClock, formatStamp } from '../time/format';
+import type { Range } from '../time/range';
+import type { Zone } from '../time/zone';
+import { formatValue, type Unit } from '../units/format';
+import css from './Chart.module.css';
+import { ChartTable } from './ChartTable';
+import { Legend } from './Legend';
+import { type ChartModel, type ChartSource, peakOf } from './model';
+import type { ChartMode } from './options';
+import { ChartView } from './view';
+import 'uplot/dist/uPlot.min.css';
+
+export interface TimeChartProps {
+  title: string;
+  source: ChartSource;
+  unit: Unit;
+  mode?: ChartMode;
+  zone: Zone;
+  height?: number;
+  min?: number;
+  max?: number;
+  hidden: ReadonlySet<string>;
+  onHiddenChange: (next: ReadonlySet<string>) => void;
+  onZoom?: (range: Range) => void;
+  onZoomOut?: () => void;
+  syncKey?: string;
+  asTable?: boolean;
+  legend?: 'list' | 'table';
+  renderLegendExtra?: (model: ChartModel) => ReactNode;
+}
+
+/** The model, at most once a second: enough for legend values, and no frame waits for React. */
+function useSlowModel(source: ChartSource): ChartModel {
+  const [model, setModel] = useState(() => source.model());
+  useEffect(() => {
+    setModel(source.model());
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const off = source.subscribe(() => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        setModel(source.model());
+      }, 900);
+    });
+    return () => {
+      off();
+      clearTimeout(timer);
+    };
+  }, [source]);
+  return model;
+}
+
+export function TimeChart(props: TimeChartProps) {
+  const { title, source, unit, mode = 'line', zone, height = 200, hidden, onHiddenChange, asTable, legend = 'list' } = props;
+  const { t } = useTranslation();
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<ChartView | null>(null);
+  const cursor = useRef<{ index: number; series: number }>({ index: -1, series: 0 });
+  const hintId = useId();
+  const activeScheme = useStore(scheme);
+  const { language, hour12 } = useStore(prefs);
+  const model = useSlowModel(source);
+
+  useEffect(() => {
+    if (!host.current || asTable) return;
+    const created = new ChartView(host.current);
+    view.current = created;
+    return () => {
+      created.destroy();
+      view.current = null;
+    };
+  }, [asTable]);
+
+  useEffect(() => {
+    const current = view.current;
+    if (!current) return;
+    current.callbacks = { onZoom: props.onZoom, onZoomOut: props.onZoomOut, onCursor: undefined };
+    current.update(source, { unit, mode, zone, min: props.min, max: props.max, syncKey: props.syncKey }, hidden);
+  });
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: these are what the drawn texts and colours depend on
+  useEffect(() => view.current?.rebuild(), [activeScheme, language, hour12]);
+
+  const peak = peakOf(model, hidden);
+  const summary = peak
+    ? t('chart.summary', {
+        title,
+        count: model.series.length,
+        max: formatValue(peak.value, unit),
+        time: formatClock(peak.atMs, zone),
+        series: peak.name,
+      })
+    : t('chart.summaryEmpty', { title });
+
+  const speak = () => {
+    const series = model.series[cursor.current.series];
+    if (!series) return;
+    view.current?.pointAt(cursor.current.index, cursor.current.series);
+    announce(
+      t('chart.point', {
+        series: series.name,
+        value: formatValue(series.values[cursor.current.index] ?? null, unit),
+        time: formatStamp(model.x[cursor.current.index] ?? 0, zone),
+      }),
+    );
+  };
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const last = model.x.length - 1;
+    const at = cursor.current;
+    if (at.index < 0) at.index = last;
+    const moves: Record<string, () => void> = {
+      ArrowLeft: () => (at.index = Math.max(0, at.index - 1)),
+      ArrowRight: () => (at.index = Math.min(last, at.index + 1)),
+      ArrowUp: () => (at.series = Math.max(0, at.series - 1)),
+      ArrowDown: () => (at.series = Math.min(model.series.length - 1, at.series + 1)),
+      Home: () => (at.index = 0),
+      End: () => (at.index = last),
+    };
+    const move = moves[event.key];
+    if (!move || last < 0 || event.altKey || event.ctrlKey) return;
+    event.preventDefault();
+    move();
+    speak();
+  };
+
+  return (
+    <figure className={css.figure}>
+      {asTable ? (
+        <ChartTable title={title} model={model} hidden={hidden} unit={unit} zone={zone} />
+      ) : (
+        <>
+          {/* biome-ignore lint/a11y/useSemanticElements: a chart is no fieldset */}
+          <div
+            ref={host}
+            role="group"
+            className={css.plot}
+            style={{ height }}
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys move the crosshair here
+            tabIndex={0}
+            aria-label={summary}
+            aria-describedby={hintId}
+            onKeyDown={onKeyDown}
+            onBlur={() => view.current?.pointAt(null, null)}
+          />
+          <p id={hintId} className="sr-only">
+            {t('chart.keyboardHint')}
+          </p>
+        </>
+      )}
+      <Legend
+        model={model}
+        hidden={hidden}
+        unit={unit}
+        kind={legend}
+        onChange={onHiddenChange}
+        onHover={(index) => view.current?.focus(index)}
+      />
+      {asTable && <figcaption className={css.caption}>{summary}</figcaption>}
+    </figure>
+  );
+}

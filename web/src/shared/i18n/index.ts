@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// One catalogue per feature and language, fetched with the route that needs it.
+import i18next, { type BackendModule } from 'i18next';
+import { initReactI18next } from 'react-i18next';
+import { prefs } from '../prefs';
+
+type Loader = () => Promise<{ default: Record<string, string> }>;
+
+const catalogues = import.meta.glob<{ default: Record<string, string> }>([
+  '../../features/*/i18n/*.json',
+  './catalogue/*.json',
+]);
+
+const loaders = new Map<string, Loader>();
+for (const [path, loader] of Object.entries(catalogues)) {
+  const match = /features\/([^/]+)\/i18n\/(\w+)\.json$/.exec(path) ?? /(catalogue)\/(\w+)\.json$/.exec(path);
+  if (match) loaders.set(`${match[2]}/${match[1] === 'catalogue' ? 'common' : match[1]}`, loader);
+}
+
+const backend: BackendModule = {
+  type: 'backend',
+  init: () => undefined,
+  read(language, namespace, done) {
+    const loader = loaders.get(`${language}/${namespace}`);
+    if (!loader) done(new Error(`no catalogue ${language}/${namespace}`), null);
+    else
+      loader().then(
+        (module) => done(null, module.default),
+        (error: unknown) => done(error as Error, null),
+      );
+  },
+};
+
+export const i18n = i18next;
+
+export async function startI18n(): Promise<void> {
+  const { language } = prefs.get();
+  await i18next
+    .use(backend)
+    .use(initReactI18next)
+    .init({
+      lng: language,
+      fallbackLng: false,
+      supportedLngs: ['en', 'es'],
+      ns: ['common'],
+      defaultNS: 'common',
+      keySeparator: false,
+      nsSeparator: ':',
+      interpolation: { escapeValue: false },
+      react: { useSuspense: false },
+    });
+  document.documentElement.lang = language;
+  prefs.subscribe(() => {
+    const wanted = prefs.get().language;
+    if (wanted === i18next.language) return;
+    void i18next.changeLanguage(wanted).then(() => {
+      document.documentElement.lang = wanted;
+    });
+  });
+}
+
+export function loadCatalogues(...namespaces: string[]): Promise<void> {
+  return i18next.loadNamespaces(namespaces);
+}

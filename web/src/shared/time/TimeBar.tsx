@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  IconBroadcast,
+  IconChevronDown,
+  IconChevronLeft,
+  IconChevronRight,
+  IconClock,
+  IconRefresh,
+  IconZoomOut,
+} from '@tabler/icons-react';
+import { lazy, Suspense, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useHotkeys } from '../keys/useHotkeys';
+import { Dropdown } from '../ui/Dropdown';
+import { IconButton } from '../ui/IconButton';
+import { Message } from '../ui/Message';
+import { MenuList } from '../ui/MenuList';
+import { formatOffset } from './format';
+import { rangeLabel } from './label';
+import { absolute, shiftRange, zoomOut } from './range';
+import css from './TimeBar.module.css';
+import { REFRESH_CHOICES, type TimeControls } from './useTime';
+import { browserZone, offsetAt, resolveZone } from './zone';
+
+const TimePanel = lazy(() => import('./TimePanel'));
+
+interface Props {
+  time: TimeControls;
+  /** Offers Live. */
+  live?: boolean;
+  busy?: boolean;
+  shortcuts?: boolean;
+}
+
+export function zoneLabel(zone: string, ms: number): string {
+  const iana = resolveZone(zone);
+  if (iana === 'UTC') return 'UTC';
+  return zone === 'browser' ? formatOffset(offsetAt(ms, browserZone())) : iana;
+}
+
+/** Range, zone, back, forward, zoom out and refresh: the same bar on every page that has a time range. */
+export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const move = (direction: -1 | 1) => time.setRange(absolute(shiftRange(time.range, direction)));
+  const widen = () => time.setRange(absolute(zoomOut(time.range)));
+  const narrow = () => {
+    const quarter = (time.range.toMs - time.range.fromMs) / 4;
+    time.setRange(absolute({ fromMs: time.range.fromMs + quarter, toMs: time.range.toMs - quarter }));
+  };
+  useHotkeys(
+    shortcuts
+      ? {
+          't left': () => move(-1),
+          't right': () => move(1),
+          't -': widen,
+          't +': narrow,
+          't a': () => time.setRange(absolute(time.range)),
+          't o': () => setOpen(true),
+          'mod+z': widen,
+          'd r': time.refreshNow,
+        }
+      : {},
+  );
+  const label = rangeLabel(time.raw, time.range, time.zone, t);
+  return (
+    <div className={css.group}>
+      <div className={css.bar} role="group" aria-label={t('time.title')}>
+        <IconButton framed label={t('time.back')} icon={<IconChevronLeft aria-hidden />} onClick={() => move(-1)} />
+        <Dropdown
+          label={t('time.pick', { range: label })}
+          align="end"
+          open={open}
+          onOpenChange={setOpen}
+          trigger={
+            <>
+              <IconClock aria-hidden />
+              <span className={css.label}>{label}</span>
+              <span className={css.zone}>{zoneLabel(time.zone, time.range.toMs)}</span>
+              <IconChevronDown aria-hidden />
+            </>
+          }
+        >
+          {(close) => (
+            <Suspense fallback={<div className={css.waiting} aria-busy="true" />}>
+              <TimePanel time={time} close={close} />
+            </Suspense>
+          )}
+        </Dropdown>
+        <IconButton framed label={t('time.forward')} icon={<IconChevronRight aria-hidden />} onClick={() => move(1)} />
+        <IconButton framed label={t('time.zoomOut')} icon={<IconZoomOut aria-hidden />} onClick={widen} />
+        <RefreshControl time={time} live={live} busy={busy ?? false} />
+      </div>
+      {time.notices.map((what) => (
+        <Message key={what} level="warning">
+          {t(`time.notice.${what}`)}
+        </Message>
+      ))}
+    </div>
+  );
+}
+
+function RefreshControl({ time, live, busy }: { time: TimeControls; live: boolean; busy: boolean }) {
+  const { t } = useTranslation();
+  const name = (choice: string) =>
+    choice === '' ? t('refresh.off') : choice === 'auto' ? t('refresh.auto') : choice === 'live' ? t('refresh.live') : choice;
+  const choices = [...(live ? ['live'] : []), ...REFRESH_CHOICES];
+  const current = time.live ? 'live' : time.refresh === 'live' ? '' : time.refresh;
+  return (
+    <div className={css.refresh}>
+      {!time.live && (
+        <IconButton
+          framed
+          label={t('refresh.now')}
+          className={busy ? css.busy : undefined}
+          icon={<IconRefresh aria-hidden />}
+          onClick={time.refreshNow}
+        />
+      )}
+      <Dropdown
+        label={t('refresh.choose', { current: name(current) })}
+        align="end"
+        triggerClass={time.live ? css.liveTrigger : css.trigger}
+        trigger={
+          <>
+            {time.live && <IconBroadcast size={15} aria-hidden />}
+            <span>{name(current)}</span>
+            <IconChevronDown size={14} aria-hidden />
+          </>
+        }
+      >
+        {(close) => (
+          <MenuList
+            label={t('refresh.title')}
+            items={choices.map((choice) => ({
+              key: choice,
+              label: name(choice),
+              checked: choice === current,
+              run: () => {
+                time.setRefresh(choice);
+                close();
+              },
+            }))}
+          />
+        )}
+      </Dropdown>
+    </div>
+  );
+}
