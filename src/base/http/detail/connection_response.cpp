@@ -42,7 +42,7 @@ bool encodable(const Response& response) {
 // A connection may be kept only if its end can be told by length.
 bool framing_field(std::string_view name) {
   return iequals(name, "Content-Length") || iequals(name, "Transfer-Encoding") || iequals(name, "Connection") ||
-         iequals(name, "Keep-Alive") || iequals(name, "Upgrade");
+         iequals(name, "Keep-Alive");
 }
 
 }  // namespace

@@ -229,6 +229,8 @@ class TlsTransport final : public AsioTransport {
     stream_.async_write_some(record, std::move(done));
   }
   void shutdown(Done done) override {
+    // Send our close_notify without waiting for theirs: HTTP's own framing has told the peer already that all is there.
+    SSL_set_shutdown(stream_.native_handle(), SSL_get_shutdown(stream_.native_handle()) | SSL_RECEIVED_SHUTDOWN);
     stream_.async_shutdown([done = std::move(done)](error_code error) mutable { done(status_from(error)); });
   }
   void close(bool reset) override { close_socket(stream_.next_layer(), reset); }
@@ -306,7 +308,7 @@ class BeastChannel final : public WebSocketChannel {
                std::chrono::milliseconds idle_timeout)
       : stream_(std::move(transport), std::move(leftover)) {
     ws::stream_base::timeout timeout{};
-    timeout.handshake_timeout = std::chrono::seconds(10);
+    timeout.handshake_timeout = std::chrono::seconds(5);  // of the closing one too
     timeout.idle_timeout = idle_timeout;
     timeout.keep_alive_pings = true;
     stream_.set_option(timeout);

@@ -61,6 +61,7 @@ void WebSocketSession::on_open(Io status) {
     channel_->abort();
     return on_closed();
   }
+  open_ = true;
   state_->websockets_gauge.add(1);
   state_->handler_started();
   read();
@@ -131,8 +132,26 @@ std::size_t WebSocketSession::post(Message message) {
     outbox_.push_back({.message = std::move(message)});
     wake();
   }
-  if (queued > kMaxWebSocketQueue) close(1013, "too slow");
+  if (queued > kMaxWebSocketQueue) shed();
   return queued;
+}
+
+// The peer cannot follow: what waits is of no use to it any more.
+void WebSocketSession::shed() {
+  std::deque<Outgoing> unsent;
+  {
+    std::lock_guard lock(mutex_);
+    unsent.swap(outbox_);
+  }
+  drop(unsent);
+  close(1013, "too slow");
+}
+
+void WebSocketSession::drop(std::deque<Outgoing>& unsent) {
+  for (auto& outgoing : unsent) {
+    queued_.fetch_sub(outgoing.message.data.size(), std::memory_order_relaxed);
+    resume_later(outgoing.sender);
+  }
 }
 
 void WebSocketSession::wake() {
@@ -201,17 +220,14 @@ void WebSocketSession::on_closed() {
   }
   exchange_->stop.request_stop();
   resume_later(receiver);
-  for (auto& outgoing : unsent) {
-    queued_.fetch_sub(outgoing.message.data.size(), std::memory_order_relaxed);
-    resume_later(outgoing.sender);
-  }
+  drop(unsent);
   end_if_done();
 }
 
 void WebSocketSession::end_if_done() {
   if (!handler_done_ || !closed_ || reading_ || writing_ || closing_ || !ended_) return;
   channel_->abort();
-  state_->websockets_gauge.add(-1);
+  if (open_) state_->websockets_gauge.add(-1);
   std::exchange(ended_, {})();
 }
 

@@ -56,6 +56,8 @@ class WebSocketSession final : public WebSocket, public std::enable_shared_from_
   void on_closed();
   void run_handler();
   void end_if_done();
+  void shed();
+  void drop(std::deque<Outgoing>& unsent);
   void wake();
   void resume_later(std::coroutine_handle<> handle);
 
@@ -68,6 +70,7 @@ class WebSocketSession final : public WebSocket, public std::enable_shared_from_
   std::function<void()> ended_;
 
   // io thread
+  bool open_ = false;     // the handshake went well
   bool reading_ = false;
   bool writing_ = false;
   bool closing_ = false;
