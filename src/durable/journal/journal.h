@@ -35,7 +35,7 @@ struct ReadStats {
 class Partition {
  public:
   // Gets ok when the record is as durable as the mode promises, else `unavailable`. Runs exactly once, in append order, on the
-  // thread that made the records durable (or inside append()); must be short and must not call the partition.
+  // thread that made the records durable (or inside append()); must be short. It may append, but not sync, read or trim.
   using Acknowledge = std::move_only_function<void(Result<>)>;
 
   virtual ~Partition() = default;
