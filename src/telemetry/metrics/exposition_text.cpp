@@ -247,23 +247,20 @@ Result<ExpositionEvent> ExpositionTextParser::next_openmetrics() {
 }
 
 // The family's name at the cursor, plain or quoted.
-Result<> ExpositionTextParser::metadata_name() {
+Result<> ExpositionTextParser::metadata_name(std::string_view keyword) {
   if (peek() == '"') {
     const std::string_view raw = TRY(quoted(!options_.openmetrics));
     family_ = unescape(raw, true);
   } else {
     family_ = take_classic_name(true);
   }
-  if (family_.empty()) return error(at_, "expected metric name");
+  if (family_.empty()) return error(at_, fmt::format("expected metric name after {}", keyword));
   return {};
 }
 
 Result<ExpositionEvent> ExpositionTextParser::metadata(std::string_view keyword) {
   arena_.clear();
-  if (auto name = metadata_name(); !name) {
-    name.error().message += fmt::format(" after {}", keyword);
-    return std::unexpected(std::move(name.error()));
-  }
+  if (auto name = metadata_name(keyword); !name) return std::unexpected(std::move(name.error()));
   const std::size_t end = std::min(body_.find('\n', at_), body_.size());
   if (options_.openmetrics && (end == body_.size() || body_[at_] != ' ')) return error(at_, fmt::format("expected text in {}", keyword));
   const std::size_t begin = at_;

@@ -84,7 +84,7 @@ class ExpositionTextParser {
   Result<ExpositionEvent> next_text();
   Result<ExpositionEvent> next_openmetrics();
   Result<ExpositionEvent> metadata(std::string_view keyword);
-  Result<> metadata_name();
+  Result<> metadata_name(std::string_view keyword);
   Result<ExpositionEvent> sample();
   Result<> labels_text();
   Result<> labels_openmetrics(std::vector<ExpositionLabel>& out, bool exemplar);

@@ -221,7 +221,7 @@ bool IngestRows::check_labels(std::size_t rows) {
   bool empty_values = false;
   for (std::size_t i = 0; i < label_scratch_.size(); ++i) {
     empty_values |= label_scratch_[i].value.empty();
-    sorted &= i == 0 || label_scratch_[i - 1].name < label_scratch_[i].name;
+    sorted &= i == 0 || label_scratch_[i - 1].name <= label_scratch_[i].name;
   }
   if (!sorted) {
     std::stable_sort(label_scratch_.begin(), label_scratch_.end(),
