@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "promql/eval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/pool.h"
+#include "promql/function_signatures.h"
+
+namespace tocayo::promql::eval {
+
+namespace {
+
+constexpr std::size_t kBlock = 128;            // series made by one worker at a time
+constexpr std::size_t kParallelThreshold = 2 * kBlock;
+constexpr std::string_view kMetadataNames[] = {"__name__", "__type__", "__unit__"};
+
+bool is_metadata(std::string_view name) { return std::ranges::find(kMetadataNames, name) != std::end(kMetadataNames); }
+
+// Series grouped by equal labels, in order of first appearance.
+class LabelIndex {
+ public:
+  // Position of the group with these labels, or `next` after adding a new one.
+  std::size_t find_or_add(const Labels& labels, std::size_t next) {
+    auto [first, last] = groups_.equal_range(labels.hash());
+    for (; first != last; ++first) {
+      if (*first->second.first == labels) return first->second.second;
+    }
+    groups_.emplace(labels.hash(), std::pair(&labels, next));
+    return next;
+  }
+
+ private:
+  std::unordered_multimap<std::uint64_t, std::pair<const Labels*, std::size_t>> groups_;
+};
+
+std::unexpected<QueryError> same_labelset() { return execution_error("vector cannot contain metrics with the same labelset"); }
+
+}  // namespace
+
+std::unexpected<QueryError> execution_error(std::string message) {
+  return std::unexpected(QueryError(QueryError::Type::execution, Error{ErrorKind::bad_input, std::move(message)}));
+}
+
+Labels without_metadata(const Labels& labels) {
+  std::vector<Label> kept;
+  kept.reserve(labels.size());
+  for (const Label& label : labels) {
+    if (!is_metadata(label.name)) kept.push_back(label);
+  }
+  return Labels::from_sorted(std::move(kept));
+}
+
+bool has_metadata(const Labels& labels) {
+  return std::ranges::any_of(labels, [](const Label& label) { return is_metadata(label.name); });
+}
+
+bool has_one_name(const Expr& expr, const Features& features) {
+  switch (expr.kind) {
+    case Kind::vector_selector: {
+      const auto& matchers = expr.as<VectorSelector>()->matchers;
+      return !features.type_and_unit_labels && std::ranges::any_of(matchers, [](const Matcher& matcher) {
+        return matcher.type() == Matcher::Type::equal && matcher.name() == kMetricName;
+      });
+    }
+    case Kind::matrix_selector: return has_one_name(*expr.as<MatrixSelector>()->selector, features);
+    case Kind::subquery: return has_one_name(*expr.as<SubqueryExpr>()->expr, features);
+    case Kind::paren: return has_one_name(*expr.as<ParenExpr>()->expr, features);
+    case Kind::step_invariant: return has_one_name(*expr.as<StepInvariantExpr>()->expr, features);
+    case Kind::unary: return has_one_name(*expr.as<UnaryExpr>()->expr, features);
+    case Kind::aggregate: {
+      const auto& aggregate = *expr.as<AggregateExpr>();
+      switch (aggregate.op) {
+        case AggregateOp::topk:
+        case AggregateOp::bottomk:
+        case AggregateOp::limitk:
+        case AggregateOp::limit_ratio: return has_one_name(*aggregate.expr, features);
+        case AggregateOp::count_values: return false;
+        default: break;
+      }
+      return !features.type_and_unit_labels && (aggregate.without || std::ranges::none_of(aggregate.grouping, is_metadata));
+    }
+    case Kind::binary: {
+      const auto& binary = *expr.as<BinaryExpr>();
+      if (binary.op == BinaryOp::lor || (binary.matching && !binary.matching->include.empty())) return false;
+      return has_one_name(type_of(*binary.lhs) == ValueType::vector ? *binary.lhs : *binary.rhs, features);
+    }
+    case Kind::call: {
+      const auto& call = *expr.as<Call>();
+      if (call.function->name.starts_with("label_") || call.function->name == "info") return false;
+      for (const auto& arg : call.args) {
+        const ValueType type = type_of(*arg);
+        if (type == ValueType::vector || type == ValueType::matrix) return has_one_name(*arg, features);
+      }
+      return true;
+    }
+    default: return true;
+  }
+}
+
+namespace {
+std::unexpected<QueryError> too_many_samples() {
+  return std::unexpected(QueryError(
+      QueryError::Type::execution, Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}));
+}
+}  // namespace
+
+std::unexpected<QueryError> Evaluator::budget_error() const { return too_many_samples(); }
+
+Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
+  live_ += samples;
+  bytes_ += bytes;
+  peak_ = std::max(peak_, live_);
+  if (live_ > max_samples_) return too_many_samples();
+  if (max_bytes_ != 0 && bytes_ > max_bytes_) {
+    return std::unexpected(QueryError(
+        QueryError::Type::execution,
+        Error{ErrorKind::limit,
+              fmt::format("the query exceeded the maximum allowed estimated amount of memory consumed by a single query (limit: {} bytes) "
+                          "(err-mimir-max-estimated-memory-consumption-per-query)",
+                          max_bytes_)}));
+  }
+  return {};
+}
+
+void Budget::give_back(std::size_t samples, std::size_t bytes) {
+  live_ -= samples;
+  bytes_ -= bytes;
+}
+
+Outcome<> Budget::touch(std::size_t samples) {
+  auto taken = take(samples, 0);
+  give_back(samples, 0);
+  return taken;
+}
+
+Outcome<> Batch::add(EvalSeries&& one) {
+  const std::size_t samples = one.column.weight(), bytes = one.column.memory_bytes() + sizeof(EvalSeries);
+  series.push_back(std::move(one));
+  samples_ += samples;
+  bytes_ += bytes;
+  return budget_->take(samples, bytes);
+}
+
+void StepStats::add(const StepStats& other) {
+  total += other.total;
+  read += other.read;
+  for (std::size_t i = 0; i < total_per_step.size() && i < other.total_per_step.size(); ++i) {
+    total_per_step[i] += other.total_per_step[i];
+    read_per_step[i] += other.read_per_step[i];
+  }
+}
+
+Evaluator::Evaluator(Settings settings, const Grid& grid)
+    : settings_(std::move(settings)), budget_(settings_.max_samples, settings_.max_bytes), root_stats_(grid, settings_.per_step_stats) {}
+
+Outcome<> Evaluator::check() const {
+  if (auto checked = settings_.context.check(); !checked) return std::unexpected(QueryError(std::move(checked.error())));
+  return {};
+}
+
+const Labels* Evaluator::keep(Labels labels) {
+  std::lock_guard lock(labels_mutex_);
+  return &labels_.emplace_back(std::move(labels));
+}
+
+void Evaluator::drop_name(EvalSeries& series) {
+  if (delayed()) {
+    series.drop_name = true;
+  } else if (has_metadata(*series.labels)) {
+    series.labels = keep(without_metadata(*series.labels));
+  }
+}
+
+Outcome<std::shared_ptr<metrics::SeriesSet>> Evaluator::select(std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
+                                                               std::int64_t step, std::int64_t range, std::string_view function) {
+  TRY_VOID(check());
+  std::string key = fmt::format("{} {} {} {}", start, end, step, range);
+  for (const Matcher& matcher : matchers) key += ',' + matcher.to_string();
+  if (auto found = selected_.find(key); found != selected_.end()) return found->second;
+  metrics::SelectHints hints;
+  hints.start = start;
+  hints.end = end;
+  hints.step = step;
+  hints.range = range;
+  hints.function = std::string(function);
+  auto set = settings_.querier->select(matchers, hints, settings_.context);
+  if (!set) {
+    QueryError error(std::move(set.error()));
+    if (error.type == QueryError::Type::execution || error.type == QueryError::Type::internal) {
+      error.error.message = "expanding series: " + error.error.message;
+    }
+    return std::unexpected(std::move(error));
+  }
+  std::shared_ptr<metrics::SeriesSet> shared = std::move(*set);
+  sets_.push_back(shared);
+  selected_.emplace(std::move(key), shared);
+  return shared;
+}
+
+Outcome<Batch> Evaluator::collect(const Expr& expr, const Grid& grid) {
+  Batch batch(budget_);
+  TRY_VOID(stream(expr, grid, [&batch](EvalSeries&& series) { return batch.add(std::move(series)); }));
+  return batch;
+}
+
+Outcome<> Evaluator::for_each_series(std::size_t count, const Maker& make, const Sink& sink) {
+  Pool* pool = settings_.pool;
+  const auto finish = [&](Worker& worker) -> Outcome<> {
+    annotations_.merge(worker.annotations);
+    stats_->add(worker.stats);
+    return budget_.touch(worker.largest_read);
+  };
+  if (pool == nullptr || pool->thread_count() < 2 || count < kParallelThreshold) {
+    Worker worker;
+    worker.stats = stats_->like();
+    for (std::size_t i = 0; i < count; ++i) {
+      TRY_VOID(check());
+      auto made = TRY_EVAL(make(i, worker));
+      if (made && !made->column.empty()) TRY_VOID(sink(std::move(*made)));
+    }
+    return finish(worker);
+  }
+  struct Block {
+    Worker worker;
+    std::vector<EvalSeries> made;
+    std::optional<QueryError> error;
+  };
+  const std::size_t blocks = (count + kBlock - 1) / kBlock;
+  const std::size_t wave = 2 * (pool->thread_count() + 1);
+  for (std::size_t first = 0; first < blocks; first += wave) {
+    std::vector<Block> running(std::min(wave, blocks - first));
+    for (Block& block : running) block.worker.stats = stats_->like();
+    pool->parallel_for(running.size(), [&](std::size_t b) {
+      Block& block = running[b];
+      const std::size_t begin = (first + b) * kBlock;
+      for (std::size_t i = begin; i < std::min(begin + kBlock, count); ++i) {
+        auto checked = check();
+        auto made = checked ? make(i, block.worker) : std::unexpected(std::move(checked.error()));
+        if (!made) {
+          block.error = std::move(made.error());
+          return;
+        }
+        if (*made && !(*made)->column.empty()) block.made.push_back(std::move(**made));
+      }
+    });
+    for (Block& block : running) {
+      if (block.error) return std::unexpected(std::move(*block.error));
+      for (EvalSeries& series : block.made) TRY_VOID(sink(std::move(series)));
+      TRY_VOID(finish(block.worker));
+    }
+  }
+  return {};
+}
+
+Outcome<> Evaluator::push_merged(std::vector<EvalSeries>&& series, const Grid& grid, bool always, const Sink& sink) {
+  // With delayed name removal an instant query checks only at its end.
+  if (grid.steps == 1 && delayed() && !always) {
+    for (EvalSeries& one : series) TRY_VOID(sink(std::move(one)));
+    return {};
+  }
+  LabelIndex index;
+  std::vector<EvalSeries> merged;
+  merged.reserve(series.size());
+  for (EvalSeries& one : series) {
+    const std::size_t at = index.find_or_add(*one.labels, merged.size());
+    if (at == merged.size()) {
+      merged.push_back(std::move(one));
+      continue;
+    }
+    Column& into = merged[at].column;
+    for (std::size_t i = 0; i < grid.steps; ++i) {
+      if (!one.column.has(i)) continue;
+      if (into.has(i)) return same_labelset();
+      into.copy_step(i, one.column, i);
+    }
+  }
+  for (EvalSeries& one : merged) TRY_VOID(sink(std::move(one)));
+  return {};
+}
+
+Outcome<> Evaluator::stream_invariant(const StepInvariantExpr& expr, const Grid& grid, const Sink& sink) {
+  if (grid.steps == 1) return stream(*expr.expr, grid, sink);
+  const Grid once = grid.first_step();
+  StepStats outer = exchange_stats(StepStats(once, false));
+  auto done = stream(*expr.expr, once, [&](EvalSeries&& series) {
+    EvalSeries all{series.labels, series.drop_name, Column(grid.steps)};
+    for (std::size_t i = 0; i < grid.steps; ++i) all.column.copy_step(i, series.column, 0);
+    return sink(std::move(all));
+  });
+  StepStats inner = exchange_stats(std::move(outer));
+  for (std::size_t i = 0; i < grid.steps; ++i) stats_->count(i, inner.total, i == 0 ? inner.read : 0);
+  return done;
+}
+
+Outcome<> Evaluator::stream_unary(const UnaryExpr& expr, const Grid& grid, const Sink& sink) {
+  if (expr.op == UnaryOp::add) return stream(*expr.expr, grid, sink);
+  std::vector<EvalSeries> pending;
+  const bool may_collide = !delayed() && !has_one_name(*expr.expr, features());
+  TRY_VOID(stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
+    drop_name(series);
+    Column& column = series.column;
+    for (std::size_t i = 0; i < grid.steps; ++i) column.values()[i] = column.has_float(i) ? -column.values()[i] : 0;
+    if (column.any_histograms()) {
+      for (std::size_t i = 0; i < grid.steps; ++i) {
+        if (!column.has_histogram(i)) continue;
+        auto negated = std::make_shared<metrics::FloatHistogram>(*column.histogram(i));
+        negated->multiply(-1);
+        column.set_histogram(i, std::move(negated));
+      }
+    }
+    if (!may_collide) return sink(std::move(series));
+    pending.push_back(std::move(series));
+    return {};
+  }));
+  return push_merged(std::move(pending), grid, true, sink);
+}
+
+Outcome<> Evaluator::stream(const Expr& expr, const Grid& grid, const Sink& sink) {
+  if (grid.steps == 0) return {};
+  TRY_VOID(check());
+  switch (expr.kind) {
+    case Kind::vector_selector: {
+      const auto& selector = *expr.as<VectorSelector>();
+      if (selector.smoothed) return stream_smoothed(*this, selector, grid, sink);
+      return stream_selector(*this, selector, grid, SelectorValue::sample, "", sink);
+    }
+    case Kind::paren: return stream(*expr.as<ParenExpr>()->expr, grid, sink);
+    case Kind::step_invariant: return stream_invariant(*expr.as<StepInvariantExpr>(), grid, sink);
+    case Kind::unary: return stream_unary(*expr.as<UnaryExpr>(), grid, sink);
+    case Kind::call: return stream_function(*this, *expr.as<Call>(), grid, sink);
+    case Kind::aggregate: return stream_aggregate(*this, *expr.as<AggregateExpr>(), grid, sink);
+    case Kind::binary: return stream_binary(*this, *expr.as<BinaryExpr>(), grid, sink);
+    default: break;
+  }
+  return std::unexpected(QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not an instant vector"}));
+}
+
+Outcome<std::vector<double>> Evaluator::scalar(const Expr& expr, const Grid& grid) {
+  TRY_VOID(check());
+  switch (expr.kind) {
+    case Kind::number: return std::vector<double>(grid.steps, expr.as<NumberLiteral>()->value);
+    case Kind::paren: return scalar(*expr.as<ParenExpr>()->expr, grid);
+    case Kind::step_invariant: {
+      if (grid.steps <= 1) return scalar(*expr.as<StepInvariantExpr>()->expr, grid);
+      StepStats outer = exchange_stats(StepStats(grid.first_step(), false));
+      auto once = scalar(*expr.as<StepInvariantExpr>()->expr, grid.first_step());
+      StepStats inner = exchange_stats(std::move(outer));
+      for (std::size_t i = 0; i < grid.steps; ++i) stats_->count(i, inner.total, i == 0 ? inner.read : 0);
+      if (!once) return once;
+      return std::vector<double>(grid.steps, once->front());
+    }
+    case Kind::unary: {
+      auto values = TRY_EVAL(scalar(*expr.as<UnaryExpr>()->expr, grid));
+      if (expr.as<UnaryExpr>()->op == UnaryOp::sub) {
+        for (double& value : values) value = -value;
+      }
+      return values;
+    }
+    case Kind::binary: {
+      const auto& binary = *expr.as<BinaryExpr>();
+      auto lhs = TRY_EVAL(scalar(*binary.lhs, grid));
+      const auto rhs = TRY_EVAL(scalar(*binary.rhs, grid));
+      for (std::size_t i = 0; i < grid.steps; ++i) lhs[i] = scalar_binary(binary.op, lhs[i], rhs[i]);
+      return lhs;
+    }
+    case Kind::call: return scalar_function(*this, *expr.as<Call>(), grid);
+    default: break;
+  }
+  return std::unexpected(QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not a scalar"}));
+}
+
+}  // namespace tocayo::promql::eval
