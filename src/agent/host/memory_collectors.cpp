@@ -1,44 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // node_memory_* from /proc/meminfo and node_vmstat_* from /proc/vmstat: one family per line that is wanted.
-#include <unordered_map>
-
 #include "agent/host/collectors.h"
+#include "agent/host/line_table.h"
 #include "agent/host/scan.h"
 
 namespace tocayo::agent {
 namespace {
-
-// Lines come in the same order every time: the entry that followed last time is tried first.
-template <typename Entry>
-class LineTable {
- public:
-  void rewind() { next_ = 0; }
-
-  template <typename Make>
-  Entry& find(std::string_view key, Make make) {
-    if (next_ < entries_.size() && entries_[next_].key == key) return entries_[next_++].entry;
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (entries_[i].key == key) {
-        next_ = i + 1;
-        return entries_[i].entry;
-      }
-    }
-    entries_.push_back({std::string(key), make()});
-    next_ = entries_.size();
-    return entries_.back().entry;
-  }
-  std::size_t size() const { return entries_.size(); }
-
- private:
-  struct Row {
-    std::string key;
-    Entry entry;
-  };
-  std::vector<Row> entries_;
-  std::size_t next_ = 0;
-};
-
-constexpr std::size_t kMaxLines = 1024;  // a mangled file must not declare families for ever
 
 // "Active(anon)" is node_memory_Active_anon_bytes; a line without a unit is a count and has no suffix.
 std::string memory_family(std::string_view key, bool bytes) {
@@ -68,7 +35,7 @@ class MeminfoCollector final : public Collector {
       std::uint64_t value = 0;
       if (!scan::next_u64(line, value)) continue;
       bool kilo = scan::next_word(line) == "kB";
-      if (lines_.size() >= kMaxLines) break;
+      if (lines_.full()) break;
       const Family*& family = lines_.find(key, [&]() -> const Family* {
         std::string name = memory_family(key, kilo);
         return &out.family(name, name.ends_with("_total") ? FamilyType::counter : FamilyType::gauge,
@@ -99,7 +66,7 @@ class VmstatCollector final : public Collector {
       std::string_view key = scan::next_word(line);
       std::uint64_t value = 0;
       if (key.empty() || !scan::next_u64(line, value)) continue;
-      if (lines_.size() >= kMaxLines) break;
+      if (lines_.full()) break;
       const Family*& family = lines_.find(key, [&]() -> const Family* {
         if (fields_.ignored(key)) return nullptr;
         return &out.family("node_vmstat_" + std::string(key), FamilyType::untyped, "Field " + std::string(key) + " of /proc/vmstat.");

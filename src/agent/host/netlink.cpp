@@ -53,18 +53,12 @@ Result<> Netlink::open() {
 
 Result<> Netlink::dump(std::uint16_t type, std::span<const std::byte> payload,
                        const std::function<void(std::uint16_t, std::span<const std::byte>)>& each) {
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    auto whole = dump_once(type, payload, each);
-    if (!whole) {
-      close();  // what is left in the socket belongs to the broken dump
-      return std::unexpected(std::move(whole.error()));
-    }
-    if (*whole) return {};
-  }
-  return {};  // still interrupted: the answers are those of a table that changes all the time
+  auto dumped = dump_once(type, payload, each);
+  if (!dumped) close();  // what is left in the socket belongs to the broken dump
+  return dumped;
 }
 
-Result<bool> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> payload,
+Result<> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> payload,
                                 const std::function<void(std::uint16_t, std::span<const std::byte>)>& each) {
   if (fd_ < 0) {
     if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
@@ -82,16 +76,15 @@ Result<bool> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> p
   if (::sendto(fd_, request.data(), request.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
     return std::unexpected(error_from_errno("send a netlink request", errno));
   }
-  bool done = false, interrupted = false;
+  bool done = false;
   int failure = 0;
   while (!done) {
     ssize_t n = ::recv(fd_, buffer_.data(), buffer_.size(), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return std::unexpected(error_from_errno("receive a netlink answer", errno));
     for_each_message(std::span(buffer_).first(static_cast<std::size_t>(n)),
-                     [&](std::uint16_t kind, std::uint16_t flags, std::uint32_t sequence, std::span<const std::byte> body) {
+                     [&](std::uint16_t kind, std::uint16_t, std::uint32_t sequence, std::span<const std::byte> body) {
                        if (sequence != sequence_) return true;
-                       if ((flags & NLM_F_DUMP_INTR) != 0) interrupted = true;
                        if (kind == NLMSG_DONE || kind == NLMSG_ERROR) {
                          std::int32_t code = 0;
                          load(body, code);
@@ -104,7 +97,7 @@ Result<bool> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> p
                      });
   }
   if (failure != 0) return std::unexpected(error_from_errno("netlink", failure));
-  return !interrupted;
+  return {};
 }
 
 bool for_each_message(std::span<const std::byte> datagram,

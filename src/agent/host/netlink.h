@@ -22,14 +22,14 @@ class Netlink {
   ~Netlink();
 
   // Sends a dump request of this type with `payload` behind the header and hands over each answering message (type, payload)
-  // until the kernel says that it is done. A dump that the kernel interrupted is asked for again, twice. The socket has a
-  // receive timeout of one second.
+  // until the kernel says that it is done. A table that changes meanwhile may miss or repeat an entry, as in /proc. The socket
+  // has a receive timeout of one second.
   Result<> dump(std::uint16_t type, std::span<const std::byte> payload,
                 const std::function<void(std::uint16_t type, std::span<const std::byte> payload)>& each);
 
  private:
-  Result<bool> dump_once(std::uint16_t type, std::span<const std::byte> payload,
-                         const std::function<void(std::uint16_t, std::span<const std::byte>)>& each);
+  Result<> dump_once(std::uint16_t type, std::span<const std::byte> payload,
+                     const std::function<void(std::uint16_t, std::span<const std::byte>)>& each);
   Result<> open();
   void close();
 
