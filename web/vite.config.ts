@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import type { Plugin } from 'vite';
@@ -66,9 +66,10 @@ function licencesJson(): Plugin {
 function runtimeBasePath(): Plugin {
   return {
     name: 'tocayo-base-path',
-    transformIndexHtml: {
-      order: 'post',
-      handler: (html) => html.replaceAll('"./assets/', '"__BASE_PATH__/assets/'),
+    apply: 'build',
+    writeBundle(options) {
+      const file = `${options.dir}/index.html`;
+      writeFileSync(file, readFileSync(file, 'utf8').replaceAll('"./assets/', '"__BASE_PATH__/assets/'));
     },
   };
 }
@@ -84,6 +85,25 @@ export default defineConfig({
     reportCompressedSize: false,
     manifest: 'manifest.build.json',
     sourcemap: false,
+    rolldownOptions: {
+      output: {
+        // Few files before the first page: browsers open six connections per origin.
+        advancedChunks: {
+          groups: [
+            {
+              name: 'vendor',
+              test: /node_modules\/(react|react-dom|scheduler|@tanstack\/(router-core|react-router|history|store|react-store|query-core|react-query)|i18next|react-i18next|use-sync-external-store|tiny-invariant|tiny-warning|void-elements|html-parse-stringify|@babel\/runtime)\//,
+              priority: 30,
+            },
+            {
+              name: 'frame',
+              test: /src\/shared\/(api|i18n|keys|url|store|prefs|theme|a11y|units|ui\/(Page|Panel|IconButton|Dropdown|MenuList|Severity|Message|CopyButton|clipboard|DataRegion|Meter)|time\/(zone|math|range|format|label|quickRanges|recent|useTime|TimeBar)|live)|@tabler\/icons-react\/dist\/esm\/(createReactComponent|defaultAttributes)/,
+              priority: 20,
+            },
+          ],
+        },
+      },
+    },
   },
   test: {
     environment: 'happy-dom',

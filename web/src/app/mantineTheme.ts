@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from '@mantine/core';
-import { boot } from '@/shared/api/boot';
 
 // Mantine wants ten shades; every colour that is seen comes from tokens.json through the variables below.
 const brand: MantineColorsTuple = [
@@ -50,7 +49,8 @@ const shared = {
   '--mantine-primary-color-contrast': 'var(--c-on-accent)',
 };
 
-export const cssVariables: CSSVariablesResolver = () => ({ variables: {}, dark: shared, light: shared });
+// Mantine draws fields from its own grey ramps: point those steps at the tokens.
+const dark = { ...shared, '--mantine-color-dark-4': 'var(--c-line-strong)', '--mantine-color-dark-6': 'var(--c-inset)' };
+const light = { ...shared, '--mantine-color-gray-4': 'var(--c-line-strong)' };
 
-/** Below a sub-path the router strips this; "" is the root. */
-export const basePath = boot.basePath || '/';
+export const cssVariables: CSSVariablesResolver = () => ({ variables: {}, dark, light });

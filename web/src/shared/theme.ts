@@ -35,11 +35,13 @@ export function themeTokens(name: Scheme = scheme.get()): ThemeTokens {
 
 /** tocayo-12 in the active theme. Beyond twelve the colours repeat with a dash. */
 export function seriesColour(index: number, name: Scheme = scheme.get()): string {
+  if (index < 0) return tokens.themes[name].component.rest;
   const list = tokens.themes[name].series;
   return list[index % list.length] as string;
 }
 
 export function seriesDash(index: number): number[] | undefined {
+  if (index < 0) return undefined;
   const round = Math.floor(index / 12) % 4;
   return [undefined, [6, 3], [2, 3], [8, 3, 2, 3]][round];
 }

@@ -20,8 +20,10 @@ export function AboutPage() {
     <>
       <div className={css.two}>
         <Build />
-        <SelfHealth />
-        <Storage />
+        <div className={css.stack}>
+          <SelfHealth />
+          <Storage />
+        </div>
       </div>
       <Panel title={t('about.licences')} aside={t('about.packages', { count: licences.length })}>
         <p className={css.text}>{t('about.licencesText', { product: boot.product })}</p>

@@ -80,6 +80,7 @@ export function ProfilePage() {
         <Panel title={t('keyboard')}>
           <div className={css.fields}>
             <Switch
+              withThumbIndicator={false}
               checked={current.singleKeys}
               onChange={(event) => savePrefs({ singleKeys: event.currentTarget.checked })}
               label={t('singleKeys')}

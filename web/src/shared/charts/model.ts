@@ -62,8 +62,7 @@ export function fromMatrix(
   startMs: number,
   endMs: number,
   stepMs: number,
-  name: (labels: Labels, index: number) => string,
-  queryKey = '',
+  query: SeriesNaming,
 ): ChartModel {
   const count = Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
   const x = Array.from({ length: count }, (_, k) => startMs + k * stepMs);
@@ -76,16 +75,34 @@ export function fromMatrix(
         values[k] = value !== null && Number.isFinite(value) ? value : null;
       }
     }
-    return { id: seriesId(queryKey, row.metric), name: name(row.metric, index), labels: row.metric, values, slot: index };
+    return { id: seriesId(query.key, row.metric), name: query.name(row.metric), labels: row.metric, values, slot: query.rest ? -1 : index };
   });
-  return { x, series };
+  return { x, series: series.sort((a, b) => inOrder(query, a, b)) };
+}
+
+export interface SeriesNaming {
+  key: string;
+  name: (labels: Labels) => string;
+  rank?: (labels: Labels) => number;
+  rest?: boolean;
+}
+
+export function inOrder(query: SeriesNaming, a: { labels: Labels; name: string }, b: { labels: Labels; name: string }): number {
+  const byRank = query.rank ? query.rank(a.labels) - query.rank(b.labels) : 0;
+  return byRank || a.name.localeCompare(b.name, 'en', { numeric: true });
+}
+
+/** Gives palette slots in order; what is drawn in grey takes none. */
+export function assignSlots(series: readonly SeriesModel[]): SeriesModel[] {
+  let next = 0;
+  return series.map((s) => ({ ...s, slot: s.slot < 0 ? -1 : next++ }));
 }
 
 /** Joins models that share one grid. */
 export function mergeModels(models: readonly ChartModel[]): ChartModel {
   const first = models[0];
   if (!first) return { x: [], series: [] };
-  return { x: first.x, series: models.flatMap((m) => m.series).map((s, slot) => ({ ...s, slot })) };
+  return { x: first.x, series: assignSlots(models.flatMap((m) => m.series)) };
 }
 
 export interface SeriesStats {

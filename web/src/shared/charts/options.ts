@@ -43,7 +43,7 @@ export function seriesOptions(series: readonly SeriesModel[], hidden: ReadonlySe
         points: { show: lonelyPoints, size: 4, stroke: colour, fill: colour },
       };
       if (dash) out.dash = dash;
-      if (mode === 'stack') out.fill = withAlpha(colour, 0.62);
+      if (mode === 'stack') out.fill = withAlpha(colour, s.slot < 0 ? 0.16 : 0.62);
       else if (mode === 'area') out.fill = withAlpha(colour, 0.14);
       return out;
     }),
@@ -83,7 +83,7 @@ export function chartOptions(
     grid,
     ticks: { show: false },
     gap: 6,
-    space: look.compact ? 30 : 36,
+    space: 28,
     values: (_u, splits) => splits.map((v) => formatValue(v, look.unit)),
     size: (_u, values) => Math.max(34, ...(values ?? []).map((v) => Math.ceil(v.length * 6.3) + 14)),
   };
@@ -122,7 +122,9 @@ export function chartOptions(
         splits: (u, _axis, min, max) => {
           const ticks = timeTicks(min, max, Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 90)), look.zone);
           xStep = ticks.stepMs;
-          return ticks.at;
+          // A label at the very edge would be cut off.
+          const edge = ((max - min) * 22) / Math.max(1, u.bbox.width / devicePixelRatio);
+          return ticks.at.filter((tick) => tick <= max - edge);
         },
         values: (_u, splits) => axisLabels(splits, xStep, look.zone),
       },

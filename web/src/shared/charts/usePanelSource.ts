@@ -14,6 +14,10 @@ export interface PanelQuery {
   key: string;
   expr: string;
   name: (labels: Labels) => string;
+  /** Smaller comes first; series of equal rank are sorted by name. */
+  rank?: (labels: Labels) => number;
+  /** What is left over: drawn in grey, outside the palette. */
+  rest?: boolean;
 }
 
 export interface QueryOutcome {
@@ -111,7 +115,7 @@ function useRange(
       mergeModels(
         results.flatMap((r, i) => {
           const query = queries[i];
-          return r.data && query ? [fromMatrix(r.data.data.result, start, end, step, query.name, query.key)] : [];
+          return r.data && query ? [fromMatrix(r.data.data.result, start, end, step, query)] : [];
         }),
       ),
     [stamp, start, end, step, queries],

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Live series of one chart: fixed-size columns on a step grid, overwritten in a circle, so memory stays flat.
 import type { Labels } from '../api/prom';
-import { type ChartModel, type ChartSource, type SeriesModel, seriesId } from '../charts/model';
+import { type ChartModel, type ChartSource, assignSlots, inOrder, type SeriesModel, type SeriesNaming, seriesId } from '../charts/model';
 import { live } from './client';
 import type { SeriesFrame } from './protocol';
 
-export interface LiveQuery {
-  key: string;
+export interface LiveQuery extends SeriesNaming {
   expr: string;
-  name: (labels: Labels) => string;
 }
 
 interface Column {
@@ -159,7 +157,7 @@ export class LiveFeed implements ChartSource {
     }
     const ordered = this.queries.flatMap((query) => {
       const own = [...this.columns.values()].filter((c) => c.query === query);
-      return own.sort((a, b) => a.query.name(a.labels).localeCompare(b.query.name(b.labels)));
+      return own.sort((a, b) => inOrder(query, { ...a, name: query.name(a.labels) }, { ...b, name: query.name(b.labels) }));
     });
     const series: SeriesModel[] = [];
     for (const column of ordered) {
@@ -171,8 +169,8 @@ export class LiveFeed implements ChartSource {
         return value;
       });
       if (any)
-        series.push({ id: column.id, labels: column.labels, name: column.query.name(column.labels), values, slot: series.length });
+        series.push({ id: column.id, labels: column.labels, name: column.query.name(column.labels), values, slot: column.query.rest ? -1 : 0 });
     }
-    return { x, series };
+    return { x, series: assignSlots(series) };
   }
 }

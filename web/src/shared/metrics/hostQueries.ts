@@ -22,6 +22,9 @@ const FILESYSTEMS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|devtmpfs|nsfs|autofs|
 const DISKS = 'device!~"loop.*|ram.*|fd.*|sr.*"';
 const INTERFACES = 'device!~"lo|veth.*|br-.*|docker.*|cni.*|flannel.*"';
 
+/** From what a person looks at first to what is hardly ever there. */
+const CPU_MODES = ['user', 'system', 'iowait', 'steal', 'nice', 'softirq', 'irq'];
+
 function quote(value: string): string {
   return JSON.stringify(value);
 }
@@ -49,7 +52,12 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
       mode: 'stack',
       min: 0,
       max: 1,
-      queries: [by('cpu', `avg by (mode) (${rate('node_cpu_seconds_total', 'mode!="idle"')})`, 'mode')],
+      queries: [
+        {
+          ...by('cpu', `avg by (mode) (${rate('node_cpu_seconds_total', 'mode!="idle"')})`, 'mode'),
+          rank: (labels) => CPU_MODES.indexOf(labels.mode ?? '') + 1 || CPU_MODES.length + 1,
+        },
+      ],
     },
     load: {
       id: 'load',
@@ -72,7 +80,7 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
       queries: [
         named('used', `${gauge('node_memory_MemTotal_bytes')} - ${gauge('node_memory_MemAvailable_bytes')}`, t('host.memoryUsed')),
         named('cache', `${gauge('node_memory_MemAvailable_bytes')} - ${gauge('node_memory_MemFree_bytes')}`, t('host.memoryCache')),
-        named('free', gauge('node_memory_MemFree_bytes'), t('host.memoryFree')),
+        { ...named('free', gauge('node_memory_MemFree_bytes'), t('host.memoryFree')), rest: true },
       ],
     },
     swap: {
