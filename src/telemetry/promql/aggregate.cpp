@@ -62,14 +62,14 @@ bool Grouping::same_group(const Labels& a, const Labels& b) const {
   }
 }
 
-std::size_t Grouping::group_of(const Labels& labels) {
+std::size_t Grouping::group_of(const Labels& labels, bool lasting) {
   const std::uint64_t key = hash(labels);
   auto [first, last] = groups_.equal_range(key);
   for (; first != last; ++first) {
     if (same_group(*representatives_[first->second], labels)) return first->second;
   }
   groups_.emplace(key, representatives_.size());
-  representatives_.push_back(&labels);
+  representatives_.push_back(lasting ? &labels : &copies_.emplace_back(without_ ? labels.drop(names_) : labels.keep(names_)));
   return representatives_.size() - 1;
 }
 

@@ -2,6 +2,7 @@
 // What the aggregation operators share: grouping series by labels. Private to the room.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,8 +17,8 @@ class Grouping {
  public:
   // `without` also ignores __name__, unless `keep_name`.
   Grouping(std::vector<std::string> names, bool without, bool keep_name = false);
-  // Number of the group that a series with these labels belongs to; they must outlive this object.
-  std::size_t group_of(const Labels& labels);
+  // Number of the group that a series with these labels belongs to. `lasting`: they outlive this object and need no copy.
+  std::size_t group_of(const Labels& labels, bool lasting);
   std::size_t size() const { return representatives_.size(); }
   // The labels of a group.
   Labels labels_of(std::size_t group) const;
@@ -30,7 +31,8 @@ class Grouping {
   std::vector<std::string> names_;  // sorted
   bool without_;
   std::unordered_multimap<std::uint64_t, std::size_t> groups_;
-  std::vector<const Labels*> representatives_;  // first series of each group
+  std::vector<const Labels*> representatives_;  // labels of a series of each group, or only those that matter
+  std::deque<Labels> copies_;
 };
 
 // The operators' parameter at every step.

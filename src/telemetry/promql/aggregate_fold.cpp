@@ -47,16 +47,14 @@ class Group {
 class Fold {
  public:
   Fold(Evaluator& evaluator, const AggregateExpr& expr, const Grid& grid)
-      : evaluator_(evaluator), expr_(expr), grid_(grid), grouping_(expr.grouping, expr.without), position_(position_of(*expr.expr)) {}
-  ~Fold() { evaluator_.budget().give_back(0, bytes_); }
+      : evaluator_(evaluator), expr_(expr), grid_(grid), grouping_(expr.grouping, expr.without), position_(position_of(*expr.expr)),
+        charge_(evaluator.budget()) {}
 
   Outcome<> add(EvalSeries&& series) {
-    const std::size_t index = grouping_.group_of(*series.labels);
+    const std::size_t index = grouping_.group_of(*series.labels, false);
     if (index == groups_.size()) {
       groups_.emplace_back(expr_.op, grid_.steps);
-      const std::size_t bytes = groups_.back().memory_bytes();
-      bytes_ += bytes;
-      TRY_VOID(evaluator_.budget().take(0, bytes));
+      TRY_VOID(charge_.take(0, groups_.back().memory_bytes()));
     }
     Group& group = groups_[index];
     group.drop_name = group.drop_name || series.drop_name;
@@ -72,7 +70,7 @@ class Fold {
       EvalSeries series{nullptr, group.drop_name, Column(grid_.steps)};
       for (std::size_t i = 0; i < grid_.steps; ++i) finish_step(group, i, series.column);
       if (series.column.empty()) continue;
-      series.labels = evaluator_.keep(grouping_.labels_of(g));
+      series.set_labels(grouping_.labels_of(g));
       TRY_VOID(sink(std::move(series)));
     }
     return {};
@@ -266,7 +264,7 @@ class Fold {
   Grouping grouping_;
   PositionRange position_;
   std::vector<Group> groups_;
-  std::size_t bytes_ = 0;
+  Charge charge_;
   bool ignored_ = false;
 };
 

@@ -20,7 +20,8 @@ struct Candidate {
 // values the same ones stay.
 class Best {
  public:
-  void offer(Candidate candidate, std::size_t k, bool top) {
+  // Whether the heap grew.
+  bool offer(Candidate candidate, std::size_t k, bool top) {
     if (heap_.size() < k) {
       heap_.push_back(candidate);
       for (std::size_t j = heap_.size() - 1; j > 0;) {
@@ -29,11 +30,11 @@ class Best {
         std::swap(heap_[j], heap_[parent]);
         j = parent;
       }
-      return;
+      return true;
     }
     const double worst = heap_[0].value;
     const bool better = top ? worst < candidate.value : worst > candidate.value;
-    if (!better && !(std::isnan(worst) && !std::isnan(candidate.value))) return;
+    if (!better && !(std::isnan(worst) && !std::isnan(candidate.value))) return false;
     heap_[0] = candidate;
     for (std::size_t i = 0;;) {
       std::size_t child = 2 * i + 1;
@@ -43,6 +44,7 @@ class Best {
       std::swap(heap_[i], heap_[child]);
       i = child;
     }
+    return false;
   }
   // Best first, NaN last.
   std::vector<Candidate>& sorted(bool top) {
@@ -88,25 +90,26 @@ Outcome<> stream_nowhere(Evaluator& evaluator, const Expr& expr, const Grid& gri
 Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink) {
   const bool top = expr.op == AggregateOp::topk;
   Grouping grouping(expr.grouping, expr.without);
-  struct Input {
-    const Labels* labels;
-    bool drop_name;
-  };
-  std::vector<Input> inputs;
+  std::vector<EvalSeries> inputs;  // without their columns
+  Charge charge(evaluator.budget());
   std::vector<std::vector<Best>> groups;  // [group][step]
   bool ignored = false;
   TRY_VOID(evaluator.stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
-    const std::size_t group = grouping.group_of(*series.labels);
-    if (group == groups.size()) groups.emplace_back(grid.steps);
+    const std::size_t group = grouping.group_of(*series.labels, false);
+    std::size_t bytes = sizeof(EvalSeries) + (series.own ? memory_bytes(*series.own) : 0), grown = 0;
+    if (group == groups.size()) {
+      groups.emplace_back(grid.steps);
+      bytes += grid.steps * sizeof(Best);
+    }
     const auto id = static_cast<std::uint32_t>(inputs.size());
-    inputs.push_back({series.labels, series.drop_name});
     for_each_bit(series.column.words(), series.column.word_count(), [&](std::size_t i) {
-      if (const std::size_t k = count_at(parameter, i); k > 0) groups[group][i].offer({series.column.value(i), id}, k, top);
+      if (const std::size_t k = count_at(parameter, i); k > 0) grown += groups[group][i].offer({series.column.value(i), id}, k, top);
     });
     for (std::size_t i = 0; series.column.any_histograms() && !ignored && i < grid.steps; ++i) {
       ignored = series.column.has_histogram(i) && count_at(parameter, i) > 0;
     }
-    return {};
+    inputs.push_back({series.labels, series.drop_name, {}, std::move(series.own)});
+    return charge.take(grown, bytes + grown * sizeof(Candidate));
   }));
   if (ignored) evaluator.annotations().add(annotation::histogram_ignored_in_aggregation(to_string(expr.op), expr.position));
 
@@ -116,7 +119,10 @@ Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Par
     for (std::size_t i = 0; i < grid.steps; ++i) {
       for (const Candidate& candidate : group[i].sorted(top)) {
         auto [found, added] = place.try_emplace(candidate.series, chosen.size());
-        if (added) chosen.push_back({inputs[candidate.series].labels, inputs[candidate.series].drop_name, Column(grid.steps)});
+        if (added) {
+          chosen.push_back(std::move(inputs[candidate.series]));
+          chosen.back().column = Column(grid.steps);
+        }
         chosen[found->second].column.set(i, candidate.value);
       }
     }
@@ -129,7 +135,7 @@ Outcome<> stream_first(Evaluator& evaluator, const AggregateExpr& expr, const Pa
   Grouping grouping(expr.grouping, expr.without);
   std::vector<std::vector<std::uint32_t>> taken;  // [group][step]
   return evaluator.stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
-    const std::size_t group = grouping.group_of(*series.labels);
+    const std::size_t group = grouping.group_of(*series.labels, false);
     if (group == taken.size()) taken.emplace_back(grid.steps);
     for (std::size_t i = 0; i < grid.steps; ++i) {
       if (!series.column.has(i)) continue;

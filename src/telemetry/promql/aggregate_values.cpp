@@ -23,7 +23,7 @@ Outcome<> stream_quantile(Evaluator& evaluator, const AggregateExpr& expr, const
   bool ignored = false;
   for (std::size_t s = 0; s < batch.series.size(); ++s) {
     const EvalSeries& series = batch.series[s];
-    const std::size_t group = grouping.group_of(*series.labels);
+    const std::size_t group = grouping.group_of(*series.labels, true);
     if (group == members.size()) members.emplace_back();
     members[group].push_back(s);
     for (std::size_t i = 0; series.column.any_histograms() && !ignored && i < grid.steps; ++i) {
@@ -47,7 +47,7 @@ Outcome<> stream_quantile(Evaluator& evaluator, const AggregateExpr& expr, const
       if (!values.empty()) out.column.set(i, quantile_of(parameter.values[i], values));
     }
     if (out.column.empty()) continue;
-    out.labels = evaluator.keep(grouping.labels_of(g));
+    out.set_labels(grouping.labels_of(g));
     TRY_VOID(sink(std::move(out)));
   }
   return {};
@@ -73,8 +73,9 @@ Outcome<> stream_count_values(Evaluator& evaluator, const AggregateExpr& expr, c
     std::unordered_map<std::string, std::size_t> by_value;
   };
   std::vector<Group> groups;
+  Charge charge(evaluator.budget());
   TRY_VOID(evaluator.stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
-    const std::size_t index = grouping.group_of(*series.labels);
+    const std::size_t index = grouping.group_of(*series.labels, false);
     if (index == groups.size()) groups.emplace_back();
     Group& group = groups[index];
     double last_value = 0;
@@ -89,7 +90,7 @@ Outcome<> stream_count_values(Evaluator& evaluator, const AggregateExpr& expr, c
         auto [found, added] = group.by_value.try_emplace(text, group.counts.size());
         if (added) {
           group.counts.push_back({text, Column(grid.steps)});
-          TRY_VOID(evaluator.budget().touch(group.counts.size()));
+          TRY_VOID(charge.take(1, group.counts.back().column.memory_bytes() + 2 * text.size() + sizeof(Count)));
         }
         at = found->second;
         last = is_float ? at : SIZE_MAX;
@@ -105,7 +106,9 @@ Outcome<> stream_count_values(Evaluator& evaluator, const AggregateExpr& expr, c
     for (Count& count : groups[g].counts) {
       Labels labels = base;
       if (show_value) labels.set(label, count.value);
-      TRY_VOID(sink({evaluator.keep(std::move(labels)), false, std::move(count.column)}));
+      EvalSeries series{nullptr, false, std::move(count.column)};
+      series.set_labels(std::move(labels));
+      TRY_VOID(sink(std::move(series)));
     }
   }
   return {};

@@ -23,7 +23,7 @@ class MatchGroups {
   Side side(std::vector<EvalSeries>& series) {
     Side side{&series, {}};
     side.groups.reserve(series.size());
-    for (const EvalSeries& one : series) side.groups.push_back(grouping_.group_of(*one.labels));
+    for (const EvalSeries& one : series) side.groups.push_back(grouping_.group_of(*one.labels, true));
     return side;
   }
   std::size_t size() const { return grouping_.size(); }
@@ -49,7 +49,8 @@ class Join {
  public:
   Join(Evaluator& evaluator, const BinaryExpr& expr, const Grid& grid)
       : evaluator_(evaluator), expr_(expr), matching_(*expr.matching), grid_(grid), notes_(grid.steps),
-        swapped_(matching_.card == Cardinality::one_to_many), one_to_one_(matching_.card == Cardinality::one_to_one) {}
+        swapped_(matching_.card == Cardinality::one_to_many), one_to_one_(matching_.card == Cardinality::one_to_one),
+        charge_(evaluator.budget()) {}
 
   Outcome<> run(std::vector<EvalSeries>& lhs, std::vector<EvalSeries>& rhs, const Sink& sink) {
     // From here on the right side is the "one" side; element() swaps back.
@@ -69,15 +70,14 @@ class Join {
     std::vector<EvalSeries> results;
     results.reserve(outputs_.size());
     for (Output& output : outputs_) {
-      if (!output.column.empty()) results.push_back({output.labels, expr_.return_bool, std::move(output.column)});
+      if (!output.series.column.empty()) results.push_back(std::move(output.series));
     }
     return evaluator_.push_merged(std::move(results), grid_, false, sink);
   }
 
  private:
   struct Output {
-    const Labels* labels;
-    Column column;
+    EvalSeries series;
     StepSet matched;  // steps at which elements met, kept or not
   };
   struct Group {
@@ -130,13 +130,17 @@ class Join {
   }
 
   // The output for these labels in a group; elements that meet there twice at one step are an error (see note_match).
-  std::size_t output_for(Group& group, Labels labels) {
+  Outcome<std::size_t> output_for(Group& group, Labels labels) {
     const std::uint64_t hash = labels.hash();
     for (auto [first, last] = group.outputs.equal_range(hash); first != last; ++first) {
-      if (*outputs_[first->second].labels == labels) return first->second;
+      if (*outputs_[first->second].series.labels == labels) return first->second;
     }
     group.outputs.emplace(hash, outputs_.size());
-    outputs_.push_back({evaluator_.keep(std::move(labels)), Column(grid_.steps), StepSet(grid_.steps)});
+    EvalSeries series{nullptr, expr_.return_bool, Column(grid_.steps)};
+    series.set_labels(std::move(labels));
+    outputs_.push_back({std::move(series), StepSet(grid_.steps)});
+    TRY_VOID(charge_.take(0, sizeof(Output) + outputs_.back().series.column.memory_bytes() + memory_bytes(*outputs_.back().series.labels) +
+                                 outputs_.back().matched.word_count() * 8));
     return outputs_.size() - 1;
   }
 
@@ -159,13 +163,13 @@ class Join {
     if (!result.valid) return {};
     TRY_VOID(note_match(group, output, i));
     if (expr_.return_bool) {
-      output.column.set(i, result.keep ? 1 : 0);
+      output.series.column.set(i, result.keep ? 1 : 0);
     } else if (!result.keep) {
       return {};
     } else if (result.histogram) {
-      output.column.set_histogram(i, result.histogram);
+      output.series.column.set_histogram(i, result.histogram);
     } else {
-      output.column.set(i, result.value);
+      output.series.column.set(i, result.value);
     }
     return {};
   }
@@ -178,7 +182,7 @@ class Join {
     StepSet met(grid_.steps);
     for (std::size_t r : group.one) {
       const EvalSeries& one = (*one_.series)[r];
-      const std::size_t o = output_for(group, result_labels(*series.labels, *one.labels));
+      const std::size_t o = TRY_EVAL(output_for(group, result_labels(*series.labels, *one.labels)));
       if (!series.column.any_histograms() && !one.column.any_histograms() && arithmetic_fast(group, outputs_[o], series.column, one.column)) {
         one.column.add_presence(met);
         continue;
@@ -190,7 +194,7 @@ class Join {
       }
     }
     if (!matching_.fill_right) return {};
-    const std::size_t o = output_for(group, result_labels(*series.labels, matched_labels(matching_, *series.labels)));
+    const std::size_t o = TRY_EVAL(output_for(group, result_labels(*series.labels, matched_labels(matching_, *series.labels))));
     for (std::size_t i = 0; i < grid_.steps; ++i) {
       if (!series.column.has(i) || met.test(i)) continue;
       TRY_VOID(combine(group, outputs_[o], i, element_at(series.column, i), {*matching_.fill_right, nullptr}));
@@ -201,7 +205,7 @@ class Join {
   // Whole columns at once; false when nothing could be done because elements would meet twice (the slow way then finds the error).
   bool arithmetic_fast(Group& group, Output& output, const Column& many, const Column& one) {
     if (!changes_metric(expr_.op)) return false;
-    Column& column = output.column;
+    Column& column = output.series.column;
     const StepSet& taken = one_to_one_ ? group.matched : output.matched;
     for (std::size_t w = 0; w < column.word_count(); ++w) {
       if ((many.words()[w] & one.words()[w] & taken.words()[w]) != 0) return false;
@@ -230,7 +234,7 @@ class Join {
       Group& group = groups_[one_.groups[r]];
       if (group.matched.word_count() == 0) group.matched = StepSet(grid_.steps);
       const StepSet matched = group.matched;
-      const std::size_t o = output_for(group, result_labels(matched_labels(matching_, *one.labels), *one.labels));
+      const std::size_t o = TRY_EVAL(output_for(group, result_labels(matched_labels(matching_, *one.labels), *one.labels)));
       for (std::size_t i = 0; i < grid_.steps; ++i) {
         if (!one.column.has(i) || matched.test(i)) continue;
         TRY_VOID(combine(group, outputs_[o], i, {*matching_.fill_left, nullptr}, element_at(one.column, i)));
@@ -249,6 +253,7 @@ class Join {
   StepSet active_;
   std::vector<Group> groups_;
   std::vector<Output> outputs_;
+  Charge charge_;
 };
 
 }  // namespace

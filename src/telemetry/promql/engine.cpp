@@ -84,7 +84,7 @@ MatrixValue to_matrix(std::vector<eval::EvalSeries>&& series, const Grid& grid) 
 // The series of the whole expression, names dropped where that was put off.
 Outcome<std::vector<eval::EvalSeries>> final_series(Evaluator& evaluator, eval::Batch& batch, const Grid& grid) {
   for (auto& one : batch.series) {
-    if (one.drop_name && has_metadata(*one.labels)) one.labels = evaluator.keep(without_metadata(*one.labels));
+    if (one.drop_name && has_metadata(*one.labels)) one.set_labels(without_metadata(*one.labels));
   }
   std::vector<eval::EvalSeries> series;
   series.reserve(batch.series.size());
@@ -104,7 +104,8 @@ MatrixValue scalar_matrix(const std::vector<double>& values, const Grid& grid) {
 }
 
 void sort_by_labels(MatrixValue& matrix) {
-  std::ranges::sort(matrix.series, [](const Series& a, const Series& b) { return a.labels < b.labels; });
+  const auto before = [](const Series& a, const Series& b) { return a.labels < b.labels; };
+  if (!std::ranges::is_sorted(matrix.series, before)) std::ranges::sort(matrix.series, before);  // selectors come sorted
 }
 
 Outcome<Value> evaluate(Evaluator& evaluator, const Expr& expr, const Grid& grid, bool instant, QueryTimings& timings) {

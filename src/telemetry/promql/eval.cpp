@@ -137,11 +137,19 @@ Outcome<> Budget::touch(std::size_t samples) {
 }
 
 Outcome<> Batch::add(EvalSeries&& one) {
-  const std::size_t samples = one.column.weight(), bytes = one.column.memory_bytes() + sizeof(EvalSeries);
+  const std::size_t samples = one.column.weight();
+  const std::size_t bytes = one.column.memory_bytes() + sizeof(EvalSeries) + (one.own ? eval::memory_bytes(*one.own) : 0);
   series.push_back(std::move(one));
-  samples_ += samples;
-  bytes_ += bytes;
-  return budget_->take(samples, bytes);
+  return charge_.take(samples, bytes);
+}
+
+std::size_t memory_bytes(const Labels& labels) {
+  std::size_t bytes = sizeof(Labels);
+  for (const Label& label : labels) {
+    bytes += sizeof(Label);
+    for (const std::string* text : {&label.name, &label.value}) bytes += text->capacity() > 15 ? text->capacity() + 1 : 0;
+  }
+  return bytes;
 }
 
 void StepStats::add(const StepStats& other) {
@@ -170,7 +178,7 @@ void Evaluator::drop_name(EvalSeries& series) {
   if (delayed()) {
     series.drop_name = true;
   } else if (has_metadata(*series.labels)) {
-    series.labels = keep(without_metadata(*series.labels));
+    series.set_labels(without_metadata(*series.labels));
   }
 }
 
@@ -264,7 +272,9 @@ Outcome<> Evaluator::push_merged(std::vector<EvalSeries>&& series, const Grid& g
   LabelIndex index;
   std::vector<EvalSeries> merged;
   merged.reserve(series.size());
+  std::size_t seen = 0;
   for (EvalSeries& one : series) {
+    if (++seen % 256 == 0) TRY_VOID(check());
     const std::size_t at = index.find_or_add(*one.labels, merged.size());
     if (at == merged.size()) {
       merged.push_back(std::move(one));
@@ -286,7 +296,7 @@ Outcome<> Evaluator::stream_invariant(const StepInvariantExpr& expr, const Grid&
   const Grid once = grid.first_step();
   StepStats outer = exchange_stats(StepStats(once, false));
   auto done = stream(*expr.expr, once, [&](EvalSeries&& series) {
-    EvalSeries all{series.labels, series.drop_name, Column(grid.steps)};
+    EvalSeries all{series.labels, series.drop_name, Column(grid.steps), std::move(series.own)};
     for (std::size_t i = 0; i < grid.steps; ++i) all.column.copy_step(i, series.column, 0);
     return sink(std::move(all));
   });

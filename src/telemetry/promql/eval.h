@@ -43,11 +43,18 @@ using Outcome = std::expected<T, QueryError>;
 
 [[nodiscard]] std::unexpected<QueryError> execution_error(std::string message);
 
-// One series of a node's result. `labels` live as long as the evaluator.
+// One series of a node's result. `labels` are the store's or kept by the evaluator and live as long as the query, unless the series
+// has its own, which go with it: who needs the labels longer than the series copies them.
 struct EvalSeries {
   const Labels* labels = nullptr;
   bool drop_name = false;  // delayed name removal: the name goes when the query ends
   Column column;
+  std::unique_ptr<const Labels> own;
+
+  void set_labels(Labels value) {
+    own = std::make_unique<const Labels>(std::move(value));
+    labels = own.get();
+  }
 };
 using Sink = std::function<Outcome<>(EvalSeries&&)>;
 
@@ -68,23 +75,38 @@ class Budget {
   std::size_t live_ = 0, bytes_ = 0, peak_ = 0;
 };
 
-// Materialised series, charged to the budget until destroyed.
-class Batch {
+// What somebody holds of the budget, given back when he goes.
+class Charge {
  public:
-  explicit Batch(Budget& budget) : budget_(&budget) {}
-  Batch(Batch&& other) noexcept
-      : series(std::move(other.series)), budget_(other.budget_), samples_(std::exchange(other.samples_, 0)),
-        bytes_(std::exchange(other.bytes_, 0)) {}
-  Batch& operator=(Batch&&) = delete;
-  ~Batch() { budget_->give_back(samples_, bytes_); }
-  Outcome<> add(EvalSeries&& one);
-
-  std::vector<EvalSeries> series;
+  explicit Charge(Budget& budget) : budget_(&budget) {}
+  Charge(Charge&& other) noexcept
+      : budget_(other.budget_), samples_(std::exchange(other.samples_, 0)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Charge& operator=(Charge&&) = delete;
+  ~Charge() { budget_->give_back(samples_, bytes_); }
+  Outcome<> take(std::size_t samples, std::size_t bytes) {
+    samples_ += samples;
+    bytes_ += bytes;
+    return budget_->take(samples, bytes);
+  }
 
  private:
   Budget* budget_;
   std::size_t samples_ = 0, bytes_ = 0;
 };
+
+// Materialised series, charged to the budget until destroyed.
+class Batch {
+ public:
+  explicit Batch(Budget& budget) : charge_(budget) {}
+  Outcome<> add(EvalSeries&& one);
+
+  std::vector<EvalSeries> series;
+
+ private:
+  Charge charge_;
+};
+
+std::size_t memory_bytes(const Labels& labels);
 
 // Samples looked at, per evaluator frame (the query, a subquery, a step-invariant part).
 struct StepStats {

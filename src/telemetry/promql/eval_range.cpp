@@ -338,6 +338,7 @@ Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t 
     RangeInput in = common;
     in.samples = &worker.samples;
     in.labels = &source->labels(index);
+    in.evaluator = &evaluator;
     in.annotations = &worker.annotations;
     in.scratch = &worker.scratch;
     find_windows(*source, common.lookback, worker, in);

@@ -107,7 +107,7 @@ class Histograms {
       evaluator_.annotations().add(annotation::bad_bucket_label(name(*series.labels), le, position_));
       return;
     }
-    const std::size_t group = grouping.group_of(*series.labels);
+    const std::size_t group = grouping.group_of(*series.labels, true);
     if (group == classic_.size()) {
       classic_.emplace_back();
       classic_.back().present = StepSet(grid_.steps);
@@ -185,6 +185,7 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
   Histograms histograms(evaluator, batch, grid, position);
   std::vector<EvalSeries> results;
   for (const NativeHistogram& native : histograms.native()) {
+    TRY_VOID(evaluator.check());
     EvalSeries out = start_series(evaluator, native.series->labels, grid);
     const std::string_view name = histograms.name(*native.series->labels);
     histograms.each_native(native, [&](std::size_t i, const metrics::FloatHistogram& histogram) {
@@ -193,6 +194,7 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
     push_if_any(results, std::move(out));
   }
   for (const ClassicHistogram& classic : histograms.classic()) {
+    TRY_VOID(evaluator.check());
     EvalSeries out = start_series(evaluator, classic.labels, grid);
     const std::string_view name = histograms.name(*classic.labels);
     histograms.each_classic(classic, [&](std::size_t i, std::vector<ClassicBucket>& buckets) {
@@ -210,6 +212,7 @@ Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Gri
   Histograms histograms(evaluator, batch, grid, position);
   std::vector<EvalSeries> results;
   for (const NativeHistogram& native : histograms.native()) {
+    TRY_VOID(evaluator.check());
     EvalSeries out = start_series(evaluator, native.series->labels, grid);
     const std::string_view name = histograms.name(*native.series->labels);
     histograms.each_native(native, [&](std::size_t i, const metrics::FloatHistogram& histogram) {
@@ -220,6 +223,7 @@ Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Gri
     push_if_any(results, std::move(out));
   }
   for (const ClassicHistogram& classic : histograms.classic()) {
+    TRY_VOID(evaluator.check());
     EvalSeries out = start_series(evaluator, classic.labels, grid);
     histograms.each_classic(classic, [&](std::size_t i, std::vector<ClassicBucket>& buckets) {
       out.column.set(i, classic_fraction(lower[i], upper[i], buckets));
@@ -249,7 +253,10 @@ class QuantileOutputs {
       if (added) {
         Labels labels = *labels_;
         labels.set(label_, text);
-        outputs_.push_back(start_series(evaluator_, evaluator_.keep(std::move(labels)), grid_));
+        EvalSeries series{nullptr, false, Column(grid_.steps)};
+        series.set_labels(std::move(labels));
+        evaluator_.drop_name(series);
+        outputs_.push_back(std::move(series));
       }
       current_ = found->second;
       last_ = q;
@@ -292,6 +299,7 @@ Outcome<> stream_quantiles_call(Evaluator& evaluator, const Call& call, const Gr
       out.move_to(results);
     }
     for (const ClassicHistogram& classic : histograms.classic()) {
+      TRY_VOID(evaluator.check());
       QuantileOutputs out(evaluator, classic.labels, label, grid);
       const std::string_view name = histograms.name(*classic.labels);
       histograms.each_classic(classic, [&](std::size_t i, std::vector<ClassicBucket>& buckets) {

@@ -212,7 +212,9 @@ class InfoJoin {
             Labels labels = *base.labels;
             for (const Label& label : *added) labels.set(label.name, label.value);
             place->second = results.size();
-            results.push_back({evaluator_.keep(std::move(labels)), base.drop_name, Column(grid_.steps)});
+            EvalSeries series{nullptr, base.drop_name, Column(grid_.steps)};
+            series.set_labels(std::move(labels));
+            results.push_back(std::move(series));
           }
         }
         output = place->second;

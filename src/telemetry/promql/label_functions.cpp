@@ -76,10 +76,10 @@ class Template {
   std::vector<Part> parts_;
 };
 
-void set_label(Evaluator& evaluator, EvalSeries& series, const std::string& name, std::string_view value) {
+void set_label(EvalSeries& series, const std::string& name, std::string_view value) {
   Labels labels = *series.labels;
   labels.set(name, value);
-  series.labels = evaluator.keep(std::move(labels));
+  series.set_labels(std::move(labels));
   if (name == kMetricName) series.drop_name = false;
 }
 
@@ -99,7 +99,7 @@ Outcome<> stream_label_replace(Evaluator& evaluator, const Call& call, const Gri
     const std::string_view value = series.labels->get(source);
     const re2::StringPiece text(value.data() == nullptr ? "" : value.data(), value.size());
     if (!regex.Match(text, 0, text.size(), re2::RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size()))) continue;
-    set_label(evaluator, series, destination, expansion.expand(groups));
+    set_label(series, destination, expansion.expand(groups));
   }
   return evaluator.push_merged(std::move(batch.series), grid, true, sink);
 }
@@ -119,7 +119,7 @@ Outcome<> stream_label_join(Evaluator& evaluator, const Call& call, const Grid& 
       if (i > 0) joined += separator;
       joined += series.labels->get(sources[i]);
     }
-    set_label(evaluator, series, destination, joined);
+    set_label(series, destination, joined);
   }
   return evaluator.push_merged(std::move(batch.series), grid, true, sink);
 }

@@ -94,13 +94,15 @@ bool worth_sliding(const RangeInput& in) {
 }
 
 template <typename OfFloats, typename OfHistograms>
-void sum_like(const RangeInput& in, Column& out, OfFloats&& of_floats, OfHistograms&& of_histograms) {
+Outcome<> sum_like(const RangeInput& in, Column& out, OfFloats&& of_floats, OfHistograms&& of_histograms) {
   const bool slide = worth_sliding(in);
   std::optional<SlidingSum> sliding;
   if (slide) sliding.emplace(in.samples->values, *in.scratch);
   OncePerSeries mixed;
+  WorkMeter meter;
   for (std::size_t i = 0; i < in.grid.steps; ++i) {
     const std::size_t floats = in.float_count(i), histograms = in.histogram_count(i);
+    TRY_VOID(meter.done(in, 100 * histograms));
     if (floats > 0 && histograms > 0) {
       mixed.raise(in, [&] { return annotation::mixed_floats_histograms(in.name(), in.position); });
     } else if (floats > 0) {
@@ -110,15 +112,16 @@ void sum_like(const RangeInput& in, Column& out, OfFloats&& of_floats, OfHistogr
       if (auto result = of_histograms(in, i)) out.set_histogram(i, std::move(result));
     }
   }
-}
-
-Outcome<> kernel_sum(const RangeInput& in, Column& out) {
-  sum_like(in, out, [](Sum sum, auto) { return std::isinf(sum.value) ? sum.value : sum.value + sum.error; }, sum_of_histograms);
   return {};
 }
 
+Outcome<> kernel_sum(const RangeInput& in, Column& out) {
+  return sum_like(
+      in, out, [](Sum sum, auto) { return std::isinf(sum.value) ? sum.value : sum.value + sum.error; }, sum_of_histograms);
+}
+
 Outcome<> kernel_avg(const RangeInput& in, Column& out) {
-  sum_like(
+  return sum_like(
       in, out,
       [](Sum sum, std::span<const double> values) {
         const double count = static_cast<double>(values.size());
@@ -126,7 +129,6 @@ Outcome<> kernel_avg(const RangeInput& in, Column& out) {
         return sum.value / count + sum.error / count;
       },
       average_of_histograms);
-  return {};
 }
 
 // --- counting and picking ---------------------------------------------------------------------------------------------------
@@ -202,9 +204,11 @@ Outcome<> kernel_extremum(const RangeInput& in, Column& out) {
 template <bool kMax>
 Outcome<> kernel_time_of_extremum(const RangeInput& in, Column& out) {
   OncePerSeries ignored;
+  WorkMeter meter;
   for (std::size_t i = 0; i < in.grid.steps; ++i) {
     const auto values = in.floats(i);
     if (values.empty()) continue;
+    TRY_VOID(meter.done(in, values.size()));
     note_ignored_histograms(in, i, ignored);
     std::size_t best = 0;
     for (std::size_t k = 1; k < values.size(); ++k) {

@@ -28,6 +28,7 @@ struct RangeInput {
   const Labels* labels = nullptr;
   PositionRange position;       // of the first argument
   PositionRange args_position;  // of all arguments
+  const Evaluator* evaluator = nullptr;
   Annotations* annotations = nullptr;
   std::vector<double>* scratch = nullptr;
 
@@ -62,6 +63,20 @@ struct RangeInput {
 using RangeKernel = Outcome<> (*)(const RangeInput& in, Column& out);
 // Null when there is none of this name.
 RangeKernel find_range_kernel(std::string_view function);
+
+// Looks from time to time whether anybody still waits for the result, in functions that work on whole windows.
+class WorkMeter {
+ public:
+  Outcome<> done(const RangeInput& in, std::size_t samples) {
+    work_ += samples;
+    if (work_ < 10'000) return {};
+    work_ = 0;
+    return in.evaluator->check();
+  }
+
+ private:
+  std::size_t work_ = 0;
+};
 
 // An annotation that a series raises at most once, however many steps meet it.
 class OncePerSeries {

@@ -17,17 +17,65 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Calls f(step, values, times) for windows with at least `least` floats; says so when histograms stood between them.
 template <typename F>
-void each_float_window(const RangeInput& in, std::size_t least, F&& f) {
+Outcome<> each_float_window(const RangeInput& in, std::size_t least, F&& f) {
   OncePerSeries ignored;
+  WorkMeter meter;
   for (std::size_t i = 0; i < in.grid.steps; ++i) {
     const auto values = in.floats(i);
     if (values.empty()) continue;
     if (in.histogram_count(i) > 0) {
       ignored.raise(in, [&] { return annotation::histogram_ignored_in_mixed_range(in.name(), in.position); });
     }
+    TRY_VOID(meter.done(in, values.size()));
     if (values.size() >= least) f(i, values, in.float_times(i));
   }
+  return {};
 }
+
+bool nan_first(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a < b; }
+
+// Between which of n sorted values a quantile lies.
+struct Rank {
+  std::size_t lower, upper;
+  double weight;
+  Rank(double q, std::size_t n) {
+    const double rank = q * static_cast<double>(n - 1);
+    lower = static_cast<std::size_t>(std::max(0.0, std::floor(rank)));
+    upper = std::min(n - 1, lower + 1);
+    weight = rank - std::floor(rank);
+  }
+};
+
+// The values of a sliding window, kept sorted.
+class SortedWindow {
+ public:
+  SortedWindow(std::span<const double> values, std::vector<double>& storage) : values_(values), sorted_(storage) { sorted_.clear(); }
+  void move_to(std::size_t begin, std::size_t end) {
+    if (begin >= end_ || (begin - begin_) + (end - end_) > (end - begin) / 4) {
+      sorted_.assign(values_.begin() + static_cast<std::ptrdiff_t>(begin), values_.begin() + static_cast<std::ptrdiff_t>(end));
+      std::sort(sorted_.begin(), sorted_.end(), nan_first);
+    } else {
+      for (std::size_t i = begin_; i < begin; ++i) sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), values_[i], nan_first));
+      for (std::size_t i = end_; i < end; ++i) {
+        sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), values_[i], nan_first), values_[i]);
+      }
+    }
+    begin_ = begin;
+    end_ = end;
+  }
+  double quantile(double q) const {
+    if (std::isnan(q)) return kNaN;
+    if (q < 0) return -kInfinity;
+    if (q > 1) return kInfinity;
+    const Rank rank(q, sorted_.size());
+    return sorted_[rank.lower] * (1 - rank.weight) + sorted_[rank.upper] * rank.weight;
+  }
+
+ private:
+  std::span<const double> values_;
+  std::vector<double>& sorted_;
+  std::size_t begin_ = 0, end_ = 0;
+};
 
 double variance(std::span<const double> values) {
   double count = 0, mean = 0, mean_error = 0, squares = 0, squares_error = 0;
@@ -75,38 +123,33 @@ double quantile_of(double q, std::span<double> values) {
   if (values.empty() || std::isnan(q)) return kNaN;
   if (q < 0) return -kInfinity;
   if (q > 1) return kInfinity;
-  const auto last_nan = std::partition(values.begin(), values.end(), [](double value) { return std::isnan(value); });
-  std::sort(last_nan, values.end());
-  const double n = static_cast<double>(values.size());
-  const double rank = q * (n - 1);
-  const double lower = std::max(0.0, std::floor(rank));
-  const double upper = std::min(n - 1, lower + 1);
-  const double weight = rank - std::floor(rank);
-  return values[static_cast<std::size_t>(lower)] * (1 - weight) + values[static_cast<std::size_t>(upper)] * weight;
+  const Rank rank(q, values.size());
+  const auto lower = values.begin() + static_cast<std::ptrdiff_t>(rank.lower);
+  std::nth_element(values.begin(), lower, values.end(), nan_first);
+  const double upper = rank.upper == rank.lower ? *lower : *std::min_element(lower + 1, values.end(), nan_first);
+  return *lower * (1 - rank.weight) + upper * rank.weight;
 }
 
 Outcome<> kernel_stdvar(const RangeInput& in, Column& out) {
-  each_float_window(in, 1, [&](std::size_t i, auto values, auto) { out.set(i, variance(values)); });
-  return {};
+  return each_float_window(in, 1, [&](std::size_t i, auto values, auto) { out.set(i, variance(values)); });
 }
 
 Outcome<> kernel_stddev(const RangeInput& in, Column& out) {
-  each_float_window(in, 1, [&](std::size_t i, auto values, auto) { out.set(i, std::sqrt(variance(values))); });
-  return {};
+  return each_float_window(in, 1, [&](std::size_t i, auto values, auto) { out.set(i, std::sqrt(variance(values))); });
 }
 
 Outcome<> kernel_quantile(const RangeInput& in, Column& out) {
-  each_float_window(in, 1, [&](std::size_t i, auto values, auto) {
+  SortedWindow window(in.samples->values, *in.scratch);
+  return each_float_window(in, 1, [&](std::size_t i, auto, auto) {
     const double q = in.scalars[0][i];
     if (std::isnan(q) || q < 0 || q > 1) in.annotations->add(annotation::invalid_quantile(q, in.position));
-    in.scratch->assign(values.begin(), values.end());
-    out.set(i, quantile_of(q, *in.scratch));
+    window.move_to(in.float_begin[i], in.float_end[i]);
+    out.set(i, window.quantile(q));
   });
-  return {};
 }
 
 Outcome<> kernel_mad(const RangeInput& in, Column& out) {
-  each_float_window(in, 1, [&](std::size_t i, auto values, auto) {
+  return each_float_window(in, 1, [&](std::size_t i, auto values, auto) {
     if (std::ranges::any_of(values, [](double value) { return std::isnan(value); })) {
       out.set(i, kNaN);
       return;
@@ -116,20 +159,17 @@ Outcome<> kernel_mad(const RangeInput& in, Column& out) {
     for (double& value : *in.scratch) value = std::fabs(value - median);
     out.set(i, quantile_of(0.5, *in.scratch));
   });
-  return {};
 }
 
 Outcome<> kernel_deriv(const RangeInput& in, Column& out) {
-  each_float_window(in, 2, [&](std::size_t i, auto values, auto times) { out.set(i, regression(values, times, times[0]).slope); });
-  return {};
+  return each_float_window(in, 2, [&](std::size_t i, auto values, auto times) { out.set(i, regression(values, times, times[0]).slope); });
 }
 
 Outcome<> kernel_predict_linear(const RangeInput& in, Column& out) {
-  each_float_window(in, 2, [&](std::size_t i, auto values, auto times) {
+  return each_float_window(in, 2, [&](std::size_t i, auto values, auto times) {
     const Line line = regression(values, times, in.grid.time(i));
     out.set(i, line.slope * in.scalars[0][i] + line.intercept);
   });
-  return {};
 }
 
 Outcome<> kernel_double_exponential(const RangeInput& in, Column& out) {
@@ -143,7 +183,7 @@ Outcome<> kernel_double_exponential(const RangeInput& in, Column& out) {
       return execution_error(fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", trend));
     }
   }
-  each_float_window(in, 2, [&](std::size_t i, auto values, auto) {
+  return each_float_window(in, 2, [&](std::size_t i, auto values, auto) {
     const double smoothing = in.scalars[0][i], trend = in.scalars[1][i];
     double level_before = 0, level = values[0];
     double slope = values[1] - values[0];
@@ -155,7 +195,6 @@ Outcome<> kernel_double_exponential(const RangeInput& in, Column& out) {
     }
     out.set(i, level);
   });
-  return {};
 }
 
 }  // namespace tocayo::promql::eval
