@@ -186,6 +186,7 @@ TEST_F(ClientTest, TimeoutsAndCancellation) {
   EXPECT_TRUE(eventually([&] { return running == 4; }));
   client.reset();
   EXPECT_EQ(kind, ErrorKind::canceled);
+  EXPECT_TRUE(eventually([&] { return left == 4; }));
 }
 
 TEST_F(ClientTest, StopRacesWithTheEnd) {

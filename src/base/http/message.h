@@ -90,7 +90,8 @@ struct Request {
 class BodySink {
  public:
   virtual ~BodySink() = default;
-  // canceled when the client is gone. May resume on an io thread: hop back to a pool before computing.
+  // canceled when the client is gone. When it had to wait it resumes on a pool thread of this room: hop back before long computing.
+  // The response's header leaves with the first bytes; a stream that fails before any becomes an ordinary error response.
   virtual Task<Result<>> write(std::string chunk) = 0;
 };
 // An error after the first byte ends the chunked body abruptly, so that clients see a transport error, never a short success.

@@ -188,6 +188,14 @@ TEST_F(ServerTest, RequestIdDefaultFieldsAndInvalidFields) {
   EXPECT_EQ(client.get("/hello", "X-Request-Id: \"quoted\"\r\n").headers.get("X-Request-Id").size(), 16U);
 }
 
+TEST_F(ServerTest, AnImpossibleStatusIsAnInternalError) {
+  router.add("GET", "/zero", [](Request&) -> Task<Response> { co_return Response::text(0, "x"); });
+  log::set_level(log::Level::error);
+  start();
+  RawClient client(port());
+  EXPECT_EQ(client.get("/zero").status, 500);
+}
+
 TEST_F(ServerTest, CorsForListedOriginsOnly) {
   options.cors_origins = {"https://grafana.example"};
   router.add("POST", "/hello", hello);
@@ -222,9 +230,11 @@ TEST_F(ServerTest, ConnectionCloseAndHttp10) {
   EXPECT_EQ(keep.request("GET /hello HTTP/1.0\r\n\r\n").body, "hello\n");
   // A client may end its side before it reads.
   RawClient half(port());
-  half.send("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n");
+  half.send("GET /hello HTTP/1.1\r\nHost: t\r\n\r\nGET /hello HTTP/1.1\r\nHost: t\r\n\r\nGET /hel");
   half.shutdown_send();
   EXPECT_EQ(half.receive().body, "hello\n");
+  EXPECT_EQ(half.receive().body, "hello\n");
+  EXPECT_TRUE(half.closed_by_peer());
 }
 
 TEST_F(ServerTest, ExpectContinue) {

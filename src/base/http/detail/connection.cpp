@@ -157,7 +157,7 @@ void Connection::forget() {
 }
 
 void Connection::begin_request() {
-  if (worker_.draining) return close_orderly();
+  if (worker_.draining || (end_of_input_ && input_.empty())) return close_orderly();
   phase_ = State::header;
   body_ended_ = true;
   parser_->reset();
@@ -204,13 +204,10 @@ void Connection::on_end_of_input(Io status) {
     default: break;
   }
   // Half a close usually is a whole one (a closed tab, a killed client): stop the work. A peer that only shut its sending side
-  // still gets whatever the handler answers.
-  if (exchange_) {
-    exchange_->keep_alive = false;
-    if (handler_runs()) {
-      state_->canceled.add();
-      exchange_->stop.request_stop();
-    }
+  // still gets whatever the handlers of the requests it had sent answer.
+  if (exchange_ && handler_runs()) {
+    state_->canceled.add();
+    exchange_->stop.request_stop();
   }
 }
 
@@ -245,6 +242,7 @@ void Connection::consume(std::string_view data) {
     input_.assign(rest);
   }
   if (phase_ == State::header || phase_ == State::body) {
+    if (end_of_input_) return phase_ == State::header ? close_orderly() : die(false);  // the rest will never come
     start_read();
   } else if (handler_runs() && phase_ != State::authenticating && input_.size() < kMaxReadAhead) {
     start_read();  // to see the client leave

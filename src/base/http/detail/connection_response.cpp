@@ -74,6 +74,10 @@ void Connection::on_response(const ExchangePtr& x) {
     return;
   }
   auto& response = x->response;
+  if (response.status < 200 || response.status > 599) {
+    log::error("http", "a handler answered with an impossible status", {{"route", state_->route_labels[x->label]}, {"status", response.status}});
+    response = error_response({ErrorKind::internal, "the handler answered with an impossible status"});
+  }
   if (!body_ended_) x->keep_alive = false;
   add_cors(x->request, response.headers);
   if (encodable(response)) {
@@ -115,7 +119,8 @@ void Connection::add_cors(const Request& request, Headers& headers) const {
 
 std::string Connection::build_header(Exchange& x, bool stream, std::size_t length) {
   auto& response = x.response;
-  if (has_token(response.headers.get("Connection"), "close") || worker_.draining || end_of_input_) x.keep_alive = false;
+  bool last = worker_.draining || (end_of_input_ && input_.empty() && !consuming_);
+  if (last || has_token(response.headers.get("Connection"), "close")) x.keep_alive = false;
   std::string out;
   out.reserve(512);
   out += "HTTP/1.1 ";

@@ -81,8 +81,8 @@ class AsioLoop final : public Loop {
   void stop() override {
     if (!thread_.joinable()) return;
     asio::post(context_, [this] {
+      ending_ = true;
       for (auto& ticker : tickers_) ticker.timer.cancel();
-      tickers_.clear();
       work_.reset();
     });
     {
@@ -104,7 +104,7 @@ class AsioLoop final : public Loop {
   void arm(Ticker& ticker) {
     ticker.timer.expires_after(ticker.interval);
     ticker.timer.async_wait([this, &ticker](error_code error) {
-      if (error) return;  // the ticker is gone
+      if (error || ending_) return;  // an expiry already queued is not undone by cancel()
       ticker.tick();
       arm(ticker);
     });
@@ -113,6 +113,7 @@ class AsioLoop final : public Loop {
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;
   std::list<Ticker> tickers_;
+  bool ending_ = false;    // loop thread only
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;  // under mutex_
