@@ -67,6 +67,13 @@ constexpr std::string_view kFeatures[] = {
     "systemd.all-units",  // ours: node_systemd_unit_state for every unit, as node_exporter does
 };
 
+// Collectors of node_exporter that are not there yet: switching one off is fine, switching it on says so.
+constexpr std::string_view kOthers[] = {"bcachefs",     "buddyinfo", "cgroups",      "cpu_vulnerabilities", "dmmultipath", "drbd",      "drm",
+                                        "ethtool",      "ksmd",      "lnstat",       "logind",    "meminfo_numa", "mountstats",
+                                        "network_route", "ntp",      "nvmesubsystem", "pcidevice", "perf",       "qdisc",     "runit",
+                                        "slabinfo",     "supervisord", "swap",       "sysctl",    "systemd",      "watchdog",  "wifi",
+                                        "xfrm",         "zoneinfo"};
+
 // Both halves of these may be set together (a unit must match one and not the other).
 bool halves_combine(std::string_view stem) { return stem == "systemd.unit"; }
 
@@ -133,6 +140,11 @@ Result<> HostOptions::apply_flag(std::string_view flag, const std::string* next,
     if (equals != std::string_view::npos && body.substr(equals + 1) == "false") on = !on;
     collectors[std::string(name)] = on;
     return {};
+  }
+  if (std::ranges::find(kOthers, name) != std::end(kOthers)) {
+    if (equals != std::string_view::npos && body.substr(equals + 1) == "false") on = !on;
+    if (!on) return {};
+    return fail(ErrorKind::bad_input, std::string(flag) + ": this collector is not supported");
   }
   if (std::ranges::find(kFeatures, name) != std::end(kFeatures)) {
     if (equals != std::string_view::npos && body.substr(equals + 1) == "false") on = !on;
