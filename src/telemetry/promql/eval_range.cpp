@@ -147,6 +147,10 @@ Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Ex
   auto batch = evaluator.collect(*subquery.expr, inner);
   const StepStats inner_stats = evaluator.exchange_stats(std::move(outer_stats));
   if (!batch) return std::unexpected(std::move(batch.error()));
+  // The results refer to these labels, and outlive the subquery.
+  for (EvalSeries& series : batch->series) {
+    if (series.own) series.labels = evaluator.keep(*series.own);
+  }
   book_subquery(inner_stats, inner, grid, subquery.original_offset.count(), subquery.range.count(), evaluator.stats());
   auto source = std::make_unique<SubquerySource>(std::move(*batch), inner);
   source->at = subquery.timestamp;

@@ -167,8 +167,10 @@ double quantile_of_classic(Evaluator& evaluator, double q, std::vector<ClassicBu
   return quantile.value;
 }
 
-EvalSeries start_series(Evaluator& evaluator, const Labels* labels, const Grid& grid) {
+// `lasting`: the labels live as long as the query.
+EvalSeries start_series(Evaluator& evaluator, const Labels* labels, bool lasting, const Grid& grid) {
   EvalSeries series{labels, false, Column(grid.steps)};
+  if (!lasting) series.set_labels(*labels);
   evaluator.drop_name(series);
   return series;
 }
@@ -186,7 +188,7 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
   std::vector<EvalSeries> results;
   for (const NativeHistogram& native : histograms.native()) {
     TRY_VOID(evaluator.check());
-    EvalSeries out = start_series(evaluator, native.series->labels, grid);
+    EvalSeries out = start_series(evaluator, native.series->labels, !native.series->own, grid);
     const std::string_view name = histograms.name(*native.series->labels);
     histograms.each_native(native, [&](std::size_t i, const metrics::FloatHistogram& histogram) {
       out.column.set(i, native_quantile(evaluator, quantiles[i], histogram, name, position));
@@ -195,7 +197,7 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
   }
   for (const ClassicHistogram& classic : histograms.classic()) {
     TRY_VOID(evaluator.check());
-    EvalSeries out = start_series(evaluator, classic.labels, grid);
+    EvalSeries out = start_series(evaluator, classic.labels, true, grid);
     const std::string_view name = histograms.name(*classic.labels);
     histograms.each_classic(classic, [&](std::size_t i, std::vector<ClassicBucket>& buckets) {
       out.column.set(i, quantile_of_classic(evaluator, quantiles[i], buckets, name, position, grid.time(i)));
@@ -213,7 +215,7 @@ Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Gri
   std::vector<EvalSeries> results;
   for (const NativeHistogram& native : histograms.native()) {
     TRY_VOID(evaluator.check());
-    EvalSeries out = start_series(evaluator, native.series->labels, grid);
+    EvalSeries out = start_series(evaluator, native.series->labels, !native.series->own, grid);
     const std::string_view name = histograms.name(*native.series->labels);
     histograms.each_native(native, [&](std::size_t i, const metrics::FloatHistogram& histogram) {
       const auto estimate = metrics::histogram_fraction(lower[i], upper[i], histogram);
@@ -224,7 +226,7 @@ Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Gri
   }
   for (const ClassicHistogram& classic : histograms.classic()) {
     TRY_VOID(evaluator.check());
-    EvalSeries out = start_series(evaluator, classic.labels, grid);
+    EvalSeries out = start_series(evaluator, classic.labels, true, grid);
     histograms.each_classic(classic, [&](std::size_t i, std::vector<ClassicBucket>& buckets) {
       out.column.set(i, classic_fraction(lower[i], upper[i], buckets));
     });
