@@ -57,7 +57,8 @@ function licencesJson(): Plugin {
         if (chunk.type === 'chunk')
           for (const module of chunk.moduleIds)
             for (const name of NOT_BUNDLED)
-              if (module.includes(`/node_modules/${name}/`)) this.error(`${name} is bundled but not in the licence report`);
+              if (module.includes(`/node_modules/${name}/`))
+                this.error(`${name} is bundled but not in the licence report`);
     },
   };
 }

@@ -48,7 +48,11 @@ check(`JS before first interactive Home (${first.js.size} files)`, sum(first.js)
 check(`CSS of Home (${first.css.size} files)`, sum(first.css), 40);
 
 const fonts = readdirSync(join(dist, 'assets')).filter((f) => /latin-wght-normal.*\.woff2$/.test(f));
-check(`fonts of Latin text (${fonts.length} files)`, fonts.reduce((t, f) => t + readFileSync(join(dist, 'assets', f)).length / 1000, 0), 90);
+check(
+  `fonts of Latin text (${fonts.length} files)`,
+  fonts.reduce((t, f) => t + readFileSync(join(dist, 'assets', f)).length / 1000, 0),
+  90,
+);
 
 const shell = closure(entry);
 for (const [key, value] of Object.entries(manifest)) {

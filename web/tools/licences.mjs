@@ -6,7 +6,18 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-export const ALLOWED = new Set(['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'MPL-2.0', 'OFL-1.1', '0BSD', 'CC0-1.0', 'BlueOak-1.0.0']);
+export const ALLOWED = new Set([
+  'MIT',
+  'ISC',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'Apache-2.0',
+  'MPL-2.0',
+  'OFL-1.1',
+  '0BSD',
+  'CC0-1.0',
+  'BlueOak-1.0.0',
+]);
 
 /** In the lockfile for server rendering only. The build fails when one of their modules gets into a chunk. */
 export const NOT_BUNDLED = new Set(['isbot']);

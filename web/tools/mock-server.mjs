@@ -66,7 +66,13 @@ scrape_configs:
 const prom = `http://127.0.0.1:${promPort}`;
 const api = createApi({ prom, auth, empty, hostname: hostname(), base });
 
-const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.json': 'application/json' };
+const TYPES = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+};
 
 function page(request, response) {
   const nonce = randomBytes(16).toString('base64');
@@ -91,7 +97,10 @@ function asset(path, response) {
   if (!file.startsWith(dist)) return false;
   try {
     if (!statSync(file).isFile()) return false;
-    response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'public, max-age=31536000, immutable' });
+    response.writeHead(200, {
+      'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'Cache-Control': 'public, max-age=31536000, immutable',
+    });
     response.end(readFileSync(file));
     return true;
   } catch {
@@ -109,7 +118,8 @@ const server = createServer(async (request, response) => {
   try {
     if (await api.handle(request, response, path, url)) return;
     if (path.startsWith('/assets/') && asset(path, response)) return;
-    const isPage = request.method === 'GET' && (request.headers.accept ?? '').includes('text/html') && !path.startsWith('/api/');
+    const isPage =
+      request.method === 'GET' && (request.headers.accept ?? '').includes('text/html') && !path.startsWith('/api/');
     if (isPage) return page(request, response);
     response.writeHead(404, { 'Content-Type': 'application/json' });
     response.end(JSON.stringify({ code: 'not_found', message: `no such path ${path}`, params: {} }));

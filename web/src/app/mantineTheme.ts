@@ -3,7 +3,16 @@ import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from 
 
 // Mantine wants ten shades; every colour that is seen comes from tokens.json through the variables below.
 const brand: MantineColorsTuple = [
-  '#eceefd', '#d5d9fa', '#b3bbf6', '#8e9bff', '#7483f2', '#5f6fe6', '#5463e6', '#4453d6', '#3644c0', '#2c38a3',
+  '#eceefd',
+  '#d5d9fa',
+  '#b3bbf6',
+  '#8e9bff',
+  '#7483f2',
+  '#5f6fe6',
+  '#5463e6',
+  '#4453d6',
+  '#3644c0',
+  '#2c38a3',
 ];
 
 export const mantineTheme = createTheme({
@@ -50,7 +59,11 @@ const shared = {
 };
 
 // Mantine draws fields from its own grey ramps: point those steps at the tokens.
-const dark = { ...shared, '--mantine-color-dark-4': 'var(--c-line-strong)', '--mantine-color-dark-6': 'var(--c-inset)' };
+const dark = {
+  ...shared,
+  '--mantine-color-dark-4': 'var(--c-line-strong)',
+  '--mantine-color-dark-6': 'var(--c-inset)',
+};
 const light = { ...shared, '--mantine-color-gray-4': 'var(--c-line-strong)' };
 
 export const cssVariables: CSSVariablesResolver = () => ({ variables: {}, dark, light });

@@ -12,15 +12,19 @@ import { loadCatalogues } from '@/shared/i18n';
 import { exploreSearch, panesFromPrometheus } from '@/shared/url/panes';
 import { parseSearch, type RawSearch, stringifySearch } from '@/shared/url/search';
 import { NotFound } from './NotFound';
-import { RouteError } from './RouteError';
 import { RootLayout } from './RootLayout';
+import { RouteError } from './RouteError';
 import { Shell } from './shell/Shell';
 
 const anySearch = (search: Record<string, unknown>): RawSearch => search as RawSearch;
 
 const rootRoute = createRootRoute({
   component: RootLayout,
-  notFoundComponent: (_props: NotFoundRouteProps) => <NotFound />,
+  notFoundComponent: (_props: NotFoundRouteProps) => (
+    <Shell>
+      <NotFound />
+    </Shell>
+  ),
   errorComponent: RouteError,
   validateSearch: anySearch,
 });

@@ -28,7 +28,10 @@ export function createApi({ prom, auth, empty, hostname, base }) {
   };
 
   async function query(expr) {
-    const response = await fetch(`${prom}/api/v1/query`, { method: 'POST', body: new URLSearchParams({ query: expr }) });
+    const response = await fetch(`${prom}/api/v1/query`, {
+      method: 'POST',
+      body: new URLSearchParams({ query: expr }),
+    });
     return (await response.json()).data?.result ?? [];
   }
   const one = async (expr) => {
@@ -39,7 +42,17 @@ export function createApi({ prom, auth, empty, hostname, base }) {
   async function home() {
     const nowMs = Date.now();
     if (empty)
-      return { nowMs, lastSampleMs: null, ingestRate: 0, activeSeries: 0, hosts: [], targets: { up: 0, down: [] }, health: [], events: [], self: { version: 'dev', uptimeSeconds: (nowMs - started) / 1000, rssBytes: 0, cpuSecondsTotal: 0 } };
+      return {
+        nowMs,
+        lastSampleMs: null,
+        ingestRate: 0,
+        activeSeries: 0,
+        hosts: [],
+        targets: { up: 0, down: [] },
+        health: [],
+        events: [],
+        self: { version: 'dev', uptimeSeconds: (nowMs - started) / 1000, rssBytes: 0, cpuSecondsTotal: 0 },
+      };
     const [cpu, memory, disk, os, up, down] = await Promise.all([
       one('1 - avg(rate(node_cpu_seconds_total{mode="idle"}[10s]))'),
       one('1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes'),
@@ -52,21 +65,67 @@ export function createApi({ prom, auth, empty, hostname, base }) {
     return {
       nowMs,
       lastSampleMs: nowMs - 400,
-      ingestRate: (await one('sum(rate(prometheus_tsdb_head_samples_appended_total[10s]))')) ?? (await one('sum(scrape_samples_scraped)')) ?? 0,
+      ingestRate:
+        (await one('sum(rate(prometheus_tsdb_head_samples_appended_total[10s]))')) ??
+        (await one('sum(scrape_samples_scraped)')) ??
+        0,
       activeSeries: (await one('count({__name__!=""})')) ?? 0,
-      hosts: os.length ? [{ instance: hostname, hostname: uname.nodename, job: 'node', os: `${uname.sysname} ${uname.release}`, lastSeenMs: nowMs - 600, cpu, memory, disk }] : [],
-      targets: { up: up ?? 0, down: down.map((d) => ({ job: d.metric.job, instance: d.metric.instance, lastError: 'dial tcp 127.0.0.1:1: connect: connection refused', sinceMs: started })) },
-      health: [{ id: 'wal', state: 'ok', message: 'The journal takes writes.' }, { id: 'disk', state: 'ok', message: '81 % free' }],
-      events: [{ timeMs: started, kind: 'start', title: 'Tocayo started', detail: 'version dev' }, { timeMs: started + 2000, kind: 'config', title: 'Configuration loaded', detail: 'tocayo.yaml' }],
-      self: { version: 'dev', uptimeSeconds: (nowMs - started) / 1000, rssBytes: process.memoryUsage().rss, cpuSecondsTotal: process.cpuUsage().user / 1e6 },
+      hosts: os.length
+        ? [
+            {
+              instance: hostname,
+              hostname: uname.nodename,
+              job: 'node',
+              os: `${uname.sysname} ${uname.release}`,
+              lastSeenMs: nowMs - 600,
+              cpu,
+              memory,
+              disk,
+            },
+          ]
+        : [],
+      targets: {
+        up: up ?? 0,
+        down: down.map((d) => ({
+          job: d.metric.job,
+          instance: d.metric.instance,
+          lastError: 'dial tcp 127.0.0.1:1: connect: connection refused',
+          sinceMs: started,
+        })),
+      },
+      health: [
+        { id: 'wal', state: 'ok', message: 'The journal takes writes.' },
+        { id: 'disk', state: 'ok', message: '81 % free' },
+      ],
+      events: [
+        { timeMs: started, kind: 'start', title: 'Tocayo started', detail: 'version dev' },
+        { timeMs: started + 2000, kind: 'config', title: 'Configuration loaded', detail: 'tocayo.yaml' },
+      ],
+      self: {
+        version: 'dev',
+        uptimeSeconds: (nowMs - started) / 1000,
+        rssBytes: process.memoryUsage().rss,
+        cpuSecondsTotal: process.cpuUsage().user / 1e6,
+      },
     };
   }
 
   async function search(q) {
-    const names = await (await fetch(`${prom}/api/v1/label/__name__/values`)).json().then((j) => j.data, () => []);
+    const names = await (await fetch(`${prom}/api/v1/label/__name__/values`)).json().then(
+      (j) => j.data,
+      () => [],
+    );
     const needle = q.toLowerCase();
-    const hosts = hostname.includes(needle) ? [{ kind: 'host', title: hostname, subtitle: 'node', href: `/hosts/${hostname}` }] : [];
-    return [...hosts, ...names.filter((n) => n.includes(needle)).slice(0, 20).map((n) => ({ kind: 'metric', title: n, subtitle: '', href: `/explore?metric=${n}` }))];
+    const hosts = hostname.includes(needle)
+      ? [{ kind: 'host', title: hostname, subtitle: 'node', href: `/hosts/${hostname}` }]
+      : [];
+    return [
+      ...hosts,
+      ...names
+        .filter((n) => n.includes(needle))
+        .slice(0, 20)
+        .map((n) => ({ kind: 'metric', title: n, subtitle: '', href: `/explore?metric=${n}` })),
+    ];
   }
 
   const TREES = {
@@ -78,7 +137,13 @@ export function createApi({ prom, auth, empty, hostname, base }) {
       const form = new URLSearchParams((await readBody(request)).toString());
       const { parseTree } = await import('./parse.mjs');
       const tree = TREES[form.get('query')] ?? parseTree(form.get('query'));
-      return json(response, tree ? 200 : 400, tree ? { status: 'success', data: tree } : { status: 'error', errorType: 'bad_data', error: 'the mock cannot parse this' });
+      return json(
+        response,
+        tree ? 200 : 400,
+        tree
+          ? { status: 'success', data: tree }
+          : { status: 'error', errorType: 'bad_data', error: 'the mock cannot parse this' },
+      );
     }
     const body = request.method === 'POST' ? await readBody(request) : undefined;
     const answer = await fetch(`${prom}${url.pathname.slice(base.length)}${url.search}`, {
@@ -94,17 +159,33 @@ export function createApi({ prom, auth, empty, hostname, base }) {
   async function login(request, response) {
     const { login: name, password } = JSON.parse((await readBody(request)).toString());
     const user = admin.users.find((u) => u.login === name);
-    if (!user || password !== 'correct horse battery') return json(response, 401, { code: 'bad_credentials', message: 'Name or password is wrong.', params: {} });
+    if (!user || password !== 'correct horse battery')
+      return json(response, 401, { code: 'bad_credentials', message: 'Name or password is wrong.', params: {} });
     const id = randomBytes(12).toString('hex');
     const shape = { id: user.id, login: user.login, name: user.name, role: 'admin', instanceAdmin: true };
     sessions.set(id, shape);
-    return json(response, 200, { user: shape }, { 'Set-Cookie': `tocayo_session=${id}; HttpOnly; SameSite=Lax; Path=/` });
+    return json(
+      response,
+      200,
+      { user: shape },
+      { 'Set-Cookie': `tocayo_session=${id}; HttpOnly; SameSite=Lax; Path=/` },
+    );
   }
 
   return {
     boot: (request) => ({
-      product: 'Tocayo', version: 'dev', revision: 'mock', promVersion: '3.7.0', basePath: base, authMode: auth ? 'required' : 'off', user: auth ? userOf(request) : null,
-      tenant: 'anonymous', tenants: ['anonymous'], csrfHeader: 'X-Tocayo-Csrf', hostname, startTimeMs: started,
+      product: 'Tocayo',
+      version: 'dev',
+      revision: 'mock',
+      promVersion: '3.7.0',
+      basePath: base,
+      authMode: auth ? 'required' : 'off',
+      user: auth ? userOf(request) : null,
+      tenant: 'anonymous',
+      tenants: ['anonymous'],
+      csrfHeader: 'X-Tocayo-Csrf',
+      hostname,
+      startTimeMs: started,
     }),
     async handle(request, response, path, url) {
       if (path === '/-/healthy') return json(response, 200, {});
@@ -114,16 +195,22 @@ export function createApi({ prom, auth, empty, hostname, base }) {
         return true;
       }
       const api = path.startsWith('/api/') || path.startsWith('/tenancy/');
-      if (api && request.method !== 'GET' && request.headers['x-tocayo-csrf'] !== '1') return json(response, 403, { code: 'csrf', message: 'header missing', params: {} });
+      if (api && request.method !== 'GET' && request.headers['x-tocayo-csrf'] !== '1')
+        return json(response, 403, { code: 'csrf', message: 'header missing', params: {} });
       if (path === '/api/ui/login') return login(request, response);
-      if (path === '/api/ui/setup') return json(response, 403, { code: 'bad_token', message: 'The link was used or is too old.', params: {} });
-      if (api && auth && !userOf(request)) return json(response, 401, { code: 'unauthenticated', message: 'Sign in first.', params: {} });
-      if (path === '/api/ui/logout') return json(response, 204, null, { 'Set-Cookie': 'tocayo_session=; Max-Age=0; Path=/' });
-      if (path === '/api/ui/me' && request.method === 'PUT') Object.assign(me, JSON.parse((await readBody(request)).toString()));
+      if (path === '/api/ui/setup')
+        return json(response, 403, { code: 'bad_token', message: 'The link was used or is too old.', params: {} });
+      if (api && auth && !userOf(request))
+        return json(response, 401, { code: 'unauthenticated', message: 'Sign in first.', params: {} });
+      if (path === '/api/ui/logout')
+        return json(response, 204, null, { 'Set-Cookie': 'tocayo_session=; Max-Age=0; Path=/' });
+      if (path === '/api/ui/me' && request.method === 'PUT')
+        Object.assign(me, JSON.parse((await readBody(request)).toString()));
       if (path === '/api/ui/me') return json(response, 200, { ...userOf(request), ...me });
       if (path === '/api/ui/me/password') return json(response, 204, null);
       if (path === '/api/ui/home') return json(response, 200, await home());
-      if (path === '/api/ui/search') return json(response, 200, { results: await search(url.searchParams.get('q') ?? '') });
+      if (path === '/api/ui/search')
+        return json(response, 200, { results: await search(url.searchParams.get('q') ?? '') });
       if (path === '/api/short-urls') {
         const uid = randomBytes(5).toString('hex');
         shorts.set(uid, JSON.parse((await readBody(request)).toString()).path);
@@ -135,7 +222,8 @@ export function createApi({ prom, auth, empty, hostname, base }) {
         response.end();
         return true;
       }
-      if (path.startsWith('/tenancy/api/v1/')) return admin.handle(request, response, path.slice(16), url, json, readBody);
+      if (path.startsWith('/tenancy/api/v1/'))
+        return admin.handle(request, response, path.slice(16), url, json, readBody);
       if (path.startsWith('/api/v1/')) return proxy(request, response, url);
       return false;
     },

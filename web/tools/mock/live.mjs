@@ -56,7 +56,14 @@ async function evaluate(prom, expr, from, to, step) {
 
 class Subscription {
   constructor(id, args, send, prom) {
-    Object.assign(this, { id, send, prom, seq: 0, index: new Map(), next: Math.floor(args.from / args.step) * args.step });
+    Object.assign(this, {
+      id,
+      send,
+      prom,
+      seq: 0,
+      index: new Map(),
+      next: Math.floor(args.from / args.step) * args.step,
+    });
     this.expr = args.expr;
     this.step = args.step;
     this.first = true;
@@ -81,10 +88,13 @@ class Subscription {
       result.forEach((r, s) => {
         for (const [t, v] of r.values) values[s * nSteps + Math.round((t * 1000 - this.next) / this.step)] = Number(v);
       });
-      this.send(encodeFrame({ sub: this.id, seq: ++this.seq, t0: this.next, step: this.step, nSteps, indices, values }));
+      this.send(
+        encodeFrame({ sub: this.id, seq: ++this.seq, t0: this.next, step: this.step, nSteps, indices, values }),
+      );
       this.next = to + this.step;
     } catch (error) {
-      if (this.first) this.send({ op: 'err', id: this.id, code: 'bad_data', message: String(error.message), retryable: true });
+      if (this.first)
+        this.send({ op: 'err', id: this.id, code: 'bad_data', message: String(error.message), retryable: true });
     } finally {
       this.busy = false;
     }
@@ -94,13 +104,16 @@ class Subscription {
 export function createLive(server, path, prom, empty) {
   server.on('upgrade', (request, socket) => {
     if (new URL(request.url, 'http://x').pathname !== path) return socket.destroy();
-    const accept = createHash('sha1').update(request.headers['sec-websocket-key'] + GUID).digest('base64');
+    const accept = createHash('sha1')
+      .update(request.headers['sec-websocket-key'] + GUID)
+      .digest('base64');
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: tocayo.live.v1\r\n\r\n`,
     );
     const state = { buffer: Buffer.alloc(0) };
     const subs = new Map();
-    const send = (m) => socket.write(m instanceof ArrayBuffer ? frame(2, Buffer.from(m)) : frame(1, Buffer.from(JSON.stringify(m))));
+    const send = (m) =>
+      socket.write(m instanceof ArrayBuffer ? frame(2, Buffer.from(m)) : frame(1, Buffer.from(JSON.stringify(m))));
     const beat = setInterval(() => send({ op: 'hb', t: Date.now() }), 2000);
     const tick = setInterval(() => {
       if (!empty) for (const sub of subs.values()) void sub.advance();

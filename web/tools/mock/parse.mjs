@@ -11,17 +11,42 @@ export function parseTree(text) {
   const agg = /^(sum|avg|max|min|count)\s*(?:by\s*\(([^)]*)\)\s*)?\((.*)\)$/s.exec(q);
   if (agg) {
     const expr = parseTree(agg[3]);
-    return expr && { type: 'aggregation', op: agg[1], expr, param: null, grouping: (agg[2] ?? '').split(',').map((s) => s.trim()).filter(Boolean), without: false };
+    return (
+      expr && {
+        type: 'aggregation',
+        op: agg[1],
+        expr,
+        param: null,
+        grouping: (agg[2] ?? '')
+          .split(',')
+          .map((s) => s.trim())
+          .filter(Boolean),
+        without: false,
+      }
+    );
   }
   const call = /^(\w+)\((.*)\)$/s.exec(q);
   if (call) {
     const arg = parseTree(call[2]);
-    return arg && { type: 'call', func: { name: call[1], argTypes: [], variadic: 0, returnType: 'vector' }, args: [arg] };
+    return (
+      arg && { type: 'call', func: { name: call[1], argTypes: [], variadic: 0, returnType: 'vector' }, args: [arg] }
+    );
   }
   const selector = /^([\w:]+)(?:\{([^}]*)\})?(?:\[(\d+)([smh])\])?$/.exec(q);
   if (!selector) return null;
-  const matchers = [...(selector[2] ?? '').matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)].map(([, name, type, value]) => ({ name, type, value }));
-  const node = { type: selector[3] ? 'matrixSelector' : 'vectorSelector', name: selector[1], offset: 0, matchers, timestamp: null, startOrEnd: null };
+  const matchers = [...(selector[2] ?? '').matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)].map(([, name, type, value]) => ({
+    name,
+    type,
+    value,
+  }));
+  const node = {
+    type: selector[3] ? 'matrixSelector' : 'vectorSelector',
+    name: selector[1],
+    offset: 0,
+    matchers,
+    timestamp: null,
+    startOrEnd: null,
+  };
   return selector[3] ? { ...node, range: Number(selector[3]) * { s: 1, m: 60, h: 3600 }[selector[4]] * 1000 } : node;
 }
 

@@ -3,9 +3,9 @@ import { IconKeyboard, IconSearch } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
-import { TenantPicker } from './TenantPicker';
 import { FOOT_ITEMS, NAV_ITEMS } from './items';
 import css from './NavRail.module.css';
+import { TenantPicker } from './TenantPicker';
 
 interface Props {
   onSearch: () => void;
@@ -39,21 +39,20 @@ export function NavRail({ onSearch, onShortcuts }: Props) {
   );
   return (
     <nav className={css.rail} aria-label={t('nav.main')}>
-      <Link to="/" className={css.brand} aria-label={t('nav.brand', { product: boot.product })}>
+      <Link to="/" className={css.brand} title={t('nav.brand', { product: boot.product })}>
         <Logo />
         <span className={css.text}>{boot.product}</span>
       </Link>
-      <button type="button" className={css.search} onClick={onSearch} aria-label={t('palette.open')} title={t('palette.open')}>
+      <button type="button" className={css.search} onClick={onSearch} title={t('palette.open')}>
         <IconSearch size={16} aria-hidden />
-        <span className={css.text}>{t('palette.short')}</span>
-        <kbd className={css.text}>{t('palette.keys')}</kbd>
+        <span className={css.text}>{t('palette.short')}</span> <kbd className={css.text}>{t('palette.keys')}</kbd>
       </button>
       <ul className={css.list}>{NAV_ITEMS.map(item)}</ul>
       <ul className={`${css.list} ${css.foot}`}>
         <TenantPicker />
         {FOOT_ITEMS.map(item)}
         <li>
-          <button type="button" className={css.item} onClick={onShortcuts} title={`${t('keys.title')} (?)`} aria-label={t('keys.title')}>
+          <button type="button" className={css.item} onClick={onShortcuts} title={`${t('keys.title')} (?)`}>
             <IconKeyboard size={18} stroke={1.7} aria-hidden />
             <span className={css.text}>{t('keys.title')}</span>
           </button>

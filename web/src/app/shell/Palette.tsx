@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconBolt, IconChartLine, IconFileText, IconSearch, IconServer2, IconTag } from '@tabler/icons-react';
-import { useNavigate } from '@tanstack/react-router';
 import { useQuery } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
@@ -55,7 +55,7 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
   const [text, setText] = useState('');
   const [active, setActive] = useState(0);
   const listId = useId();
-  const list = useRef<HTMLUListElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const found = useServerResults(text);
 
   const context: CommandContext = useMemo(
@@ -63,7 +63,10 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
       t,
       go: (path, search) => void navigate({ to: path as '/', ...(search ? { search: search as never } : {}) }),
       setTime: (from, to) =>
-        void navigate({ to: '.', search: ((previous: Record<string, unknown>) => ({ ...previous, from, to, refresh: 'off' })) as never }),
+        void navigate({
+          to: '.',
+          search: ((previous: Record<string, unknown>) => ({ ...previous, from, to, refresh: 'off' })) as never,
+        }),
       shortcuts: onShortcuts,
     }),
     [t, navigate, onShortcuts],
@@ -72,7 +75,10 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
   const commands = useMemo((): Command[] => {
     const recent = recents();
     const own = staticCommands(context)
-      .map((command) => ({ command, points: score(text.trim(), command.title) + (recent.includes(command.id) ? 5 : 0) }))
+      .map((command) => ({
+        command,
+        points: score(text.trim(), command.title) + (recent.includes(command.id) ? 5 : 0),
+      }))
       .filter(({ points }) => points >= 1 && (text.trim() === '' || points > 5))
       .sort((a, b) => b.points - a.points)
       .map(({ command }) => command);
@@ -93,6 +99,7 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
 
   const count = commands.length;
   const current = Math.min(active, Math.max(0, count - 1));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another option became active
   useEffect(() => {
     list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: 'nearest' });
   }, [current]);
@@ -107,7 +114,11 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
     if (step !== undefined) {
       event.preventDefault();
-      setActive(Math.abs(step) === 1 ? (current + step + count) % Math.max(1, count) : Math.max(0, Math.min(count - 1, current + step)));
+      setActive(
+        Math.abs(step) === 1
+          ? (current + step + count) % Math.max(1, count)
+          : Math.max(0, Math.min(count - 1, current + step)),
+      );
     } else if (event.key === 'Enter') {
       event.preventDefault();
       run(commands[current]);
@@ -127,7 +138,6 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
           aria-label={t('palette.open')}
           placeholder={t('palette.placeholder')}
           spellCheck={false}
-          // biome-ignore lint/a11y/noAutofocus: the palette is opened to type into it
           autoFocus
           value={text}
           onChange={(event) => {
@@ -137,16 +147,14 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
           onKeyDown={onKeyDown}
         />
       </div>
-      {/* biome-ignore lint/a11y/useFocusableInteractive: focus stays in the field, which names the active option */}
-      <ul id={listId} ref={list} role="listbox" aria-label={t('palette.results')} className={css.list}>
+      <div id={listId} ref={list} role="listbox" aria-label={t('palette.results')} className={css.list}>
         {commands.map((command, index) => {
           const Icon = ICONS[command.kind];
           return (
             // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the field
-            <li
+            <div
               key={command.id}
               id={`${listId}-${index}`}
-              // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: an option of the listbox
               role="option"
               tabIndex={-1}
               aria-selected={index === current}
@@ -158,10 +166,10 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
               <span className={css.title}>{command.title}</span>
               <span className={css.subtitle}>{command.subtitle}</span>
               <span className={css.kind}>{command.keys ?? t(`palette.kind.${command.kind}`)}</span>
-            </li>
+            </div>
           );
         })}
-      </ul>
+      </div>
       {count === 0 && <p className={css.nothing}>{t('search.nothing')}</p>}
     </Dialog>
   );

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
@@ -13,7 +13,7 @@ const Palette = lazy(() => import('./Palette'));
 const ShortcutsOverlay = lazy(() => import('./ShortcutsOverlay'));
 
 /** Frame of every page: rail or bottom bar, the page, and what may open above it. */
-export function Shell() {
+export function Shell({ children }: { children?: ReactNode }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [palette, setPalette] = useState(false);
@@ -22,7 +22,9 @@ export function Shell() {
   const main = useRef<HTMLElement>(null);
   const firstPath = useRef(path);
 
+  const previousPanel = () => focusPanel(-1);
   useHotkeys({
+    ['N' as string]: previousPanel,
     'g h': () => void navigate({ to: '/' }),
     'g e': () => void navigate({ to: '/explore' }),
     'g s': () => void navigate({ to: '/hosts' }),
@@ -32,7 +34,6 @@ export function Shell() {
     '/': () => focusSearch() || setPalette(true),
     '?': () => setShortcuts(true),
     n: () => focusPanel(1),
-    N: () => focusPanel(-1),
   });
 
   // A page change moves the focus to the new page, as a full load would.
@@ -60,7 +61,7 @@ export function Shell() {
       <NavRail onSearch={() => setPalette(true)} onShortcuts={() => setShortcuts(true)} />
       <main id="main" ref={main} tabIndex={-1} className={css.main}>
         <ConnectionBanner />
-        <Outlet />
+        {children ?? <Outlet />}
       </main>
       <BottomBar onSearch={() => setPalette(true)} />
       <Suspense>

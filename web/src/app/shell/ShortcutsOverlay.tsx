@@ -56,11 +56,18 @@ const MAC = /mac|iphone|ipad/i.test(navigator.platform);
 
 export default function ShortcutsOverlay({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
-  const show = (key: string) => key.replace('mod', MAC ? '⌘' : 'Ctrl').replace('alt', 'Alt').replace('shift', 'Shift').replace('enter', 'Enter').replace('space', 'Space').replace('esc', 'Esc');
+  const show = (key: string) =>
+    key
+      .replace('mod', MAC ? '⌘' : 'Ctrl')
+      .replace('alt', 'Alt')
+      .replace('shift', 'Shift')
+      .replace('enter', 'Enter')
+      .replace('space', 'Space')
+      .replace('esc', 'Esc');
   return (
     <Dialog title={t('keys.title')} size="md" onClose={onClose}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
-      <div className={css.body} tabIndex={0} role="region" aria-label={t('keys.title')}>
+      <section className={css.body} tabIndex={0} aria-label={t('keys.title')}>
         {GROUPS.map((group) => (
           <section key={group.key}>
             <h3>{t(group.key)}</h3>
@@ -81,7 +88,7 @@ export default function ShortcutsOverlay({ onClose }: { onClose: () => void }) {
           </section>
         ))}
         <p className={css.note}>{t('keys.note')}</p>
-      </div>
+      </section>
     </Dialog>
   );
 }

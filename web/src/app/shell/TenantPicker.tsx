@@ -16,6 +16,7 @@ export function TenantPicker() {
       <Dropdown
         up
         label={t('tenant.choose', { tenant: currentTenant() })}
+        prefix={t('tenant.title')}
         triggerClass={css.item}
         trigger={
           <>

@@ -4,11 +4,10 @@ import type { TFunction } from 'i18next';
 import { boot } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
 import { prefs, savePrefs } from '@/shared/prefs';
-import { absolute } from '@/shared/time/range';
-import { parseFreeText } from '@/shared/time/parse';
-import { mathContext } from '@/shared/time/useTime';
-import { resolveRange } from '@/shared/time/range';
 import { rangeLabel } from '@/shared/time/label';
+import { parseFreeText } from '@/shared/time/parse';
+import { absolute, resolveRange } from '@/shared/time/range';
+import { mathContext } from '@/shared/time/useTime';
 
 export interface Command {
   id: string;
@@ -34,7 +33,12 @@ export function staticCommands({ t, go, shortcuts }: CommandContext): Command[] 
     ...(keys ? { keys } : {}),
     run: () => go(path),
   });
-  const action = (id: string, title: string, run: () => void): Command => ({ id: `action:${id}`, kind: 'action', title, run });
+  const action = (id: string, title: string, run: () => void): Command => ({
+    id: `action:${id}`,
+    kind: 'action',
+    title,
+    run,
+  });
   return [
     page('home', t('nav.home'), '/', 'g h'),
     page('explore', t('nav.explore'), '/explore', 'g e'),
@@ -73,8 +77,7 @@ export function score(needle: string, title: string): number {
   if (text.includes(n)) return 60;
   if (inOrder(n, text)) return 30;
   if (n.length >= 4)
-    for (let skip = 0; skip < n.length; skip++)
-      if (text.includes(n.slice(0, skip) + n.slice(skip + 1))) return 15;
+    for (let skip = 0; skip < n.length; skip++) if (text.includes(n.slice(0, skip) + n.slice(skip + 1))) return 15;
   return 0;
 }
 
@@ -99,5 +102,10 @@ export function timeCommand(text: string, { t, setTime }: CommandContext): Comma
   if (!range || !resolved) return null;
   const label = rangeLabel(range, resolved, prefs.get().timezone, t);
   const fixed = range.from.startsWith('now') ? range : absolute(resolved);
-  return { id: 'action:time', kind: 'action', title: t('command.goToTime', { range: label }), run: () => setTime(fixed.from, fixed.to) };
+  return {
+    id: 'action:time',
+    kind: 'action',
+    title: t('command.goToTime', { range: label }),
+    run: () => setTime(fixed.from, fixed.to),
+  };
 }

@@ -82,7 +82,10 @@ function SelfHealth() {
   const home = useQuery(homeQuery);
   const items = home.data?.health ?? [];
   return (
-    <Panel title={t('about.health')} aside={home.data ? t('about.up', { age: formatDuration(home.data.self.uptimeSeconds) }) : undefined}>
+    <Panel
+      title={t('about.health')}
+      aside={home.data ? t('about.up', { age: formatDuration(home.data.self.uptimeSeconds) }) : undefined}
+    >
       <DataRegion
         minHeight={120}
         state={
@@ -123,13 +126,22 @@ function Storage() {
     <Panel title={t('about.storage')}>
       <DataRegion
         minHeight={120}
-        state={tsdb.data ? { kind: 'ready' } : tsdb.error ? stateOfError(tsdb.error, () => void tsdb.refetch()) : { kind: 'loading' }}
+        state={
+          tsdb.data
+            ? { kind: 'ready' }
+            : tsdb.error
+              ? stateOfError(tsdb.error, () => void tsdb.refetch())
+              : { kind: 'loading' }
+        }
       >
         <dl className={css.facts}>
           <FactRow name={t('about.series')} value={count(head?.numSeries)} />
           <FactRow name={t('about.chunks')} value={count(head?.chunkCount)} />
           <FactRow name={t('about.labelPairs')} value={count(head?.numLabelPairs)} />
-          <FactRow name={t('about.oldest')} value={head?.minTime && head.minTime > 0 ? formatStamp(head.minTime, timezone) : '–'} />
+          <FactRow
+            name={t('about.oldest')}
+            value={head?.minTime && head.minTime > 0 ? formatStamp(head.minTime, timezone) : '–'}
+          />
           <FactRow name={t('about.retention')} value={String(runtime.data?.storageRetention ?? '–')} />
         </dl>
       </DataRegion>

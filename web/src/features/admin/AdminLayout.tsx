@@ -18,7 +18,13 @@ export function AdminLayout() {
     <Page title={t('nav.admin')}>
       <nav className={css.tabs} aria-label={t('nav.admin')}>
         {TABS.map((tab) => (
-          <Link key={tab.to} to={tab.to} className={css.tab} activeProps={{ className: `${css.tab} ${css.active}` }} activeOptions={{ includeSearch: false }}>
+          <Link
+            key={tab.to}
+            to={tab.to}
+            className={css.tab}
+            activeProps={{ className: `${css.tab} ${css.active}` }}
+            activeOptions={{ includeSearch: false }}
+          >
             {t(tab.key)}
           </Link>
         ))}

@@ -32,7 +32,12 @@ export function ConfirmDelete({ title, text, run, onDone, onClose }: Props) {
           <Button variant="default" onClick={onClose}>
             {t('action.cancel')}
           </Button>
-          <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()} styles={{ root: { background: 'var(--k-danger)', color: 'var(--k-on-danger)' } }}>
+          <Button
+            color="red"
+            loading={remove.isPending}
+            onClick={() => remove.mutate()}
+            styles={{ root: { background: 'var(--k-danger)', color: 'var(--k-on-danger)' } }}
+          >
             {t('action.delete')}
           </Button>
         </div>

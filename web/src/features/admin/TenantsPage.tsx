@@ -34,13 +34,29 @@ export function TenantsPage() {
         add={{ label: t('tenants.add'), run: () => setMaking(true) }}
         columns={[
           { key: 'name', title: t('tenants.name'), sort: (x) => x.name, cell: (x) => <code>{x.name}</code> },
-          { key: 'display', title: t('tenants.display'), sort: (x) => x.displayName, cell: (x) => x.displayName || '–' },
-          { key: 'created', title: t('created'), sort: (x) => x.createdMs, cell: (x) => formatStamp(x.createdMs, timezone) },
+          {
+            key: 'display',
+            title: t('tenants.display'),
+            sort: (x) => x.displayName,
+            cell: (x) => x.displayName || '–',
+          },
+          {
+            key: 'created',
+            title: t('created'),
+            sort: (x) => x.createdMs,
+            cell: (x) => formatStamp(x.createdMs, timezone),
+          },
           {
             key: 'actions',
             title: t('actions'),
             actions: true,
-            cell: (x) => <IconButton label={t('tenants.delete', { name: x.name })} icon={<IconTrash aria-hidden />} onClick={() => setDeleting(x)} />,
+            cell: (x) => (
+              <IconButton
+                label={t('tenants.delete', { name: x.name })}
+                icon={<IconTrash aria-hidden />}
+                onClick={() => setDeleting(x)}
+              />
+            ),
           },
         ]}
       />
@@ -89,7 +105,12 @@ function TenantDialog({ onSaved, onClose }: { onSaved: () => void; onClose: () =
           error={bad ? t('tenants.nameBad') : null}
           onChange={(event) => setName(event.currentTarget.value)}
         />
-        <TextInput label={t('tenants.display')} value={displayName} autoComplete="off" onChange={(event) => setDisplayName(event.currentTarget.value)} />
+        <TextInput
+          label={t('tenants.display')}
+          value={displayName}
+          autoComplete="off"
+          onChange={(event) => setDisplayName(event.currentTarget.value)}
+        />
         <div className={css.buttons}>
           <Button variant="default" onClick={onClose}>
             {tc('action.cancel')}

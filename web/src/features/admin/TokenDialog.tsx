@@ -58,13 +58,29 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
         }}
       >
         {make.error && <Message level="critical">{make.error.message}</Message>}
-        <TextInput label={t('tokens.name')} value={name} autoComplete="off" onChange={(event) => setName(event.currentTarget.value)} />
+        <TextInput
+          label={t('tokens.name')}
+          value={name}
+          autoComplete="off"
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
         {names.length > 1 && (
-          <Choice label={t('tokens.tenant')} value={tenant} onChange={setTenant} options={names.map((n) => ({ value: n, label: n }))} />
+          <Choice
+            label={t('tokens.tenant')}
+            value={tenant}
+            onChange={setTenant}
+            options={names.map((n) => ({ value: n, label: n }))}
+          />
         )}
         <Checkbox.Group label={t('tokens.scopes')} value={scopes} onChange={setScopes}>
           {SCOPES.map((scope) => (
-            <Checkbox key={scope} mt={6} value={scope} label={t(`scope.${scope.replace(":", "_") as "admin"}`)} description={scope} />
+            <Checkbox
+              key={scope}
+              mt={6}
+              value={scope}
+              label={t(`scope.${scope.replace(':', '_') as 'admin'}`)}
+              description={scope}
+            />
           ))}
         </Checkbox.Group>
         <Choice<keyof typeof LIFETIMES>

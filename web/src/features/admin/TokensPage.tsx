@@ -34,7 +34,12 @@ export function TokensPage() {
           { key: 'name', title: t('tokens.name'), sort: (k) => k.name, cell: (k) => k.name },
           { key: 'tenant', title: t('tokens.tenant'), sort: (k) => k.tenant, cell: (k) => k.tenant },
           { key: 'scopes', title: t('tokens.scopes'), cell: (k) => k.scopes.join(', ') },
-          { key: 'created', title: t('created'), sort: (k) => k.createdMs, cell: (k) => formatStamp(k.createdMs, timezone) },
+          {
+            key: 'created',
+            title: t('created'),
+            sort: (k) => k.createdMs,
+            cell: (k) => formatStamp(k.createdMs, timezone),
+          },
           {
             key: 'used',
             title: t('tokens.used'),
@@ -58,7 +63,13 @@ export function TokensPage() {
             key: 'actions',
             title: t('actions'),
             actions: true,
-            cell: (k) => <IconButton label={t('tokens.revoke', { name: k.name })} icon={<IconTrash aria-hidden />} onClick={() => setDeleting(k)} />,
+            cell: (k) => (
+              <IconButton
+                label={t('tokens.revoke', { name: k.name })}
+                icon={<IconTrash aria-hidden />}
+                onClick={() => setDeleting(k)}
+              />
+            ),
           },
         ]}
       />

@@ -53,8 +53,19 @@ export function UserDialog({ user, onSaved, onClose }: Props) {
         }}
       >
         {save.error && <Message level="critical">{save.error.message}</Message>}
-        <TextInput label={t('users.login')} value={login} disabled={user !== null} autoComplete="off" onChange={(event) => setLogin(event.currentTarget.value)} />
-        <TextInput label={t('users.name')} value={name} autoComplete="off" onChange={(event) => setName(event.currentTarget.value)} />
+        <TextInput
+          label={t('users.login')}
+          value={login}
+          disabled={user !== null}
+          autoComplete="off"
+          onChange={(event) => setLogin(event.currentTarget.value)}
+        />
+        <TextInput
+          label={t('users.name')}
+          value={name}
+          autoComplete="off"
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
         <PasswordInput
           label={user ? t('users.newPassword') : t('users.password')}
           description={t('users.passwordRule')}
@@ -69,11 +80,24 @@ export function UserDialog({ user, onSaved, onClose }: Props) {
             label={t('users.roleFor', { tenant: tenant.displayName || tenant.name })}
             value={roles[tenant.name] ?? 'none'}
             onChange={(role) => setRole(tenant.name, role)}
-            options={(['none', 'viewer', 'editor', 'admin'] as const).map((role) => ({ value: role, label: t(`role.${role}`) }))}
+            options={(['none', 'viewer', 'editor', 'admin'] as const).map((role) => ({
+              value: role,
+              label: t(`role.${role}`),
+            }))}
           />
         ))}
-        <Checkbox label={t('users.instanceAdmin')} checked={instanceAdmin} onChange={(event) => setInstanceAdmin(event.currentTarget.checked)} />
-        {user && <Checkbox label={t('users.disable')} checked={disabled} onChange={(event) => setDisabled(event.currentTarget.checked)} />}
+        <Checkbox
+          label={t('users.instanceAdmin')}
+          checked={instanceAdmin}
+          onChange={(event) => setInstanceAdmin(event.currentTarget.checked)}
+        />
+        {user && (
+          <Checkbox
+            label={t('users.disable')}
+            checked={disabled}
+            onChange={(event) => setDisabled(event.currentTarget.checked)}
+          />
+        )}
         <div className={css.buttons}>
           <Button variant="default" onClick={onClose}>
             {tc('action.cancel')}

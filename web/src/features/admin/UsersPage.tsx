@@ -41,14 +41,21 @@ export function UsersPage() {
             cell: (u) =>
               [
                 ...(u.instanceAdmin ? [t('users.instanceAdmin')] : []),
-                ...Object.entries(u.roles).map(([tenant, role]) => t('users.roleIn', { role: t(`role.${role}`), tenant })),
+                ...Object.entries(u.roles).map(([tenant, role]) =>
+                  t('users.roleIn', { role: t(`role.${role}`), tenant }),
+                ),
               ].join(', '),
           },
           {
             key: 'state',
             title: t('users.state'),
             sort: (u) => (u.disabled ? 1 : 0),
-            cell: (u) => (u.disabled ? <Severity level="unknown" word={t('users.disabled')} /> : <Severity level="ok" word={t('users.active')} />),
+            cell: (u) =>
+              u.disabled ? (
+                <Severity level="unknown" word={t('users.disabled')} />
+              ) : (
+                <Severity level="ok" word={t('users.active')} />
+              ),
           },
           {
             key: 'seen',
@@ -62,7 +69,11 @@ export function UsersPage() {
             actions: true,
             cell: (u) => (
               <>
-                <IconButton label={t('users.edit', { login: u.login })} icon={<IconEdit aria-hidden />} onClick={() => setEditing(u)} />
+                <IconButton
+                  label={t('users.edit', { login: u.login })}
+                  icon={<IconEdit aria-hidden />}
+                  onClick={() => setEditing(u)}
+                />
                 <IconButton
                   label={t('users.delete', { login: u.login })}
                   icon={<IconTrash aria-hidden />}
@@ -74,7 +85,9 @@ export function UsersPage() {
           },
         ]}
       />
-      {editing && <UserDialog user={editing === 'new' ? null : editing} onSaved={changed} onClose={() => setEditing(null)} />}
+      {editing && (
+        <UserDialog user={editing === 'new' ? null : editing} onSaved={changed} onClose={() => setEditing(null)} />
+      )}
       {deleting && (
         <ConfirmDelete
           title={t('users.delete', { login: deleting.login })}

@@ -7,13 +7,8 @@ import { ApiError, request } from '@/shared/api/request';
 import { Message } from '@/shared/ui/Message';
 import { AuthFrame } from './AuthFrame';
 import css from './AuthFrame.module.css';
+import { safeNext } from './safeNext';
 import './fields';
-
-/** Only paths of ours: a link must not send people elsewhere after signing in. */
-export function safeNext(next: string | null): string {
-  if (!next?.startsWith('/') || next.startsWith('//') || next.includes('\\')) return '/';
-  return next;
-}
 
 export function LoginPage() {
   const { t } = useTranslation('auth');
@@ -31,7 +26,11 @@ export function LoginPage() {
       // A full load: the server writes the person into the page.
       location.assign(withBase(safeNext(new URLSearchParams(location.search).get('next'))));
     } catch (error) {
-      setProblem(error instanceof ApiError ? error : new ApiError(0, { code: 'client', message: String(error), params: {} }, null, ''));
+      setProblem(
+        error instanceof ApiError
+          ? error
+          : new ApiError(0, { code: 'client', message: String(error), params: {} }, null, ''),
+      );
       setBusy(false);
     }
   };
@@ -49,7 +48,6 @@ export function LoginPage() {
           autoComplete="username"
           required
           withAsterisk={false}
-          // biome-ignore lint/a11y/noAutofocus: the page has one purpose
           autoFocus
           value={login}
           onChange={(event) => setLogin(event.currentTarget.value)}

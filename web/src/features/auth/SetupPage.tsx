@@ -32,7 +32,11 @@ export function SetupPage() {
       await request('/api/ui/setup', { method: 'POST', json: { token, login, name: name || login, password } });
       location.assign(withBase('/login'));
     } catch (error) {
-      setProblem(error instanceof ApiError && (error.status === 403 || error.status === 410) ? t('setup.used') : String((error as Error).message));
+      setProblem(
+        error instanceof ApiError && (error.status === 403 || error.status === 410)
+          ? t('setup.used')
+          : String((error as Error).message),
+      );
       setBusy(false);
     }
   };
@@ -47,7 +51,12 @@ export function SetupPage() {
       )}
       <form onSubmit={(event) => void submit(event)} className={css.form}>
         {problem && <Message level="critical">{problem}</Message>}
-        <TextInput label={t('setup.name')} autoComplete="name" value={name} onChange={(event) => setName(event.currentTarget.value)} />
+        <TextInput
+          label={t('setup.name')}
+          autoComplete="name"
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
         <TextInput
           label={t('login.login')}
           autoComplete="username"
@@ -77,7 +86,12 @@ export function SetupPage() {
           visibilityToggleButtonProps={{ 'aria-label': t('showPassword') }}
           onChange={(event) => setAgain(event.currentTarget.value)}
         />
-        <Button type="submit" size="sm" loading={busy} disabled={token === '' || login === '' || password.length < SHORTEST || again !== password}>
+        <Button
+          type="submit"
+          size="sm"
+          loading={busy}
+          disabled={token === '' || login === '' || password.length < SHORTEST || again !== password}
+        >
           {t('setup.submit')}
         </Button>
       </form>

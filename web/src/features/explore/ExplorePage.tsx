@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { IconColumns2, IconHistory, IconList } from '@tabler/icons-react';
+import { IconClockShare, IconColumns2, IconHistory, IconLink, IconList } from '@tabler/icons-react';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
@@ -7,8 +7,8 @@ import { request } from '@/shared/api/request';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
 import { absolute } from '@/shared/time/range';
 import { TimeBar } from '@/shared/time/TimeBar';
-import { copyText } from '@/shared/ui/clipboard';
 import { CopyButton } from '@/shared/ui/CopyButton';
+import { copyText } from '@/shared/ui/clipboard';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
 import { Page } from '@/shared/ui/Page';
@@ -70,10 +70,34 @@ export function ExplorePage() {
       wide
       actions={
         <>
-          <IconButton framed label={t('browse')} text={t('browse')} icon={<IconList aria-hidden />} onClick={() => setBox('browser')} />
-          <IconButton framed label={t('history')} icon={<IconHistory aria-hidden />} onClick={() => setBox('history')} />
-          {panes.length < 2 && <IconButton framed label={t('split')} icon={<IconColumns2 aria-hidden />} onClick={split} />}
-          <CopyButton framed label={tc('link.moment')} value={() => linkTo(search(true))} />
+          <IconButton
+            framed
+            label={t('browse')}
+            text={t('browse')}
+            icon={<IconList aria-hidden />}
+            onClick={() => setBox('browser')}
+          />
+          <IconButton
+            framed
+            label={t('history')}
+            icon={<IconHistory aria-hidden />}
+            onClick={() => setBox('history')}
+          />
+          {panes.length < 2 && (
+            <IconButton framed label={t('split')} icon={<IconColumns2 aria-hidden />} onClick={split} />
+          )}
+          <CopyButton
+            framed
+            label={tc('link.copy')}
+            icon={<IconLink aria-hidden />}
+            value={() => linkTo(search(false))}
+          />
+          <CopyButton
+            framed
+            label={tc('link.moment')}
+            icon={<IconClockShare aria-hidden />}
+            value={() => linkTo(search(true))}
+          />
           <TimeBar time={time} busy={Object.values(busy).some(Boolean)} />
         </>
       }

@@ -81,7 +81,11 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
           />
         ))}
         <div className={css.toolbar}>
-          <Button leftSection={<IconPlayerPlay size={15} aria-hidden />} onClick={run} variant={dirty ? 'filled' : 'light'}>
+          <Button
+            leftSection={<IconPlayerPlay size={15} aria-hidden />}
+            onClick={run}
+            variant={dirty ? 'filled' : 'light'}
+          >
             {t('run')}
           </Button>
           <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={add} />

@@ -27,7 +27,11 @@ export default function HistoryDialog({ onPick, onClose, zone }: Props) {
         <SearchField label={t('historyFilter')} value={filter} onChange={setFilter} autoFocus />
         <DataRegion
           minHeight={120}
-          state={shown.length > 0 ? { kind: 'ready' } : { kind: 'empty', why: past.length > 0 ? t('historyFiltered') : t('historyNone') }}
+          state={
+            shown.length > 0
+              ? { kind: 'ready' }
+              : { kind: 'empty', why: past.length > 0 ? t('historyFiltered') : t('historyNone') }
+          }
         >
           <ul className={css.historyList}>
             {shown.map((query) => (

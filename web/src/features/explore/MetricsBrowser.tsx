@@ -20,7 +20,10 @@ interface Props {
 const MOST_SERIES = 10_000;
 
 /** `_bucket`, `_sum` and `_count` are described under the name of their histogram or summary. */
-export function metadataOf(all: Record<string, MetricMetadata[]> | undefined, name: string): MetricMetadata | undefined {
+export function metadataOf(
+  all: Record<string, MetricMetadata[]> | undefined,
+  name: string,
+): MetricMetadata | undefined {
   return (all?.[name] ?? all?.[name.replace(/_(bucket|sum|count|total)$/, '')])?.[0];
 }
 
@@ -39,8 +42,15 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
   const deferred = useDeferredValue(filter);
   const names = useQuery({ queryKey: ['metric-names'], queryFn: allMetricNames, staleTime: 30_000 });
   const meta = useQuery({ queryKey: ['metadata'], queryFn: allMetadata, staleTime: 30_000 });
-  const sizes = useQuery({ queryKey: ['tsdb', MOST_SERIES], queryFn: ({ signal }) => tsdbStatus(MOST_SERIES, signal), staleTime: 30_000 });
-  const bySize = useMemo(() => new Map(sizes.data?.seriesCountByMetricName?.map((s) => [s.name, s.value])), [sizes.data]);
+  const sizes = useQuery({
+    queryKey: ['tsdb', MOST_SERIES],
+    queryFn: ({ signal }) => tsdbStatus(MOST_SERIES, signal),
+    staleTime: 30_000,
+  });
+  const bySize = useMemo(
+    () => new Map(sizes.data?.seriesCountByMetricName?.map((s) => [s.name, s.value])),
+    [sizes.data],
+  );
   const shown = useMemo(() => {
     const words = deferred.toLowerCase().split(/\s+/).filter(Boolean);
     return (names.data ?? []).filter((name) => {
@@ -64,7 +74,9 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
       <div className={css.browser}>
         <div className={css.browserList}>
           <SearchField label={t('browseFilter')} value={filter} onChange={setFilter} autoFocus />
-          <p className={css.faint}>{t('browseCount', { count: shown.length, shown: formatValue(shown.length, 'count') })}</p>
+          <p className={css.faint}>
+            {t('browseCount', { count: shown.length, shown: formatValue(shown.length, 'count') })}
+          </p>
           <DataRegion
             minHeight={300}
             state={
@@ -84,11 +96,18 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
                   const about = metadataOf(meta.data, name);
                   return (
                     <li key={name} style={{ transform: `translateY(${item.start}px)` }}>
-                      <button type="button" aria-pressed={name === chosen} onClick={() => setChosen(name)} onDoubleClick={() => onPick(suggestion(name, about?.type))}>
+                      <button
+                        type="button"
+                        aria-pressed={name === chosen}
+                        onClick={() => setChosen(name)}
+                        onDoubleClick={() => onPick(suggestion(name, about?.type))}
+                      >
                         <code>{name}</code>
                         <span className={css.metricType}>{about?.type ?? ''}</span>
                         <span className={css.metricHelp}>{about?.help ?? ''}</span>
-                        <span className={css.metricSize}>{bySize.has(name) ? formatValue(bySize.get(name), 'count') : ''}</span>
+                        <span className={css.metricSize}>
+                          {bySize.has(name) ? formatValue(bySize.get(name), 'count') : ''}
+                        </span>
                       </button>
                     </li>
                   );
@@ -103,7 +122,15 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
   );
 }
 
-function MetricDetail({ name, meta, onPick }: { name: string | null; meta: MetricMetadata | undefined; onPick: (expr: string) => void }) {
+function MetricDetail({
+  name,
+  meta,
+  onPick,
+}: {
+  name: string | null;
+  meta: MetricMetadata | undefined;
+  onPick: (expr: string) => void;
+}) {
   const { t } = useTranslation('explore');
   const series = useQuery({
     queryKey: ['series', name],
@@ -130,7 +157,9 @@ function MetricDetail({ name, meta, onPick }: { name: string | null; meta: Metri
       <p className={css.faint}>{[meta?.type, meta?.unit].filter(Boolean).join(' · ')}</p>
       {meta?.help && <p>{meta.help}</p>}
       <div className={css.browserButtons}>
-        <Button onClick={() => onPick(suggested)}>{t('use', { expr: suggested.length > 44 ? `${suggested.slice(0, 43)}…` : suggested })}</Button>
+        <Button onClick={() => onPick(suggested)}>
+          {t('use', { expr: suggested.length > 44 ? `${suggested.slice(0, 43)}…` : suggested })}
+        </Button>
         {suggested !== name && (
           <Button variant="default" onClick={() => onPick(name)}>
             {t('useRaw')}
@@ -141,7 +170,9 @@ function MetricDetail({ name, meta, onPick }: { name: string | null; meta: Metri
         minHeight={80}
         state={series.data ? { kind: 'ready' } : series.error ? stateOfError(series.error) : { kind: 'loading' }}
       >
-        <p className={css.faint}>{t('seriesCount', { count: series.data?.length ?? 0, shown: formatValue(series.data?.length ?? 0, 'count') })}</p>
+        <p className={css.faint}>
+          {t('seriesCount', { count: series.data?.length ?? 0, shown: formatValue(series.data?.length ?? 0, 'count') })}
+        </p>
         <ul className={css.labelList}>
           {labels.map(([key, values]) => (
             <li key={key}>

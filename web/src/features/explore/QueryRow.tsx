@@ -71,7 +71,9 @@ export function QueryRow({ query, draft, outcome, autoFocus, onDraft, onRun, onC
           icon={query.hide ? <IconEyeOff aria-hidden /> : <IconEye aria-hidden />}
           onClick={() => onChange({ hide: !query.hide })}
         />
-        {onRemove && <IconButton label={t('remove', { id: query.refId })} icon={<IconTrash aria-hidden />} onClick={onRemove} />}
+        {onRemove && (
+          <IconButton label={t('remove', { id: query.refId })} icon={<IconTrash aria-hidden />} onClick={onRemove} />
+        )}
       </div>
     </div>
   );

@@ -38,7 +38,8 @@ export function promDuration(ms: number): string {
   return out;
 }
 
-const text = (value: unknown) => (typeof value === 'string' ? value : value === undefined || value === null ? '' : String(value));
+const text = (value: unknown) =>
+  typeof value === 'string' ? value : value === undefined || value === null ? '' : String(value);
 const array = (value: unknown): Json[] => (Array.isArray(value) ? (value as Json[]) : []);
 const strings = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 const PLAIN_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
@@ -48,7 +49,10 @@ function selector(node: Json): string {
   const plain = PLAIN_NAME.test(name);
   const matchers = array(node.matchers)
     .filter((m) => !(text(m.name) === '__name__' && text(m.type) === '=' && text(m.value) === name))
-    .map((m) => `${PLAIN_NAME.test(text(m.name)) ? text(m.name) : JSON.stringify(text(m.name))}${text(m.type)}${JSON.stringify(text(m.value))}`);
+    .map(
+      (m) =>
+        `${PLAIN_NAME.test(text(m.name)) ? text(m.name) : JSON.stringify(text(m.name))}${text(m.type)}${JSON.stringify(text(m.value))}`,
+    );
   const inside = [...(name !== '' && !plain ? [JSON.stringify(name)] : []), ...matchers];
   return `${plain ? name : ''}${inside.length > 0 || !plain ? `{${inside.join(', ')}}` : ''}`;
 }
@@ -103,7 +107,14 @@ export function buildTree(value: unknown, path = '0'): TreeNode {
       return child(node.expr, 0);
     case 'unaryExpr': {
       const inner = child(node.expr, 0);
-      return { path, kind, head: text(node.op), expr: `${text(node.op)}${inner.expr}`, isRange: false, children: [inner] };
+      return {
+        path,
+        kind,
+        head: text(node.op),
+        expr: `${text(node.op)}${inner.expr}`,
+        isRange: false,
+        children: [inner],
+      };
     }
     case 'subquery': {
       const inner = child(node.expr, 0);
@@ -114,7 +125,14 @@ export function buildTree(value: unknown, path = '0'): TreeNode {
     case 'call': {
       const name = text((node.func as Json | undefined)?.name);
       const args = array(node.args).map(child);
-      return { path, kind, head: `${name}()`, expr: `${name}(${args.map((a) => a.expr).join(', ')})`, isRange: false, children: args };
+      return {
+        path,
+        kind,
+        head: `${name}()`,
+        expr: `${name}(${args.map((a) => a.expr).join(', ')})`,
+        isRange: false,
+        children: args,
+      };
     }
     case 'aggregation': {
       const op = text(node.op);
@@ -122,7 +140,14 @@ export function buildTree(value: unknown, path = '0'): TreeNode {
       const param = node.param ? child(node.param, 1) : null;
       const head = `${op}${grouping(node)}`;
       const inside = param ? `${param.expr}, ${inner.expr}` : inner.expr;
-      return { path, kind, head: param ? `${head} (${param.expr})` : head, expr: `${head} (${inside})`, isRange: false, children: [inner] };
+      return {
+        path,
+        kind,
+        head: param ? `${head} (${param.expr})` : head,
+        expr: `${head} (${inside})`,
+        isRange: false,
+        children: [inner],
+      };
     }
     case 'binaryExpr': {
       const [lhs, rhs] = [child(node.lhs, 0), child(node.rhs, 1)];

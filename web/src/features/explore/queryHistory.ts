@@ -13,7 +13,9 @@ export interface PastQuery {
 function load(): PastQuery[] {
   try {
     const value: unknown = JSON.parse(localStorage.getItem(KEY) ?? '[]');
-    return Array.isArray(value) ? value.filter((q: PastQuery) => typeof q?.expr === 'string' && typeof q?.atMs === 'number') : [];
+    return Array.isArray(value)
+      ? value.filter((q: PastQuery) => typeof q?.expr === 'string' && typeof q?.atMs === 'number')
+      : [];
   } catch {
     return [];
   }

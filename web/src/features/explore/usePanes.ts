@@ -45,7 +45,11 @@ export function usePanes(): PanesState {
         go(withRange(range), endsNow(range) || !values.live ? {} : { refresh: undefined }, false);
       },
       setRefresh: (next) =>
-        go(next === 'live' && !endsNow(raw) ? withRange({ from: 'now-5m', to: 'now' }) : panes, { refresh: next || undefined }, false),
+        go(
+          next === 'live' && !endsNow(raw) ? withRange({ from: 'now-5m', to: 'now' }) : panes,
+          { refresh: next || undefined },
+          false,
+        ),
       setZone: (zone) => go(panes, { timezone: zone === 'browser' ? undefined : zone }, false),
     },
   };

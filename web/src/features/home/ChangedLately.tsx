@@ -12,7 +12,10 @@ export function ChangedLately({ home, zone }: { home: HomeData; zone: Zone }) {
   const recent = (ms: number) => home.nowMs - ms < 20 * 3_600_000;
   return (
     <Panel title={t('changed.title')} flush={home.events.length > 0}>
-      <DataRegion state={home.events.length > 0 ? { kind: 'ready' } : { kind: 'empty', why: t('changed.none') }} minHeight={110}>
+      <DataRegion
+        state={home.events.length > 0 ? { kind: 'ready' } : { kind: 'empty', why: t('changed.none') }}
+        minHeight={110}
+      >
         <ul className={css.events}>
           {home.events.slice(0, 8).map((event, index) => (
             <li key={`${event.timeMs}-${index}`}>

@@ -15,6 +15,14 @@ export const SELF_TILES: readonly SelfTile[] = [
   { id: 'series', expr: 'sum(tocayo_metrics_active_series)', unit: 'count' },
   { id: 'rss', expr: `process_resident_memory_bytes{${SELF}}`, unit: 'bytes' },
   { id: 'cpu', expr: `rate(process_cpu_seconds_total{${SELF}}[1m])`, unit: 'percentunit' },
-  { id: 'fsync', expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_journal_fsync_seconds_bucket[1m])))', unit: 'seconds' },
-  { id: 'query', expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_promql_query_seconds_bucket[1m])))', unit: 'seconds' },
+  {
+    id: 'fsync',
+    expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_journal_fsync_seconds_bucket[1m])))',
+    unit: 'seconds',
+  },
+  {
+    id: 'query',
+    expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_promql_query_seconds_bucket[1m])))',
+    unit: 'seconds',
+  },
 ];

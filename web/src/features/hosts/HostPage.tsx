@@ -14,12 +14,13 @@ import css from './HostPage.module.css';
 
 const DEFAULTS = { raw: { from: 'now-15m', to: 'now' }, refresh: 'live' };
 
-const GROUPS: { key: 'group.compute' | 'group.storage' | 'group.network' | 'group.system'; panels: HostPanelName[] }[] = [
-  { key: 'group.compute', panels: ['cpu', 'memory', 'load', 'swap'] },
-  { key: 'group.storage', panels: ['diskSpace', 'diskIo', 'diskBusy', 'inodes'] },
-  { key: 'group.network', panels: ['network', 'networkErrors'] },
-  { key: 'group.system', panels: ['switches', 'processes'] },
-];
+const GROUPS: { key: 'group.compute' | 'group.storage' | 'group.network' | 'group.system'; panels: HostPanelName[] }[] =
+  [
+    { key: 'group.compute', panels: ['cpu', 'memory', 'load', 'swap'] },
+    { key: 'group.storage', panels: ['diskSpace', 'diskIo', 'diskBusy', 'inodes'] },
+    { key: 'group.network', panels: ['network', 'networkErrors'] },
+    { key: 'group.system', panels: ['switches', 'processes'] },
+  ];
 
 /** Everything about one machine, charted with no set-up. */
 export function HostPage() {

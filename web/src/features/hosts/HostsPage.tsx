@@ -16,7 +16,11 @@ export function HostsPage() {
   const navigate = useNavigate();
   const filter = text(search.q) ?? '';
   const setFilter = (q: string) =>
-    void navigate({ to: '.', replace: true, search: ((previous: object) => ({ ...previous, q: q || undefined })) as never });
+    void navigate({
+      to: '.',
+      replace: true,
+      search: ((previous: object) => ({ ...previous, q: q || undefined })) as never,
+    });
   const home = useQuery(homeQuery);
   const hosts = home.data?.hosts ?? [];
   const needle = filter.toLowerCase();
@@ -27,7 +31,11 @@ export function HostsPage() {
   else if (hosts.length === 0)
     state = { kind: 'empty', why: t('none'), fixes: [{ label: t('noneFix'), run: () => void navigate({ to: '/' }) }] };
   else if (shown.length === 0)
-    state = { kind: 'empty', why: t('filtered', { count: hosts.length }), fixes: [{ label: t('clearFilter'), run: () => setFilter('') }] };
+    state = {
+      kind: 'empty',
+      why: t('filtered', { count: hosts.length }),
+      fixes: [{ label: t('clearFilter'), run: () => setFilter('') }],
+    };
 
   return (
     <Page title={t('title')} actions={<SearchField label={t('filter')} value={filter} onChange={setFilter} />}>

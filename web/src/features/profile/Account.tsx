@@ -27,7 +27,9 @@ export function Account() {
         <PasswordForm />
         <Button
           variant="default"
-          onClick={() => void request('/api/ui/logout', { method: 'POST' }).finally(() => location.assign(withBase('/login')))}
+          onClick={() =>
+            void request('/api/ui/logout', { method: 'POST' }).finally(() => location.assign(withBase('/login')))
+          }
         >
           {t('account.logout')}
         </Button>
@@ -49,7 +51,13 @@ function NameForm({ initial }: { initial: string }) {
         save.mutate();
       }}
     >
-      <TextInput label={t('account.name')} autoComplete="name" value={name} onChange={(event) => setName(event.currentTarget.value)} error={save.error?.message} />
+      <TextInput
+        label={t('account.name')}
+        autoComplete="name"
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        error={save.error?.message}
+      />
       <Button type="submit" size="sm" variant="default" loading={save.isPending} disabled={name === ''}>
         {save.isSuccess ? t('account.saved') : tc('action.save')}
       </Button>
@@ -93,7 +101,12 @@ function PasswordForm() {
         onChange={(event) => setNext(event.currentTarget.value)}
       />
       <div>
-        <Button type="submit" variant="default" loading={change.isPending} disabled={current === '' || next.length < 10}>
+        <Button
+          type="submit"
+          variant="default"
+          loading={change.isPending}
+          disabled={current === '' || next.length < 10}
+        >
           {t('account.change')}
         </Button>
       </div>

@@ -87,8 +87,9 @@ export async function labelValues(label: string, matcher?: string, signal?: Abor
 }
 
 export async function seriesOf(matcher: string, limit: number, signal?: AbortSignal): Promise<Labels[]> {
-  return (await call<Labels[]>('/api/v1/series', new URLSearchParams({ 'match[]': matcher, limit: String(limit) }), signal))
-    .data;
+  return (
+    await call<Labels[]>('/api/v1/series', new URLSearchParams({ 'match[]': matcher, limit: String(limit) }), signal)
+  ).data;
 }
 
 export interface MetricMetadata {
@@ -134,7 +135,9 @@ export function distinguishingNames(all: readonly Labels[]): string[] {
   const keys = new Set(all.flatMap((labels) => Object.keys(labels)));
   const varying = [...keys].filter((key) => all.some((labels) => labels[key] !== all[0]?.[key])).sort();
   return all.map((labels) => {
-    const picked = Object.fromEntries(varying.filter((key) => key in labels).map((key) => [key, labels[key] as string]));
+    const picked = Object.fromEntries(
+      varying.filter((key) => key in labels).map((key) => [key, labels[key] as string]),
+    );
     return seriesName(picked);
   });
 }

@@ -34,8 +34,13 @@ const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(Str
 function usePanelUrlState(id: string) {
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const navigate = useNavigate();
-  const hideText = list(search.hide).filter((h) => h.startsWith(`${id}.`)).join();
-  const hidden = useMemo(() => new Set(hideText === '' ? [] : hideText.split(',').map((h) => h.slice(id.length + 1))), [hideText, id]);
+  const hideText = list(search.hide)
+    .filter((h) => h.startsWith(`${id}.`))
+    .join();
+  const hidden = useMemo(
+    () => new Set(hideText === '' ? [] : hideText.split(',').map((h) => h.slice(id.length + 1))),
+    [hideText, id],
+  );
   const asTable = list(search.table).includes(id);
   const change = (key: 'hide' | 'table', own: (entry: string) => boolean, next: string[]) =>
     void navigate({
@@ -51,7 +56,11 @@ function usePanelUrlState(id: string) {
     hidden,
     asTable,
     setHidden: (next: ReadonlySet<string>) =>
-      change('hide', (h) => h.startsWith(`${id}.`), [...next].map((s) => `${id}.${s}`)),
+      change(
+        'hide',
+        (h) => h.startsWith(`${id}.`),
+        [...next].map((s) => `${id}.${s}`),
+      ),
     setAsTable: (on: boolean) => change('table', (entry) => entry === id, on ? [id] : []),
   };
 }

@@ -24,13 +24,18 @@ export function ChartTable({ title, model, hidden, unit, zone }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const series = model.series.filter((s) => !hidden.has(s.id));
   const count = model.x.length;
-  const rows = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
+  const rows = useVirtualizer({
+    count,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+  });
   const items = rows.getVirtualItems();
   const before = items[0]?.start ?? 0;
   const after = rows.getTotalSize() - (items.at(-1)?.end ?? 0);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <div ref={scroller} className={css.tableScroll} tabIndex={0} role="region" aria-label={title}>
+    <section ref={scroller} className={css.tableScroll} tabIndex={0} aria-label={t('chart.rows', { title })}>
       <table className={css.table} aria-rowcount={count}>
         <caption className="sr-only">{title}</caption>
         <thead>
@@ -67,6 +72,6 @@ export function ChartTable({ title, model, hidden, unit, zone }: Props) {
           )}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }

@@ -17,7 +17,12 @@ interface Props {
 }
 
 /** Click shows one series alone, a second click shows all again; Ctrl-click or Shift-click toggles one. */
-export function nextHidden(all: readonly string[], hidden: ReadonlySet<string>, id: string, toggle: boolean): ReadonlySet<string> {
+export function nextHidden(
+  all: readonly string[],
+  hidden: ReadonlySet<string>,
+  id: string,
+  toggle: boolean,
+): ReadonlySet<string> {
   const next = new Set([...hidden].filter((h) => all.includes(h)));
   if (toggle) {
     if (!next.delete(id)) next.add(id);
@@ -50,7 +55,14 @@ function LegendButton(props: Props & { series: SeriesModel; index: number }) {
   const { t } = useTranslation();
   const off = hidden.has(series.id);
   const click = (event: MouseEvent) =>
-    onChange(nextHidden(model.series.map((s) => s.id), hidden, series.id, event.ctrlKey || event.metaKey || event.shiftKey));
+    onChange(
+      nextHidden(
+        model.series.map((s) => s.id),
+        hidden,
+        series.id,
+        event.ctrlKey || event.metaKey || event.shiftKey,
+      ),
+    );
   const style = { '--swatch': seriesColour(series.slot) } as CSSProperties;
   return (
     <button
@@ -92,8 +104,8 @@ function LegendRows(props: Props) {
         <span>{t('chart.mean')}</span>
         <span>{t('chart.max')}</span>
       </div>
-      <div ref={scroller} className={css.legendScroll} onMouseLeave={() => props.onHover(null)}>
-        <ul style={{ height: rows.getTotalSize() }} className={css.legendRows}>
+      <div ref={scroller} className={css.legendScroll}>
+        <ul style={{ height: rows.getTotalSize() }} className={css.legendRows} onMouseLeave={() => props.onHover(null)}>
           {rows.getVirtualItems().map((item) => {
             const series = model.series[item.index];
             if (!series) return null;

@@ -6,8 +6,8 @@ import { scheme, seriesColour } from '../theme';
 import type { TimeControls } from '../time/useTime';
 import { formatValue, type Unit } from '../units/format';
 import { type ChartSource, statsOf } from './model';
-import { schedule, unschedule } from './scheduler';
 import css from './StatTile.module.css';
+import { schedule, unschedule } from './scheduler';
 import { type PanelQuery, usePanelSource } from './usePanelSource';
 
 interface Props {
@@ -67,7 +67,7 @@ function Sparkline({ source, slot }: { source: ChartSource; slot: number }) {
       unschedule(item);
     };
   }, [source, slot, active]);
-  return <canvas ref={canvas} className={css.spark} aria-hidden="true" />;
+  return <canvas ref={canvas} className={css.spark} />;
 }
 
 function paint(canvas: HTMLCanvasElement, source: ChartSource, colour: string): void {

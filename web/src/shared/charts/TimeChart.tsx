@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { announce } from '../a11y/announce';
 import { prefs } from '../prefs';
@@ -33,7 +33,6 @@ export interface TimeChartProps {
   syncKey?: string;
   asTable?: boolean;
   legend?: 'list' | 'table';
-  renderLegendExtra?: (model: ChartModel) => ReactNode;
 }
 
 /** The model, at most once a second: enough for legend values, and no frame waits for React. */
@@ -56,12 +55,50 @@ function useSlowModel(source: ChartSource): ChartModel {
   return model;
 }
 
+interface Place {
+  index: number;
+  series: number;
+}
+
+/** Where an arrow key takes the crosshair; null when the key means nothing here. */
+function moved(key: string, from: Place, last: number, lastSeries: number): Place | null {
+  const index = from.index < 0 ? last : Math.min(from.index, last);
+  const clamp = (value: number, max: number) => Math.min(max, Math.max(0, value));
+  switch (key) {
+    case 'ArrowLeft':
+      return { ...from, index: clamp(index - 1, last) };
+    case 'ArrowRight':
+      return { ...from, index: clamp(index + 1, last) };
+    case 'ArrowUp':
+      return { index, series: clamp(from.series - 1, lastSeries) };
+    case 'ArrowDown':
+      return { index, series: clamp(from.series + 1, lastSeries) };
+    case 'Home':
+      return { ...from, index: 0 };
+    case 'End':
+      return { ...from, index: last };
+    default:
+      return null;
+  }
+}
+
 export function TimeChart(props: TimeChartProps) {
-  const { title, source, unit, mode = 'line', zone, height = 200, hidden, onHiddenChange, asTable, legend = 'list' } = props;
+  const {
+    title,
+    source,
+    unit,
+    mode = 'line',
+    zone,
+    height = 200,
+    hidden,
+    onHiddenChange,
+    asTable,
+    legend = 'list',
+  } = props;
   const { t } = useTranslation();
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
-  const cursor = useRef<{ index: number; series: number }>({ index: -1, series: 0 });
+  const cursor = useRef<Place>({ index: -1, series: 0 });
   const hintId = useId();
   const activeScheme = useStore(scheme);
   const { language, hour12 } = useStore(prefs);
@@ -113,20 +150,11 @@ export function TimeChart(props: TimeChartProps) {
 
   const onKeyDown = (event: KeyboardEvent) => {
     const last = model.x.length - 1;
-    const at = cursor.current;
-    if (at.index < 0) at.index = last;
-    const moves: Record<string, () => void> = {
-      ArrowLeft: () => (at.index = Math.max(0, at.index - 1)),
-      ArrowRight: () => (at.index = Math.min(last, at.index + 1)),
-      ArrowUp: () => (at.series = Math.max(0, at.series - 1)),
-      ArrowDown: () => (at.series = Math.min(model.series.length - 1, at.series + 1)),
-      Home: () => (at.index = 0),
-      End: () => (at.index = last),
-    };
-    const move = moves[event.key];
-    if (!move || last < 0 || event.altKey || event.ctrlKey) return;
+    if (last < 0 || event.altKey || event.ctrlKey) return;
+    const next = moved(event.key, cursor.current, last, model.series.length - 1);
+    if (!next) return;
     event.preventDefault();
-    move();
+    cursor.current = next;
     speak();
   };
 
@@ -136,7 +164,6 @@ export function TimeChart(props: TimeChartProps) {
         <ChartTable title={title} model={model} hidden={hidden} unit={unit} zone={zone} />
       ) : (
         <>
-          {/* biome-ignore lint/a11y/useSemanticElements: a chart is no fieldset */}
           <div
             ref={host}
             role="group"

@@ -106,8 +106,7 @@ export function worstDistance(colours: readonly string[]): number {
   for (const kind of ['none', 'protan', 'deutan', 'tritan'] as const) {
     const labs = colours.map((hex) => toLab(simulate(parseHex(hex), kind)));
     for (let i = 0; i < labs.length; i++)
-      for (let j = i + 1; j < labs.length; j++)
-        worst = Math.min(worst, deltaE2000(labs[i] as Rgb, labs[j] as Rgb));
+      for (let j = i + 1; j < labs.length; j++) worst = Math.min(worst, deltaE2000(labs[i] as Rgb, labs[j] as Rgb));
   }
   return worst;
 }

@@ -75,7 +75,13 @@ export function fromMatrix(
         values[k] = value !== null && Number.isFinite(value) ? value : null;
       }
     }
-    return { id: seriesId(query.key, row.metric), name: query.name(row.metric), labels: row.metric, values, slot: query.rest ? -1 : index };
+    return {
+      id: seriesId(query.key, row.metric),
+      name: query.name(row.metric),
+      labels: row.metric,
+      values,
+      slot: query.rest ? -1 : index,
+    };
   });
   return { x, series: series.sort((a, b) => inOrder(query, a, b)) };
 }
@@ -87,7 +93,11 @@ export interface SeriesNaming {
   rest?: boolean;
 }
 
-export function inOrder(query: SeriesNaming, a: { labels: Labels; name: string }, b: { labels: Labels; name: string }): number {
+export function inOrder(
+  query: SeriesNaming,
+  a: { labels: Labels; name: string },
+  b: { labels: Labels; name: string },
+): number {
   const byRank = query.rank ? query.rank(a.labels) - query.rank(b.labels) : 0;
   return byRank || a.name.localeCompare(b.name, 'en', { numeric: true });
 }
@@ -130,7 +140,10 @@ export function statsOf(values: readonly (number | null)[]): SeriesStats {
 }
 
 /** The highest point of all shown series: what the summary sentence names. */
-export function peakOf(model: ChartModel, hidden: ReadonlySet<string>): { name: string; atMs: number; value: number } | null {
+export function peakOf(
+  model: ChartModel,
+  hidden: ReadonlySet<string>,
+): { name: string; atMs: number; value: number } | null {
   let best: { name: string; atMs: number; value: number } | null = null;
   for (const series of model.series) {
     if (hidden.has(series.id)) continue;

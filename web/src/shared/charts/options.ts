@@ -28,7 +28,11 @@ function withAlpha(hex: string, alpha: number): string {
     .padStart(2, '0')}`;
 }
 
-export function seriesOptions(series: readonly SeriesModel[], hidden: ReadonlySet<string>, mode: ChartMode): uPlot.Series[] {
+export function seriesOptions(
+  series: readonly SeriesModel[],
+  hidden: ReadonlySet<string>,
+  mode: ChartMode,
+): uPlot.Series[] {
   return [
     {},
     ...series.map((s): uPlot.Series => {
@@ -137,7 +141,11 @@ export function chartOptions(
 }
 
 /** Room above the data, zero kept when the data is near it, and never a scale of no height. */
-export function yRange(dataMin: number | null, dataMax: number | null, look: Pick<LookOptions, 'min' | 'max' | 'mode'>): [number, number] {
+export function yRange(
+  dataMin: number | null,
+  dataMax: number | null,
+  look: Pick<LookOptions, 'min' | 'max' | 'mode'>,
+): [number, number] {
   let min = dataMin ?? 0;
   let max = dataMax ?? 1;
   if (look.mode === 'stack') min = Math.min(0, min);
@@ -149,11 +157,17 @@ export function yRange(dataMin: number | null, dataMax: number | null, look: Pic
     return [min === 0 ? 0 : min - around, max + around];
   }
   const pad = (max - min) * 0.08;
-  return [min < 0 || (min > 0 && look.min === undefined) ? min - pad : min, look.max !== undefined && max <= look.max ? max : max + pad];
+  return [
+    min < 0 || (min > 0 && look.min === undefined) ? min - pad : min,
+    look.max !== undefined && max <= look.max ? max : max + pad,
+  ];
 }
 
 /** Running sums for stacked drawing, top series first to be painted; hidden ones add nothing. */
-export function stacked(series: readonly SeriesModel[], hidden: ReadonlySet<string>): { columns: (number | null)[][]; bands: uPlot.Band[] } {
+export function stacked(
+  series: readonly SeriesModel[],
+  hidden: ReadonlySet<string>,
+): { columns: (number | null)[][]; bands: uPlot.Band[] } {
   const length = series[0]?.values.length ?? 0;
   const sums = new Array<number>(length).fill(0);
   const columns = series.map((s) => {

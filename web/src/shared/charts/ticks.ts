@@ -7,7 +7,23 @@ const M = 60 * S;
 const H = 60 * M;
 const D = 24 * H;
 const FIXED = [
-  S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, M, 2 * M, 5 * M, 10 * M, 15 * M, 30 * M, H, 2 * H, 3 * H, 6 * H, 12 * H,
+  S,
+  2 * S,
+  5 * S,
+  10 * S,
+  15 * S,
+  30 * S,
+  M,
+  2 * M,
+  5 * M,
+  10 * M,
+  15 * M,
+  30 * M,
+  H,
+  2 * H,
+  3 * H,
+  6 * H,
+  12 * H,
 ];
 const DAYS = [1, 2, 4, 7, 14];
 const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
@@ -43,7 +59,11 @@ export function timeTicks(minMs: number, maxMs: number, maxTicks: number, zone: 
     return { at, stepMs: days * D };
   }
   const months = MONTHS.find((n) => n * 30 * D >= wanted) ?? 120;
-  const month = { ...start, day: 1, month: Math.floor((start.month - 1) / Math.min(12, months)) * Math.min(12, months) + 1 };
+  const month = {
+    ...start,
+    day: 1,
+    month: Math.floor((start.month - 1) / Math.min(12, months)) * Math.min(12, months) + 1,
+  };
   for (let civil = month; ; civil = addMonths(civil, months)) {
     const tick = fromCivil(civil, zone);
     if (tick > maxMs) break;

@@ -6,9 +6,9 @@ import { seriesColour } from '../theme';
 import { formatStamp } from '../time/format';
 import { resolveZone } from '../time/zone';
 import { formatValue } from '../units/format';
+import css from './Chart.module.css';
 import type { ChartModel } from './model';
 import type { LookOptions } from './options';
-import css from './Chart.module.css';
 
 const MAX_ROWS = 14;
 
@@ -29,7 +29,8 @@ export class Tooltip {
   }
 
   private readonly outside = (event: PointerEvent): void => {
-    if (this.pinned && !this.box.contains(event.target as Node) && !this.host.contains(event.target as Node)) this.unpin();
+    if (this.pinned && !this.box.contains(event.target as Node) && !this.host.contains(event.target as Node))
+      this.unpin();
   };
 
   private readonly escape = (event: KeyboardEvent): void => {
@@ -75,7 +76,11 @@ export class Tooltip {
     this.place(u, left, top);
   }
 
-  private fill(at: number, rows: { series: ChartModel['series'][number]; index: number; value: number | null }[], total: number): void {
+  private fill(
+    at: number,
+    rows: { series: ChartModel['series'][number]; index: number; value: number | null }[],
+    total: number,
+  ): void {
     const line = (className: string | undefined, ...children: (Node | string)[]) => {
       const element = document.createElement('div');
       element.className = className ?? '';
@@ -93,7 +98,12 @@ export class Tooltip {
     const lines = rows.map((row) => {
       const swatch = span(css.swatch, '');
       swatch.style.background = seriesColour(row.series.slot);
-      const element = line(css.tooltipRow, swatch, span(css.tooltipName, row.series.name), span(css.tooltipValue, formatValue(row.value, this.look.unit)));
+      const element = line(
+        css.tooltipRow,
+        swatch,
+        span(css.tooltipName, row.series.name),
+        span(css.tooltipValue, formatValue(row.value, this.look.unit)),
+      );
       if (row.index === this.focused) element.dataset.focused = '';
       return element;
     });

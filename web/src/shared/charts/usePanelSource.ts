@@ -56,7 +56,10 @@ function useLive(queries: readonly PanelQuery[], range: Range, enabled: boolean,
   const span = range.toMs - range.fromMs;
   const signature = queries.map((q) => `${q.key}=${q.expr}`).join('\n');
   // biome-ignore lint/correctness/useExhaustiveDependencies: names may be new functions at each render, the expressions decide
-  const feed = useMemo(() => (enabled ? new LiveFeed(queries, span, stepFor(span, 600)) : null), [signature, span, enabled]);
+  const feed = useMemo(
+    () => (enabled ? new LiveFeed(queries, span, stepFor(span, 600)) : null),
+    [signature, span, enabled],
+  );
   const [shape, setShape] = useState('');
   const stale = useStaleSeconds();
   useEffect(() => {

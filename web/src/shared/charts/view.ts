@@ -90,7 +90,8 @@ export class ChartView implements Drawable {
     if (!this.plot || shape !== this.shape) this.create(data, stack?.bands ?? [], shape);
     const plot = this.plot;
     if (!plot) return;
-    if (plot.width !== this.width || plot.height !== this.height) plot.setSize({ width: this.width, height: this.height });
+    if (plot.width !== this.width || plot.height !== this.height)
+      plot.setSize({ width: this.width, height: this.height });
     plot.batch(() => {
       plot.setData(data, false);
       plot.setScale('x', { min, max });
@@ -148,7 +149,10 @@ export class ChartView implements Drawable {
     const at = plot.posToVal(event.clientX - box.left, 'x');
     const { min = 0, max = 0 } = plot.scales.x ?? {};
     const factor = event.deltaY < 0 ? 0.6 : 1 / 0.6;
-    const range = { fromMs: Math.round(at - (at - (min ?? 0)) * factor), toMs: Math.round(at + ((max ?? 0) - at) * factor) };
+    const range = {
+      fromMs: Math.round(at - (at - (min ?? 0)) * factor),
+      toMs: Math.round(at + ((max ?? 0) - at) * factor),
+    };
     if (range.toMs - range.fromMs >= 1000) this.callbacks.onZoom(range);
   };
 

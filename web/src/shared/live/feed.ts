@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Live series of one chart: fixed-size columns on a step grid, overwritten in a circle, so memory stays flat.
 import type { Labels } from '../api/prom';
-import { type ChartModel, type ChartSource, assignSlots, inOrder, type SeriesModel, type SeriesNaming, seriesId } from '../charts/model';
+import {
+  assignSlots,
+  type ChartModel,
+  type ChartSource,
+  inOrder,
+  type SeriesModel,
+  type SeriesNaming,
+  seriesId,
+} from '../charts/model';
 import { live } from './client';
 import type { SeriesFrame } from './protocol';
 
@@ -151,13 +159,15 @@ export class LiveFeed implements ChartSource {
     const slots: number[] = [];
     for (let k = 0; k < count; k++) {
       const time = (first + k) * this.stepMs;
-      const slot = ((first + k) % this.capacity + this.capacity) % this.capacity;
+      const slot = (((first + k) % this.capacity) + this.capacity) % this.capacity;
       x.push(time);
       slots.push(this.slotTimes[slot] === time ? slot : -1);
     }
     const ordered = this.queries.flatMap((query) => {
       const own = [...this.columns.values()].filter((c) => c.query === query);
-      return own.sort((a, b) => inOrder(query, { ...a, name: query.name(a.labels) }, { ...b, name: query.name(b.labels) }));
+      return own.sort((a, b) =>
+        inOrder(query, { ...a, name: query.name(a.labels) }, { ...b, name: query.name(b.labels) }),
+      );
     });
     const series: SeriesModel[] = [];
     for (const column of ordered) {
@@ -169,7 +179,13 @@ export class LiveFeed implements ChartSource {
         return value;
       });
       if (any)
-        series.push({ id: column.id, labels: column.labels, name: column.query.name(column.labels), values, slot: column.query.rest ? -1 : 0 });
+        series.push({
+          id: column.id,
+          labels: column.labels,
+          name: column.query.name(column.labels),
+          values,
+          slot: column.query.rest ? -1 : 0,
+        });
     }
     return { x, series: assignSlots(series) };
   }

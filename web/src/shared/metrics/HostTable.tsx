@@ -3,8 +3,8 @@ import { Link } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import type { HostSummary } from '../api/home';
 import { formatDuration } from '../time/format';
-import { Meter } from '../ui/Meter';
 import { DataTable } from '../ui/DataTable';
+import { Meter } from '../ui/Meter';
 import { Severity } from '../ui/Severity';
 
 /** Machines with their load; a machine that has gone silent says so. */
@@ -28,14 +28,24 @@ export function HostTable({ hosts, caption }: { hosts: readonly HostSummary[]; c
           ),
         },
         { key: 'os', title: t('host.os'), sort: (h) => h.os, cell: (h) => h.os || '–' },
-        { key: 'cpu', title: t('host.cpu'), sort: (h) => h.cpu ?? -1, cell: (h) => <Meter value={h.cpu} label={t('host.cpu')} /> },
+        {
+          key: 'cpu',
+          title: t('host.cpu'),
+          sort: (h) => h.cpu ?? -1,
+          cell: (h) => <Meter value={h.cpu} label={t('host.cpu')} />,
+        },
         {
           key: 'memory',
           title: t('host.memory'),
           sort: (h) => h.memory ?? -1,
           cell: (h) => <Meter value={h.memory} label={t('host.memory')} />,
         },
-        { key: 'disk', title: t('host.disk'), sort: (h) => h.disk ?? -1, cell: (h) => <Meter value={h.disk} label={t('host.disk')} /> },
+        {
+          key: 'disk',
+          title: t('host.disk'),
+          sort: (h) => h.disk ?? -1,
+          cell: (h) => <Meter value={h.disk} label={t('host.disk')} />,
+        },
         {
           key: 'seen',
           title: t('host.seen'),

@@ -2,8 +2,8 @@
 // What the charts of a machine ask for. Names are node_exporter's; the built-in agent publishes the same.
 import type { TFunction } from 'i18next';
 import type { Labels } from '../api/prom';
-import type { PanelQuery } from '../charts/usePanelSource';
 import type { ChartMode } from '../charts/options';
+import type { PanelQuery } from '../charts/usePanelSource';
 import type { Unit } from '../units/format';
 
 export interface HostPanel {
@@ -78,8 +78,16 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
       mode: 'stack',
       min: 0,
       queries: [
-        named('used', `${gauge('node_memory_MemTotal_bytes')} - ${gauge('node_memory_MemAvailable_bytes')}`, t('host.memoryUsed')),
-        named('cache', `${gauge('node_memory_MemAvailable_bytes')} - ${gauge('node_memory_MemFree_bytes')}`, t('host.memoryCache')),
+        named(
+          'used',
+          `${gauge('node_memory_MemTotal_bytes')} - ${gauge('node_memory_MemAvailable_bytes')}`,
+          t('host.memoryUsed'),
+        ),
+        named(
+          'cache',
+          `${gauge('node_memory_MemAvailable_bytes')} - ${gauge('node_memory_MemFree_bytes')}`,
+          t('host.memoryCache'),
+        ),
         { ...named('free', gauge('node_memory_MemFree_bytes'), t('host.memoryFree')), rest: true },
       ],
     },
@@ -89,7 +97,13 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
       unit: 'bytes',
       mode: 'area',
       min: 0,
-      queries: [named('swap', `${gauge('node_memory_SwapTotal_bytes')} - ${gauge('node_memory_SwapFree_bytes')}`, t('host.swapUsed'))],
+      queries: [
+        named(
+          'swap',
+          `${gauge('node_memory_SwapTotal_bytes')} - ${gauge('node_memory_SwapFree_bytes')}`,
+          t('host.swapUsed'),
+        ),
+      ],
     },
     diskIo: {
       id: 'diskio',
@@ -158,8 +172,18 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
       mode: 'line',
       min: 0,
       queries: [
-        by('rxe', `${rate('node_network_receive_errs_total', INTERFACES)} + ${rate('node_network_receive_drop_total', INTERFACES)}`, 'device', receive),
-        by('txe', `${rate('node_network_transmit_errs_total', INTERFACES)} + ${rate('node_network_transmit_drop_total', INTERFACES)}`, 'device', transmit),
+        by(
+          'rxe',
+          `${rate('node_network_receive_errs_total', INTERFACES)} + ${rate('node_network_receive_drop_total', INTERFACES)}`,
+          'device',
+          receive,
+        ),
+        by(
+          'txe',
+          `${rate('node_network_transmit_errs_total', INTERFACES)} + ${rate('node_network_transmit_drop_total', INTERFACES)}`,
+          'device',
+          transmit,
+        ),
       ],
     },
     switches: {
@@ -188,5 +212,15 @@ export function hostPanels(instance: string, window: string, t: TFunction<'commo
 }
 
 export type HostPanelName =
-  | 'cpu' | 'load' | 'memory' | 'swap' | 'diskIo' | 'diskBusy' | 'diskSpace' | 'inodes' | 'network' | 'networkErrors'
-  | 'switches' | 'processes';
+  | 'cpu'
+  | 'load'
+  | 'memory'
+  | 'swap'
+  | 'diskIo'
+  | 'diskBusy'
+  | 'diskSpace'
+  | 'inodes'
+  | 'network'
+  | 'networkErrors'
+  | 'switches'
+  | 'processes';

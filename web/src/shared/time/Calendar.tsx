@@ -7,8 +7,8 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { effectiveWeekStart, prefs } from '../prefs';
 import { useStore } from '../store';
-import type { Range } from './range';
 import css from './Calendar.module.css';
+import type { Range } from './range';
 import { toCivil, type Zone } from './zone';
 
 interface Props {
@@ -46,10 +46,7 @@ export default function Calendar({ range, zone, onPick, onBack }: Props) {
         <Button variant="default" onClick={onBack}>
           {t('action.cancel')}
         </Button>
-        <Button
-          disabled={!from}
-          onClick={() => onPick(`${from} 00:00:00`, `${to ?? from} 23:59:59`)}
-        >
+        <Button disabled={!from} onClick={() => onPick(`${from} 00:00:00`, `${to ?? from} 23:59:59`)}>
           {t('action.apply')}
         </Button>
       </div>

@@ -13,8 +13,8 @@ import { useTranslation } from 'react-i18next';
 import { useHotkeys } from '../keys/useHotkeys';
 import { Dropdown } from '../ui/Dropdown';
 import { IconButton } from '../ui/IconButton';
-import { Message } from '../ui/Message';
 import { MenuList } from '../ui/MenuList';
+import { Message } from '../ui/Message';
 import { formatOffset } from './format';
 import { rangeLabel } from './label';
 import { absolute, shiftRange, zoomOut } from './range';
@@ -69,13 +69,14 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
         <IconButton framed label={t('time.back')} icon={<IconChevronLeft aria-hidden />} onClick={() => move(-1)} />
         <Dropdown
           label={t('time.pick', { range: label })}
+          prefix={t('time.title')}
           align="end"
           open={open}
           onOpenChange={setOpen}
           trigger={
             <>
               <IconClock aria-hidden />
-              <span className={css.label}>{label}</span>
+              <span className={css.label}>{label}</span>{' '}
               <span className={css.zone}>{zoneLabel(time.zone, time.range.toMs)}</span>
               <IconChevronDown aria-hidden />
             </>
@@ -103,7 +104,13 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
 function RefreshControl({ time, live, busy }: { time: TimeControls; live: boolean; busy: boolean }) {
   const { t } = useTranslation();
   const name = (choice: string) =>
-    choice === '' ? t('refresh.off') : choice === 'auto' ? t('refresh.auto') : choice === 'live' ? t('refresh.live') : choice;
+    choice === ''
+      ? t('refresh.off')
+      : choice === 'auto'
+        ? t('refresh.auto')
+        : choice === 'live'
+          ? t('refresh.live')
+          : choice;
   const choices = [...(live ? ['live'] : []), ...REFRESH_CHOICES];
   const current = time.live ? 'live' : time.refresh === 'live' ? '' : time.refresh;
   return (
@@ -119,6 +126,7 @@ function RefreshControl({ time, live, busy }: { time: TimeControls; live: boolea
       )}
       <Dropdown
         label={t('refresh.choose', { current: name(current) })}
+        prefix={t('refresh.title')}
         align="end"
         triggerClass={time.live ? css.liveTrigger : css.trigger}
         trigger={

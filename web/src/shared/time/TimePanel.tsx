@@ -113,7 +113,12 @@ export default function TimePanel({ time, close }: Props) {
               onClick={() => setCalendar(true)}
             />
             <CopyButton framed value={() => JSON.stringify(time.raw)} label={t('time.copy')} />
-            <IconButton framed label={t('time.paste')} icon={<IconClipboard aria-hidden />} onClick={() => void paste()} />
+            <IconButton
+              framed
+              label={t('time.paste')}
+              icon={<IconClipboard aria-hidden />}
+              onClick={() => void paste()}
+            />
           </div>
         </form>
         <ZoneSelect value={time.zone} onChange={time.setZone} />
@@ -145,8 +150,6 @@ export default function TimePanel({ time, close }: Props) {
             aria-label={t('time.freeLabel')}
             placeholder={t('time.freePlaceholder')}
             value={free}
-            data-autofocus
-            // biome-ignore lint/a11y/noAutofocus: the box was opened by the person a moment ago
             autoFocus
             error={free !== '' && !typed && quick.length === 0 ? t('time.invalid') : null}
             onChange={(event) => setFree(event.currentTarget.value)}

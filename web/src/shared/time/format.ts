@@ -10,11 +10,7 @@ function intl(options: Intl.DateTimeFormatOptions, zone: Zone): Intl.DateTimeFor
   const key = `${language}|${hour12}|${zone}|${JSON.stringify(options)}`;
   let found = cache.get(key);
   if (!found) {
-    const clock: Intl.DateTimeFormatOptions = options.hour
-      ? hour12
-        ? { hour12: true }
-        : { hourCycle: 'h23' }
-      : {};
+    const clock: Intl.DateTimeFormatOptions = options.hour ? (hour12 ? { hour12: true } : { hourCycle: 'h23' }) : {};
     found = new Intl.DateTimeFormat(language, { ...options, ...clock, timeZone: resolveZone(zone) });
     cache.set(key, found);
   }

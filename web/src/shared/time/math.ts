@@ -59,7 +59,7 @@ function shift(ms: number, sign: number, step: Step, ctx: MathContext): number {
         return addMonths(civil, 12 * n);
     }
   };
-  return fromCivil(moved(), ctx.zone);
+  return fromCivil(moved(), ctx.zone, 'back');
 }
 
 function floorCivil(civil: Civil, unit: Unit, ctx: MathContext): Civil {
@@ -167,8 +167,7 @@ export function evaluate(text: string, up: boolean, ctx: MathContext): number | 
   const steps = parseSteps(math);
   if (!steps) return null;
   for (const step of steps)
-    base =
-      step.op === '/' ? roundTo(base, step.unit, up, ctx) : shift(base, step.op === '+' ? 1 : -1, step, ctx);
+    base = step.op === '/' ? roundTo(base, step.unit, up, ctx) : shift(base, step.op === '+' ? 1 : -1, step, ctx);
   return Number.isFinite(base) ? base : null;
 }
 

@@ -129,7 +129,8 @@ export function parseFreeText(input: string, ctx: MathContext): RawRange | null 
     const [from, to] = [parseIso(text, ctx.zone), parseIso(text, ctx.zone, true)];
     return from !== null && to !== null ? absolute({ fromMs: from, toMs: to }) : null;
   }
-  if (text.startsWith('now')) return evaluate(text, false, ctx) === null ? null : { from: text.replace(/\s+/g, ''), to: 'now' };
+  if (text.startsWith('now'))
+    return evaluate(text, false, ctx) === null ? null : { from: text.replace(/\s+/g, ''), to: 'now' };
   const ms = epoch(text) ?? clock(text, ctx) ?? logTimestamp(text, ctx);
   return ms === null ? null : around(ms);
 }

@@ -9,16 +9,60 @@ export interface QuickRange extends RawRange {
 const last = (key: QuickKey, span: string): QuickRange => ({ key, from: `now-${span}`, to: 'now' });
 
 export type QuickKey = `range.${
-  | '5m' | '15m' | '30m' | '1h' | '3h' | '6h' | '12h' | '24h' | '2d' | '7d' | '30d' | '90d' | '6M' | '1y' | '2y' | '5y'
-  | 'today' | 'todaySoFar' | 'thisWeek' | 'thisWeekSoFar' | 'thisMonth' | 'thisMonthSoFar' | 'thisYear' | 'thisYearSoFar'
-  | 'yesterday' | 'dayBefore' | 'dayLastWeek' | 'previousWeek' | 'previousMonth' | 'previousYear'
-  | 'fiscalQuarter' | 'fiscalQuarterSoFar' | 'previousFiscalQuarter' | 'fiscalYear' | 'fiscalYearSoFar' | 'previousFiscalYear'}`;
+  | '5m'
+  | '15m'
+  | '30m'
+  | '1h'
+  | '3h'
+  | '6h'
+  | '12h'
+  | '24h'
+  | '2d'
+  | '7d'
+  | '30d'
+  | '90d'
+  | '6M'
+  | '1y'
+  | '2y'
+  | '5y'
+  | 'today'
+  | 'todaySoFar'
+  | 'thisWeek'
+  | 'thisWeekSoFar'
+  | 'thisMonth'
+  | 'thisMonthSoFar'
+  | 'thisYear'
+  | 'thisYearSoFar'
+  | 'yesterday'
+  | 'dayBefore'
+  | 'dayLastWeek'
+  | 'previousWeek'
+  | 'previousMonth'
+  | 'previousYear'
+  | 'fiscalQuarter'
+  | 'fiscalQuarterSoFar'
+  | 'previousFiscalQuarter'
+  | 'fiscalYear'
+  | 'fiscalYearSoFar'
+  | 'previousFiscalYear'}`;
 
 export const QUICK_RANGES: readonly QuickRange[] = [
-  last('range.5m', '5m'), last('range.15m', '15m'), last('range.30m', '30m'), last('range.1h', '1h'),
-  last('range.3h', '3h'), last('range.6h', '6h'), last('range.12h', '12h'), last('range.24h', '24h'),
-  last('range.2d', '2d'), last('range.7d', '7d'), last('range.30d', '30d'), last('range.90d', '90d'),
-  last('range.6M', '6M'), last('range.1y', '1y'), last('range.2y', '2y'), last('range.5y', '5y'),
+  last('range.5m', '5m'),
+  last('range.15m', '15m'),
+  last('range.30m', '30m'),
+  last('range.1h', '1h'),
+  last('range.3h', '3h'),
+  last('range.6h', '6h'),
+  last('range.12h', '12h'),
+  last('range.24h', '24h'),
+  last('range.2d', '2d'),
+  last('range.7d', '7d'),
+  last('range.30d', '30d'),
+  last('range.90d', '90d'),
+  last('range.6M', '6M'),
+  last('range.1y', '1y'),
+  last('range.2y', '2y'),
+  last('range.5y', '5y'),
   { key: 'range.today', from: 'now/d', to: 'now/d' },
   { key: 'range.todaySoFar', from: 'now/d', to: 'now' },
   { key: 'range.thisWeek', from: 'now/w', to: 'now/w' },

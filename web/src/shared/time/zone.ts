@@ -102,14 +102,17 @@ export function offsetAt(ms: number, zone: Zone): number {
   return civilAsUtc(toCivil(ms, zone)) - ms;
 }
 
-/** The instant of a civil time. A time that a DST jump skips moves forward; one that happens twice means the earlier. */
-export function fromCivil(c: Civil, zone: Zone): number {
+/**
+ * The instant of a civil time; one that happens twice means the earlier.
+ * A time that a DST jump skips moves forward by the jump, or back with `skipped`: distances do that, as in Grafana.
+ */
+export function fromCivil(c: Civil, zone: Zone, skipped: 'forward' | 'back' = 'forward'): number {
   const wall = civilAsUtc(c);
   const before = offsetAt(wall - 86_400_000, zone);
   const after = offsetAt(wall + 86_400_000, zone);
   const candidates = [wall - before, wall - after].filter((t) => civilAsUtc(toCivil(t, zone)) === wall);
   if (candidates.length > 0) return Math.min(...candidates);
-  return wall - before;
+  return skipped === 'forward' ? wall - before : wall - after;
 }
 
 export function daysInMonth(year: number, month: number): number {

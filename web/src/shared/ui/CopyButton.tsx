@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconCheck, IconCopy } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { announce } from '../a11y/announce';
 import { copyText } from './clipboard';
@@ -11,10 +11,11 @@ interface Props {
   label: string;
   text?: string;
   framed?: boolean;
+  icon?: ReactNode;
 }
 
 /** Copies and says so once, quietly, in place. */
-export function CopyButton({ value, label, text, framed }: Props) {
+export function CopyButton({ value, label, text, framed, icon }: Props) {
   const { t } = useTranslation();
   const [done, setDone] = useState(false);
   useEffect(() => {
@@ -32,7 +33,7 @@ export function CopyButton({ value, label, text, framed }: Props) {
       label={done ? t('copy.done') : label}
       text={text ? (done ? t('copy.done') : text) : undefined}
       framed={framed ?? false}
-      icon={done ? <IconCheck aria-hidden /> : <IconCopy aria-hidden />}
+      icon={done ? <IconCheck aria-hidden /> : (icon ?? <IconCopy aria-hidden />)}
       onClick={() => void copy()}
     />
   );

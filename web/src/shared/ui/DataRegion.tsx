@@ -113,7 +113,13 @@ function Stale({ ageSeconds }: { ageSeconds: number }) {
   );
 }
 
-function Empty({ state, minHeight }: { state: Extract<RegionState, { kind: 'empty' }>; minHeight?: number | undefined }) {
+function Empty({
+  state,
+  minHeight,
+}: {
+  state: Extract<RegionState, { kind: 'empty' }>;
+  minHeight?: number | undefined;
+}) {
   return (
     <div className={css.centre} style={{ minHeight }}>
       <IconDatabaseOff size={22} stroke={1.6} aria-hidden />
@@ -142,7 +148,13 @@ function Forbidden({ who, minHeight }: { who?: string | undefined; minHeight?: n
   );
 }
 
-function Failed({ state, minHeight }: { state: Extract<RegionState, { kind: 'error' }>; minHeight?: number | undefined }) {
+function Failed({
+  state,
+  minHeight,
+}: {
+  state: Extract<RegionState, { kind: 'error' }>;
+  minHeight?: number | undefined;
+}) {
   const { t, i18n } = useTranslation();
   const { error, retry } = state;
   const api = error instanceof ApiError ? error : null;

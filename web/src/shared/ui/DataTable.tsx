@@ -32,7 +32,8 @@ export function DataTable<T>({ caption, rows, columns, rowKey }: Props<T>) {
       return sort.down ? -order : order;
     });
   }, [rows, columns, sort]);
-  const turn = (key: string) => setSort((s) => (s?.key === key ? (s.down ? null : { key, down: true }) : { key, down: false }));
+  const turn = (key: string) =>
+    setSort((s) => (s?.key === key ? (s.down ? null : { key, down: true }) : { key, down: false }));
   return (
     <div className={css.scroll}>
       <table className={css.table}>
@@ -53,7 +54,8 @@ export function DataTable<T>({ caption, rows, columns, rowKey }: Props<T>) {
                   ) : column.sort ? (
                     <button type="button" className={css.sort} onClick={() => turn(column.key)}>
                       {column.title}
-                      {active && (sort.down ? <IconArrowDown size={13} aria-hidden /> : <IconArrowUp size={13} aria-hidden />)}
+                      {active &&
+                        (sort.down ? <IconArrowDown size={13} aria-hidden /> : <IconArrowUp size={13} aria-hidden />)}
                     </button>
                   ) : (
                     column.title
@@ -67,7 +69,11 @@ export function DataTable<T>({ caption, rows, columns, rowKey }: Props<T>) {
           {sorted.map((row) => (
             <tr key={rowKey(row)}>
               {columns.map((column) => (
-                <td key={column.key} data-label={column.actions ? undefined : column.title} className={column.numeric ? css.numeric : column.actions ? css.actions : undefined}>
+                <td
+                  key={column.key}
+                  data-label={column.actions ? undefined : column.title}
+                  className={column.numeric ? css.numeric : column.actions ? css.actions : undefined}
+                >
                   {column.cell(row)}
                 </td>
               ))}

@@ -4,6 +4,8 @@ import css from './Dropdown.module.css';
 
 interface Props {
   label: string;
+  /** Read out before the trigger's own text. Without it the label is the whole name. */
+  prefix?: string;
   trigger: ReactNode;
   triggerClass?: string | undefined;
   align?: 'start' | 'end';
@@ -35,17 +37,17 @@ export function Dropdown(props: Props) {
     const outside = (event: PointerEvent) => {
       if (!wrapper.current?.contains(event.target as Node)) latest.current(false);
     };
-    const escape = (event: KeyboardEvent) => {
+    const onEscape = (event: KeyboardEvent) => {
       if (event.key !== 'Escape' || event.defaultPrevented) return;
       event.preventDefault();
       latest.current(false);
       button.current?.focus();
     };
     document.addEventListener('pointerdown', outside);
-    document.addEventListener('keydown', escape);
+    document.addEventListener('keydown', onEscape);
     return () => {
       document.removeEventListener('pointerdown', outside);
-      document.removeEventListener('keydown', escape);
+      document.removeEventListener('keydown', onEscape);
     };
   }, [open]);
 
@@ -58,11 +60,12 @@ export function Dropdown(props: Props) {
         aria-haspopup="dialog"
         aria-expanded={open}
         aria-controls={open ? id : undefined}
-        aria-label={label}
+        aria-label={props.prefix === undefined ? label : undefined}
         title={label}
         disabled={disabled}
         onClick={() => setOpen(!open)}
       >
+        {props.prefix !== undefined && <span className="sr-only">{`${props.prefix}: `}</span>}
         {trigger}
       </button>
       {open && (

@@ -5,7 +5,9 @@ import { prefs } from '../prefs';
 export type Unit = 'short' | 'bytes' | 'bytesPerSecond' | 'percentunit' | 'seconds' | 'perSecond' | 'count';
 
 function number(value: number, digits: number): string {
-  return new Intl.NumberFormat(prefs.get().language, { maximumFractionDigits: digits, useGrouping: true }).format(value);
+  return new Intl.NumberFormat(prefs.get().language, { maximumFractionDigits: digits, useGrouping: true }).format(
+    value,
+  );
 }
 
 function significant(value: number): number {

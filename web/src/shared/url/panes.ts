@@ -42,7 +42,8 @@ export function emptyPane(id = 'a', expr = ''): Pane {
 }
 
 type Json = Record<string, unknown>;
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function readRange(value: unknown): RawRange {
   if (!isObject(value)) return PANE_RANGE;

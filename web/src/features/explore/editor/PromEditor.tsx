@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from '@codemirror/autocomplete';
+import {
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+  startCompletion,
+} from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands';
 import { bracketMatching, indentUnit } from '@codemirror/language';
 import { type Diagnostic, lintKeymap, setDiagnostics } from '@codemirror/lint';
@@ -30,7 +36,9 @@ const hoverDocs = hoverTooltip(async (view, at) => {
   if (!word) return null;
   const text = view.state.sliceDoc(word.from, word.to);
   const term = functionIdentifierTerms.find((f) => f.label === text) as { info?: string } | undefined;
-  const meta = term ? undefined : (await allMetadata().catch(() => ({}) as Awaited<ReturnType<typeof allMetadata>>))[text]?.[0];
+  const meta = term
+    ? undefined
+    : (await allMetadata().catch(() => ({}) as Awaited<ReturnType<typeof allMetadata>>))[text]?.[0];
   const title = term ? `${text}()` : meta ? `${text} · ${meta.type}${meta.unit ? ` · ${meta.unit}` : ''}` : '';
   const body = term?.info ?? meta?.help ?? '';
   if (title === '') return null;
@@ -79,6 +87,10 @@ export default function PromEditor(props: PromEditorProps) {
       latest.current.onRun();
       return true;
     };
+    const format = () => {
+      latest.current.onFormat();
+      return true;
+    };
     const created = new EditorView({
       parent: host.current,
       state: EditorState.create({
@@ -95,7 +107,7 @@ export default function PromEditor(props: PromEditorProps) {
             keymap.of([
               { key: 'Shift-Enter', run },
               { key: 'Mod-Enter', run },
-              { key: 'Alt-Shift-f', run: () => (latest.current.onFormat(), true) },
+              { key: 'Alt-Shift-f', run: format },
               { key: 'Ctrl-Space', run: startCompletion },
             ]),
           ),

@@ -2,7 +2,7 @@
 // Completion's view of our API: what the editor may ask for while someone types, with a short memory.
 import type { PrometheusClient } from '@prometheus-io/codemirror-promql/dist/esm/client/prometheus';
 import type { Matcher } from '@prometheus-io/codemirror-promql/dist/esm/types';
-import { labelNames, labelValues, metadata, type MetricMetadata, seriesOf } from '@/shared/api/prom';
+import { labelNames, labelValues, type MetricMetadata, metadata, seriesOf } from '@/shared/api/prom';
 
 const AGE_MS = 60_000;
 const memory = new Map<string, { at: number; value: Promise<unknown> }>();
@@ -36,16 +36,26 @@ export const allMetricNames = (): Promise<string[]> => remembered('names', () =>
 export const allMetadata = (): Promise<Record<string, MetricMetadata[]>> => remembered('metadata', () => metadata());
 
 export const completionClient: PrometheusClient = {
-  labelNames: (metric) => quiet(remembered(`labels ${metric}`, () => labelNames(metric || undefined)), []),
+  labelNames: (metric) =>
+    quiet(
+      remembered(`labels ${metric}`, () => labelNames(metric || undefined)),
+      [],
+    ),
   labelValues: (label, metric, matchers) => {
     const match = selector(metric, matchers, label);
-    return quiet(remembered(`values ${label} ${match}`, () => labelValues(label, match)), []);
+    return quiet(
+      remembered(`values ${label} ${match}`, () => labelValues(label, match)),
+      [],
+    );
   },
   metricMetadata: () => quiet(allMetadata(), {}),
   series: async (metric, matchers) => {
     const match = selector(metric, matchers);
     if (!match) return [];
-    const rows = await quiet(remembered(`series ${match}`, () => seriesOf(match, 1000)), []);
+    const rows = await quiet(
+      remembered(`series ${match}`, () => seriesOf(match, 1000)),
+      [],
+    );
     return rows.map((labels) => new Map(Object.entries(labels)));
   },
   metricNames: () => quiet(allMetricNames(), []),

@@ -33,7 +33,13 @@ function Tree({ query, atMs }: { query: PaneQuery; atMs: number }) {
     <Panel title={t('explainOf', { id: query.refId })} aside={t('explainHint')}>
       <DataRegion
         minHeight={100}
-        state={tree ? { kind: 'ready' } : parsed.error ? stateOfError(parsed.error, () => void parsed.refetch()) : { kind: 'loading' }}
+        state={
+          tree
+            ? { kind: 'ready' }
+            : parsed.error
+              ? stateOfError(parsed.error, () => void parsed.refetch())
+              : { kind: 'loading' }
+        }
       >
         {tree && (
           <ul className={css.tree}>

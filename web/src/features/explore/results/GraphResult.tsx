@@ -24,7 +24,9 @@ export function GraphResult({ pane, panel, time, onChange }: Props) {
   const { t: tc } = useTranslation('common');
   const [asTable, setAsTable] = useState(false);
   const hidden = useMemo(() => new Set(pane.hidden), [pane.hidden]);
-  const units = new Set(pane.queries.filter((q) => !q.hide && q.expr.trim() !== '').map((q) => unitForExpression(q.expr)));
+  const units = new Set(
+    pane.queries.filter((q) => !q.hide && q.expr.trim() !== '').map((q) => unitForExpression(q.expr)),
+  );
   const unit = units.size === 1 ? ([...units][0] ?? 'short') : 'short';
   const widen = () => time.setRange(absolute(zoomOut(time.range)));
   // A query that failed says so in its row: here the rest is drawn, or nothing.

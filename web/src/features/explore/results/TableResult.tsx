@@ -28,7 +28,11 @@ function rowsOf(refId: string, data: QueryData): Row[] {
         value: r.value?.[1] ?? (r.histogram ? `count ${r.histogram[1].count}, sum ${r.histogram[1].sum}` : ''),
       }));
     case 'matrix':
-      return data.result.map((r) => ({ refId, labels: r.metric, value: (r.values ?? []).map(([t, v]) => `${v} @${t}`).join('\n') }));
+      return data.result.map((r) => ({
+        refId,
+        labels: r.metric,
+        value: (r.values ?? []).map(([t, v]) => `${v} @${t}`).join('\n'),
+      }));
     default:
       return [{ refId, labels: null, value: data.result[1] }];
   }
@@ -70,7 +74,7 @@ export function TableResult({ queries, atMs, zone }: { queries: readonly PaneQue
       flush
     >
       <DataRegion state={state} minHeight={160}>
-        <Rows rows={rows} several={queries.length > 1} title={t('view.table')} />
+        <Rows rows={rows} several={queries.length > 1} title={t('tableRows')} />
       </DataRegion>
     </Panel>
   );
@@ -91,7 +95,7 @@ function Rows({ rows, several, title }: { rows: readonly Row[]; several: boolean
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <div ref={scroller} className={css.tableScroll} tabIndex={0} role="region" aria-label={title}>
+    <section ref={scroller} className={css.tableScroll} tabIndex={0} aria-label={title}>
       <table className={css.table} aria-rowcount={rows.length}>
         <caption className="sr-only">{title}</caption>
         <thead>
@@ -127,7 +131,7 @@ function Rows({ rows, several, title }: { rows: readonly Row[]; several: boolean
           )}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 
