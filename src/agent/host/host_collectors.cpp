@@ -81,9 +81,8 @@ void run_lane(std::shared_ptr<LaneState> lane) {
 
 class Collectors final : public HostCollectors {
  public:
-  explicit Collectors(HostOptions options)
+  Collectors(HostOptions options, std::span<const CollectorSpec> specs)
       : context_(std::make_shared<HostContext>(HostContext{std::move(options)})), scrape_(context_->options.constant_labels) {
-    auto specs = collector_specs();
     units_.resize(specs.size());
     duration_ = &scrape_.gauge("node_scrape_collector_duration_seconds", "Time a collector took.", {"collector"});
     success_ = &scrape_.gauge("node_scrape_collector_success", "Whether a collector succeeded.", {"collector"});
@@ -260,12 +259,16 @@ class Collectors final : public HostCollectors {
 }  // namespace
 
 Result<std::unique_ptr<HostCollectors>> HostCollectors::create(HostOptions options) {
+  return create_with(std::move(options), collector_specs());
+}
+
+Result<std::unique_ptr<HostCollectors>> HostCollectors::create_with(HostOptions options, std::span<const CollectorSpec> specs) {
   for (const auto& [stem, filter] : options.filters) {
     for (const FilterOption& half : {FilterOption{filter.include, {}}, FilterOption{{}, filter.exclude}}) {
       if (auto valid = Filter::check(half, "--collector." + stem); !valid) return std::unexpected(std::move(valid.error()));
     }
   }
-  return std::make_unique<Collectors>(std::move(options));
+  return std::make_unique<Collectors>(std::move(options), specs);
 }
 
 int collector_index(std::string_view name) {

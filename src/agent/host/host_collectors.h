@@ -16,6 +16,8 @@
 
 namespace tocayo::agent {
 
+struct CollectorSpec;
+
 // Which collectors; bit = index into collector_specs().
 using Selection = std::bitset<128>;
 
@@ -41,6 +43,8 @@ class HostCollectors {
  public:
   // bad_input when a filter does not compile.
   static Result<std::unique_ptr<HostCollectors>> create(HostOptions options);
+  // The same over another table of collectors, which must outlive the set (tests: one that hangs).
+  static Result<std::unique_ptr<HostCollectors>> create_with(HostOptions options, std::span<const CollectorSpec> specs);
   virtual ~HostCollectors() = default;
 
   // All that are switched on.
