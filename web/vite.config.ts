@@ -89,7 +89,7 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         // Few files before the first page: browsers open six connections per origin.
-        advancedChunks: {
+        codeSplitting: {
           groups: [
             {
               name: 'vendor',

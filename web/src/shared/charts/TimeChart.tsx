@@ -42,6 +42,8 @@ function useSlowModel(source: ChartSource): ChartModel {
     setModel(source.model());
     let timer: ReturnType<typeof setTimeout> | undefined;
     const off = source.subscribe(() => {
+      // Series that come or go are shown at once; new values can wait.
+      setModel((shown) => (shown.series.length === source.model().series.length ? shown : source.model()));
       timer ??= setTimeout(() => {
         timer = undefined;
         setModel(source.model());

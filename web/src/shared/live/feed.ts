@@ -33,7 +33,7 @@ export class LiveFeed implements ChartSource {
   private readonly errors = new Map<string, string>();
   private stops: (() => void)[] = [];
   private latest = 0;
-  private heard = 0;
+  private readonly heard = new Set<string>();
   private cached: ChartModel | null = null;
 
   constructor(
@@ -58,6 +58,7 @@ export class LiveFeed implements ChartSource {
         onFrame: (frame) => this.frame(query, frame),
         onError: (_code, message) => {
           this.errors.set(query.key, message);
+          this.heard.add(query.key);
           this.changed();
         },
       }),
@@ -77,9 +78,9 @@ export class LiveFeed implements ChartSource {
     return this.errors.get(key);
   }
 
-  /** False until every query answered once. */
+  /** False until every query brought its first values, said that it has none, or failed. */
   ready(): boolean {
-    return this.heard >= this.queries.length || this.columns.size > 0 || this.errors.size >= this.queries.length;
+    return this.queries.every((query) => this.heard.has(query.key));
   }
 
   lastSampleMs(): number {
@@ -114,7 +115,7 @@ export class LiveFeed implements ChartSource {
     }
     this.schemas.set(query.key, list);
     this.errors.delete(query.key);
-    if (reset) this.heard += 1;
+    if (reset && series.length === 0) this.heard.add(query.key);
     this.changed();
   }
 
@@ -133,6 +134,7 @@ export class LiveFeed implements ChartSource {
   private frame(query: LiveQuery, frame: SeriesFrame): void {
     const list = this.schemas.get(query.key) ?? [];
     const n = frame.times.length;
+    this.heard.add(query.key);
     for (let k = 0; k < n; k++) {
       const time = frame.times[k] as number;
       const slot = this.slotOf(time);

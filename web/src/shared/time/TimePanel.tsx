@@ -150,7 +150,8 @@ export default function TimePanel({ time, close }: Props) {
             aria-label={t('time.freeLabel')}
             placeholder={t('time.freePlaceholder')}
             value={free}
-            autoFocus
+            // A touch keyboard would cover the list.
+            autoFocus={!matchMedia('(pointer: coarse)').matches}
             error={free !== '' && !typed && quick.length === 0 ? t('time.invalid') : null}
             onChange={(event) => setFree(event.currentTarget.value)}
           />
