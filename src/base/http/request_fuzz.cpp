@@ -12,6 +12,7 @@ namespace {
 
 using namespace tocayo;
 using namespace tocayo::http;
+namespace d = tocayo::http::detail;
 
 void require(bool condition) {
   if (!condition) std::abort();
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(params.has(name));
   }
   for (std::string_view base : {"", "/base"}) {
-    auto target = detail::parse_target(text, base);
+    auto target = d::parse_target(text, base);
     if (!target) continue;
     require(target->path.starts_with('/'));
     require(target->path.find('\0') == std::string::npos);
@@ -49,12 +50,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(match.route == nullptr || match.allowed.empty());
     Params::parse(target->query);
   }
-  if (auto decoded = detail::percent_decode(text)) require(decoded->size() <= text.size());
-  detail::split_list(text);
-  detail::media_type(text);
-  detail::negotiate(text);
-  detail::parse_coding(text);
-  auto body = detail::error_body("x", text);
+  if (auto decoded = d::percent_decode(text)) require(decoded->size() <= text.size());
+  d::split_list(text);
+  d::media_type(text);
+  d::negotiate(text);
+  d::parse_coding(text);
+  auto body = d::error_body("x", text);
   require(body.starts_with('{') && body.ends_with('}'));
   return 0;
 }
