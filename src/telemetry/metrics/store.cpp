@@ -274,7 +274,7 @@ void StoreImpl::register_metrics() {
     };
     auto single = [&](std::string_view name, std::string_view help, double value) {
       auto& family = gauge(name, help);
-      family.samples.push_back({family.name, {}, value});
+      family.samples.push_back({"", {}, value});
     };
     const auto tenants = all_tenants();
     std::size_t series = 0;
@@ -291,7 +291,7 @@ void StoreImpl::register_metrics() {
            newest == kMinTime ? 0 : static_cast<double>(newest) / 1000);
     auto& active = gauge("cortex_ingester_active_series", "Number of currently active series per user.");
     for (const auto& tenant : tenants) {
-      active.samples.push_back({active.name, {{"user", tenant->name}}, static_cast<double>(tenant->series_count())});
+      active.samples.push_back({"", {{"user", tenant->name}}, static_cast<double>(tenant->series_count())});
     }
     std::uint64_t wal = 0;
     for (const auto& partition : partitions_) wal += partition->bytes();
@@ -312,7 +312,7 @@ void StoreImpl::register_metrics() {
                                                            {"postings", use.postings}, {"series", use.series},
                                                            {"open", use.open},         {"exemplars", use.exemplars}};
     for (const auto& [component, value] : parts) {
-      bytes.samples.push_back({bytes.name, {{"component", component}}, static_cast<double>(value)});
+      bytes.samples.push_back({"", {{"component", component}}, static_cast<double>(value)});
     }
   });
 }
