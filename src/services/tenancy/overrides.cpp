@@ -112,14 +112,14 @@ struct LimitsService::Impl {
   void collect(std::vector<Registry::Family>& out) const {
     std::lock_guard lock(mutex);
     Registry::Family config{"cortex_runtime_config_hash", "Hash of the overrides file in effect.", MetricType::gauge, {}};
-    if (!hash.empty()) config.samples.push_back({"cortex_runtime_config_hash", Labels{{"sha256", hash}}, 1});
+    if (!hash.empty()) config.samples.push_back({"", Labels{{"sha256", hash}}, 1});
     Registry::Family defaults{"cortex_limits_defaults", "Limits of tenants without overrides.", MetricType::gauge, {}};
     Registry::Family overrides{"cortex_limits_overrides", "Limits of tenants with overrides.", MetricType::gauge, {}};
     for (std::string_view name : kShown) {
-      defaults.samples.push_back({"cortex_limits_defaults", Labels{{"limit_name", std::string(name)}}, number_of(*base, name)});
+      defaults.samples.push_back({"", Labels{{"limit_name", std::string(name)}}, number_of(*base, name)});
       for (auto& [tenant, limits] : tenants) {
         overrides.samples.push_back(
-            {"cortex_limits_overrides", Labels{{"limit_name", std::string(name)}, {"user", tenant}}, number_of(*limits, name)});
+            {"", Labels{{"limit_name", std::string(name)}, {"user", tenant}}, number_of(*limits, name)});
       }
     }
     out.push_back(std::move(config));
