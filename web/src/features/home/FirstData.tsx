@@ -10,9 +10,12 @@ export function FirstData() {
   const { t } = useTranslation('home');
   const origin = `${location.origin}${withBase('')}`.replace(/\/$/, '');
   const snippets = [
-    { id: 'agent', text: `tocayo agent --server ${origin}` },
+    { id: 'agent', text: 'tocayo serve --set agent.enabled=true' },
     { id: 'remoteWrite', text: `remote_write:\n  - url: ${origin}/api/v1/write` },
-    { id: 'push', text: `clients:\n  - url: ${origin}/loki/api/v1/push` },
+    {
+      id: 'alloy',
+      text: `prometheus.remote_write "tocayo" {\n  endpoint {\n    url = "${origin}/api/v1/write"\n  }\n}`,
+    },
   ] as const;
   return (
     <>

@@ -9,6 +9,8 @@ import { chartOptions, type LookOptions, seriesOptions, stacked } from './option
 import { type Drawable, schedule, unschedule } from './scheduler';
 import { Tooltip } from './tooltip';
 
+const FADED = 0.35;
+
 export interface ViewCallbacks {
   onZoom: ((range: Range) => void) | undefined;
   onZoomOut: (() => void) | undefined;
@@ -52,6 +54,20 @@ export class ChartView implements Drawable {
     this.sized.observe(host);
     host.addEventListener('dblclick', this.doubleClick);
     host.addEventListener('wheel', this.wheel, { passive: false });
+    host.addEventListener('pointerenter', this.entered);
+    host.addEventListener('pointerleave', this.left);
+  }
+
+  private readonly entered = (): void => this.fade(this.look.mode !== 'stack');
+  private readonly left = (): void => {
+    this.fade(false);
+    this.plot?.setSeries(null, { focus: true });
+  };
+
+  /** Whether the series that is not focused fades. Charts that only follow another one's crosshair never do. */
+  private fade(on: boolean): void {
+    const focus = (this.plot as unknown as { focus?: { alpha: number } } | null)?.focus;
+    if (focus) focus.alpha = on ? FADED : 1;
   }
 
   update(source: ChartSource, look: LookOptions, hidden: ReadonlySet<string>): void {
@@ -119,6 +135,7 @@ export class ChartView implements Drawable {
     const series = seriesOptions(this.shown.series, this.hidden, this.look.mode);
     const options = chartOptions(this.look, this.width, this.height, series, bands, hooks);
     this.plot = new uPlot(options, data, this.host);
+    this.fade(false);
     this.plot.over.style.setProperty('--select', themeTokens().component.select);
     this.plot.over.addEventListener('click', () => {
       if (this.plot && this.plot.select.width === 0) this.tooltip.togglePin();
@@ -172,7 +189,9 @@ export class ChartView implements Drawable {
 
   /** Fades the others while a legend row is hovered. */
   focus(seriesIndex: number | null): void {
-    this.plot?.setSeries(seriesIndex === null ? null : seriesIndex + 1, { focus: seriesIndex !== null });
+    this.fade(seriesIndex !== null);
+    this.plot?.setSeries(seriesIndex === null ? null : seriesIndex + 1, { focus: true });
+    if (seriesIndex === null) this.fade(false);
   }
 
   model(): ChartModel {
@@ -186,6 +205,8 @@ export class ChartView implements Drawable {
     this.sized.disconnect();
     this.host.removeEventListener('dblclick', this.doubleClick);
     this.host.removeEventListener('wheel', this.wheel);
+    this.host.removeEventListener('pointerenter', this.entered);
+    this.host.removeEventListener('pointerleave', this.left);
     this.tooltip.destroy();
     this.plot?.destroy();
     this.plot = null;

@@ -20,6 +20,7 @@ export interface LiveStatus {
 export const liveStatus = createStore<LiveStatus>({ state: 'idle', lastSeenMs: 0 });
 export const STALE_AFTER_MS = 10_000;
 const CREDIT = 256;
+const RETRY_MS = 3000;
 
 class LiveClient {
   private socket: WebSocket | null = null;
@@ -117,6 +118,9 @@ class LiveClient {
         break;
       case 'ok':
         this.subs.get(message.id)?.onSchema(message.schema?.series ?? [], true);
+        // Switches flow control on: from here the server sends as much as was granted.
+        this.socket?.send(JSON.stringify({ op: 'credit', id: message.id, n: CREDIT }));
+        this.used.set(message.id, 0);
         break;
       case 'schema':
         this.subs.get(message.id)?.onSchema(message.series, false);
@@ -129,11 +133,21 @@ class LiveClient {
       }
       case 'err':
         if (message.id !== undefined)
-          this.subs.get(message.id)?.onError(message.code, message.message, message.retryable ?? false);
+          this.failed(message.id, message.code, message.message, message.retryable ?? false);
         break;
       default:
         break;
     }
+  }
+
+  private failed(id: number, code: string, message: string, retryable: boolean): void {
+    const handler = this.subs.get(id);
+    if (!handler) return;
+    handler.onError(code, message, retryable);
+    if (retryable)
+      setTimeout(() => {
+        if (this.subs.get(id) === handler && this.socket?.readyState === WebSocket.OPEN) this.send(id, handler);
+      }, RETRY_MS);
   }
 
   private grant(id: number): void {

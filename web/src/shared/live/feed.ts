@@ -135,6 +135,7 @@ export class LiveFeed implements ChartSource {
     const list = this.schemas.get(query.key) ?? [];
     const n = frame.times.length;
     this.heard.add(query.key);
+    this.errors.delete(query.key);
     for (let k = 0; k < n; k++) {
       const time = frame.times[k] as number;
       const slot = this.slotOf(time);

@@ -34,6 +34,7 @@ export default function Calendar({ range, zone, onPick, onBack }: Props) {
       <DatePicker
         type="range"
         allowSingleDateInRange
+        weekendDays={[]}
         numberOfColumns={matchMedia('(max-width: 767px)').matches ? 1 : 2}
         locale={language}
         firstDayOfWeek={effectiveWeekStart() as 0 | 1 | 6}
