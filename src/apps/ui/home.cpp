@@ -69,7 +69,7 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
   Queries queries(dependencies, tenant, context);
   json::object home{{"nowMs", queries.now()}};
   home["lastSampleMs"] = static_cast<std::int64_t>(
-      queries.scalar("max(timestamp({__name__=~\"tocayo_metrics_active_series|node_load1|up\"}))") * 1000);
+      queries.scalar("max(timestamp(up))") * 1000);
   home["ingestRate"] = queries.scalar("sum(rate(tocayo_metrics_samples_appended_total[1m]))");
   home["activeSeries"] = queries.scalar("sum(tocayo_metrics_active_series)");
   home["hosts"] = hosts(queries);
