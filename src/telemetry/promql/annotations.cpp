@@ -19,8 +19,12 @@ Annotation make(Annotation::Level level, std::string text, PositionRange positio
   result.position = position;
   return result;
 }
-Annotation warning(std::string text, PositionRange position) { return make(Annotation::Level::warning, std::move(text), position); }
-Annotation info(std::string text, PositionRange position) { return make(Annotation::Level::info, std::move(text), position); }
+Annotation warning(std::string text, PositionRange position) {
+  return make(Annotation::Level::warning, std::move(text), position);
+}
+Annotation info(std::string text, PositionRange position) {
+  return make(Annotation::Level::info, std::move(text), position);
+}
 
 std::string for_metric(std::string text, std::string_view metric_name) {
   if (!metric_name.empty()) text += " for metric name " + go_quote(metric_name);
@@ -42,7 +46,8 @@ std::string two_digits(double value) {
 
 std::string whole_seconds(TimestampMs time) {
   std::string text = format_rfc3339(time / 1000 * 1000);  // "2026-11-24T10:00:00.000Z"
-  if (auto dot = text.find('.'); dot != std::string::npos) text.erase(dot, text.find_first_not_of("0123456789", dot + 1) - dot);
+  if (auto dot = text.find('.'); dot != std::string::npos)
+    text.erase(dot, text.find_first_not_of("0123456789", dot + 1) - dot);
   return text;
 }
 
@@ -69,8 +74,9 @@ std::string Annotation::to_string(std::string_view query) const {
   switch (detail) {
     case Detail::none: break;
     case Detail::forced_monotonicity:
-      out += fmt::format(", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}", format_general(min_bucket),
-                         format_general(max_bucket), two_digits(max_difference), count, whole_seconds(min_time), whole_seconds(max_time));
+      out += fmt::format(", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+                         format_general(min_bucket), format_general(max_bucket), two_digits(max_difference), count,
+                         whole_seconds(min_time), whole_seconds(max_time));
       break;
     case Detail::start_time_overlap:
       if (count > 1) out += fmt::format(" ({} occurrences)", count);
@@ -86,10 +92,14 @@ Annotation invalid_quantile(double quantile, PositionRange position) {
   return warning("quantile value should be between 0 and 1, got " + format_general(quantile), position);
 }
 Annotation invalid_ratio(double ratio, double capped_to, PositionRange position) {
-  return warning(fmt::format("ratio value should be between -1 and 1, got {}, capping to {}", format_general(ratio), format_general(capped_to)), position);
+  return warning(fmt::format("ratio value should be between -1 and 1, got {}, capping to {}", format_general(ratio),
+                             format_general(capped_to)),
+                 position);
 }
 Annotation bad_bucket_label(std::string_view metric_name, std::string_view label_value, PositionRange position) {
-  return warning(for_metric("bucket label \"le\" is missing or has a malformed value of " + go_quote(label_value), metric_name), position);
+  return warning(
+      for_metric("bucket label \"le\" is missing or has a malformed value of " + go_quote(label_value), metric_name),
+      position);
 }
 Annotation mixed_floats_histograms(std::string_view metric_name, PositionRange position) {
   return warning("encountered a mix of histograms and floats for metric name " + go_quote(metric_name), position);
@@ -107,7 +117,9 @@ Annotation native_histogram_not_gauge(std::string_view metric_name, PositionRang
   return warning("this native histogram metric is not a gauge: " + go_quote(metric_name), position);
 }
 Annotation mixed_exponential_custom_histograms(std::string_view metric_name, PositionRange position) {
-  return warning("vector contains a mix of histograms with exponential and custom buckets schemas for metric name " + go_quote(metric_name), position);
+  return warning("vector contains a mix of histograms with exponential and custom buckets schemas for metric name " +
+                     go_quote(metric_name),
+                 position);
 }
 Annotation incompatible_bucket_layout_in_binop(std::string_view op, PositionRange position) {
   return warning(fmt::format("incompatible bucket layout encountered for binary operator {}", op), position);
@@ -119,21 +131,32 @@ Annotation counter_reset_collision(PositionRange position, HistogramOperation op
   return warning(fmt::format("conflicting counter resets during histogram {}", name(operation)), position);
 }
 Annotation start_time_overlap(std::string_view metric_name, PositionRange position) {
-  Annotation result = warning("sample has start time that overlaps with previous sample timestamp for metric " + go_quote(metric_name), position);
+  Annotation result =
+      warning("sample has start time that overlaps with previous sample timestamp for metric " + go_quote(metric_name),
+              position);
   result.detail = Annotation::Detail::start_time_overlap;
   return result;
 }
 Annotation possible_non_counter(std::string_view metric_name, PositionRange position) {
-  return info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + go_quote(metric_name), position);
+  return info(
+      "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + go_quote(metric_name),
+      position);
 }
-Annotation possible_non_counter_label(std::string_view metric_name, std::string_view type_label, PositionRange position) {
-  return info(fmt::format("metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
-                          go_quote(type_label), go_quote(metric_name)), position);
+Annotation possible_non_counter_label(std::string_view metric_name, std::string_view type_label,
+                                      PositionRange position) {
+  return info(
+      fmt::format(
+          "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
+          go_quote(type_label), go_quote(metric_name)),
+      position);
 }
-Annotation forced_monotonicity(std::string_view metric_name, PositionRange position, TimestampMs time, double min_bucket,
-                               double max_bucket, double max_difference) {
-  Annotation result = info(for_metric("input to histogram_quantile needed to be fixed for monotonicity (see "
-                                      "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)", metric_name), position);
+Annotation forced_monotonicity(std::string_view metric_name, PositionRange position, TimestampMs time,
+                               double min_bucket, double max_bucket, double max_difference) {
+  Annotation result =
+      info(for_metric("input to histogram_quantile needed to be fixed for monotonicity (see "
+                      "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
+                      metric_name),
+           position);
   result.detail = Annotation::Detail::forced_monotonicity;
   result.min_time = result.max_time = time;
   result.min_bucket = min_bucket;
@@ -141,23 +164,31 @@ Annotation forced_monotonicity(std::string_view metric_name, PositionRange posit
   result.max_difference = max_difference;
   return result;
 }
-Annotation incompatible_types_in_binop(std::string_view lhs_type, std::string_view op, std::string_view rhs_type, PositionRange position) {
-  return info(fmt::format("incompatible sample types encountered for binary operator {}: {} {} {}", go_quote(op), lhs_type, op, rhs_type), position);
+Annotation incompatible_types_in_binop(std::string_view lhs_type, std::string_view op, std::string_view rhs_type,
+                                       PositionRange position) {
+  return info(fmt::format("incompatible sample types encountered for binary operator {}: {} {} {}", go_quote(op),
+                          lhs_type, op, rhs_type),
+              position);
 }
 Annotation histogram_ignored_in_aggregation(std::string_view aggregation, PositionRange position) {
   return info(fmt::format("ignored histogram in {} aggregation", aggregation), position);
 }
 Annotation histogram_ignored_in_mixed_range(std::string_view metric_name, PositionRange position) {
-  return info("ignored histograms in a range containing both floats and histograms for metric name " + go_quote(metric_name), position);
+  return info(
+      "ignored histograms in a range containing both floats and histograms for metric name " + go_quote(metric_name),
+      position);
 }
 Annotation quantile_nan_result(std::string_view metric_name, PositionRange position) {
   return info(for_metric("input to histogram_quantile has NaN observations, result is NaN", metric_name), position);
 }
 Annotation quantile_nan_skew(std::string_view metric_name, PositionRange position) {
-  return info(for_metric("input to histogram_quantile has NaN observations, result is skewed higher", metric_name), position);
+  return info(for_metric("input to histogram_quantile has NaN observations, result is skewed higher", metric_name),
+              position);
 }
 Annotation fraction_nans(std::string_view metric_name, PositionRange position) {
-  return info(for_metric("input to histogram_fraction has NaN observations, which are excluded from all fractions", metric_name), position);
+  return info(for_metric("input to histogram_fraction has NaN observations, which are excluded from all fractions",
+                         metric_name),
+              position);
 }
 Annotation mismatched_custom_buckets(PositionRange position, HistogramOperation operation) {
   return info(fmt::format("mismatched custom buckets were reconciled during {}", name(operation)), position);
@@ -187,8 +218,10 @@ Annotations::Texts Annotations::texts(std::string_view query, std::size_t max_wa
     bool is_info = annotation.level == Annotation::Level::info;
     auto& list = is_info ? result.infos : result.warnings;
     std::size_t most = is_info ? max_infos : max_warnings;
-    if (most == 0 || list.size() < most) list.push_back(annotation.to_string(query));
-    else ++(is_info ? more_infos : more_warnings);
+    if (most == 0 || list.size() < most)
+      list.push_back(annotation.to_string(query));
+    else
+      ++(is_info ? more_infos : more_warnings);
   }
   if (more_warnings > 0) result.warnings.push_back(fmt::format("{} more warning annotations omitted", more_warnings));
   if (more_infos > 0) result.infos.push_back(fmt::format("{} more info annotations omitted", more_infos));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Warnings and infos of a query, in Prometheus' words. Deduplicated by text (before the position is known); the position
-// suffix " (line:col)" and the details of merged ones come only when texts are taken out with the query.
+// Warnings and infos of a query, in Prometheus' words. Deduplicated by text (before the position is known); the
+// position suffix " (line:col)" and the details of merged ones come only when texts are taken out with the query.
 //
 // Value type; not synchronised: each worker collects its own and the results are merge()d in a fixed order.
 #pragma once
@@ -52,9 +52,10 @@ Annotation counter_reset_collision(PositionRange position, HistogramOperation op
 Annotation start_time_overlap(std::string_view metric_name, PositionRange position);
 // infos
 Annotation possible_non_counter(std::string_view metric_name, PositionRange position);
-Annotation possible_non_counter_label(std::string_view metric_name, std::string_view type_label, PositionRange position);
-Annotation forced_monotonicity(std::string_view metric_name, PositionRange position, TimestampMs time, double min_bucket,
-                               double max_bucket, double max_difference);
+Annotation possible_non_counter_label(std::string_view metric_name, std::string_view type_label,
+                                      PositionRange position);
+Annotation forced_monotonicity(std::string_view metric_name, PositionRange position, TimestampMs time,
+                               double min_bucket, double max_bucket, double max_difference);
 Annotation incompatible_types_in_binop(std::string_view lhs_type, std::string_view op, std::string_view rhs_type,
                                        PositionRange position);
 Annotation histogram_ignored_in_aggregation(std::string_view aggregation, PositionRange position);

@@ -30,14 +30,15 @@ std::string_view documented_type(ValueType type) {
 }
 
 std::string_view to_string(BinaryOp op) {
-  static constexpr std::string_view kNames[] = {"+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">",
-                                                "<", ">=", "<=", "</", ">/", "and", "or", "unless"};
+  static constexpr std::string_view kNames[] = {
+      "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", ">", "<", ">=", "<=", "</", ">/", "and", "or", "unless"};
   return kNames[static_cast<int>(op)];
 }
 
 std::string_view to_string(AggregateOp op) {
-  static constexpr std::string_view kNames[] = {"avg", "bottomk", "count", "count_values", "group", "limitk", "limit_ratio",
-                                                "max", "min", "quantile", "stddev", "stdvar", "sum", "topk"};
+  static constexpr std::string_view kNames[] = {"avg",    "bottomk",     "count", "count_values", "group",
+                                                "limitk", "limit_ratio", "max",   "min",          "quantile",
+                                                "stddev", "stdvar",      "sum",   "topk"};
   return kNames[static_cast<int>(op)];
 }
 
@@ -131,9 +132,12 @@ PositionRange position_of(const Expr& expr) {
 const Expr& unwrap(const Expr& expr) {
   const Expr* at = &expr;
   for (;;) {
-    if (const auto* paren = at->as<ParenExpr>()) at = paren->expr.get();
-    else if (const auto* invariant = at->as<StepInvariantExpr>()) at = invariant->expr.get();
-    else return *at;
+    if (const auto* paren = at->as<ParenExpr>())
+      at = paren->expr.get();
+    else if (const auto* invariant = at->as<StepInvariantExpr>())
+      at = invariant->expr.get();
+    else
+      return *at;
   }
 }
 
@@ -143,7 +147,9 @@ namespace {
 
 template <typename E, typename F>
 void each_child(E& expr, F&& visit) {
-  auto down = [&]<typename T>(T*) -> auto& { return static_cast<std::conditional_t<std::is_const_v<E>, const T, T>&>(expr); };
+  auto down = [&]<typename T>(T*) -> auto& {
+    return static_cast<std::conditional_t<std::is_const_v<E>, const T, T>&>(expr);
+  };
   switch (expr.kind) {
     case Kind::number:
     case Kind::string:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The syntax tree of PromQL (v3.14). parser.h makes it, printer.h and ast_json.h show it, the engine walks it.
 //
-// Nodes are owned by unique_ptr from the root down, are plain mutable data, and are not synchronised: a query owns its tree.
-// No tree that the parser returns is deeper than ParserOptions::max_depth, so that recursion over it is safe.
+// Nodes are owned by unique_ptr from the root down, are plain mutable data, and are not synchronised: a query owns its
+// tree. No tree that the parser returns is deeper than ParserOptions::max_depth, so that recursion over it is safe.
 // Positions are byte offsets into the query text. Times are Unix milliseconds, durations milliseconds.
 #pragma once
 
@@ -28,7 +28,8 @@ struct PositionRange {
   bool operator==(const PositionRange&) const = default;
 };
 
-// "line:column" (both from 1, column in bytes) of range.start; "unknown position" for an empty query, "invalid position" outside.
+// "line:column" (both from 1, column in bytes) of range.start; "unknown position" for an empty query, "invalid
+// position" outside.
 std::string position_text(std::string_view query, PositionRange range);
 
 enum class ValueType : unsigned char { none, scalar, vector, matrix, string };
@@ -38,18 +39,44 @@ std::string_view to_string(ValueType type);
 std::string_view documented_type(ValueType type);
 
 enum class BinaryOp : unsigned char {
-  add, sub, mul, div, mod, pow, atan2,
-  eql, neq, gtr, lss, gte, lte,
+  add,
+  sub,
+  mul,
+  div,
+  mod,
+  pow,
+  atan2,
+  eql,
+  neq,
+  gtr,
+  lss,
+  gte,
+  lte,
   trim_upper,  // `</`: drops histogram observations above the bound
   trim_lower,  // `>/`: drops histogram observations below the bound
-  land, lor, lunless,
+  land,
+  lor,
+  lunless,
 };
 std::string_view to_string(BinaryOp op);  // as written: "+", "==", "and", "</"
 inline bool is_comparison(BinaryOp op) { return op >= BinaryOp::eql && op <= BinaryOp::lte; }
 inline bool is_set_operator(BinaryOp op) { return op >= BinaryOp::land; }
 
 enum class AggregateOp : unsigned char {
-  avg, bottomk, count, count_values, group, limitk, limit_ratio, max, min, quantile, stddev, stdvar, sum, topk,
+  avg,
+  bottomk,
+  count,
+  count_values,
+  group,
+  limitk,
+  limit_ratio,
+  max,
+  min,
+  quantile,
+  stddev,
+  stdvar,
+  sum,
+  topk,
 };
 std::string_view to_string(AggregateOp op);
 // topk bottomk count_values quantile limitk limit_ratio.
@@ -64,7 +91,18 @@ std::string_view to_string(UnaryOp op);
 enum class AtModifier : unsigned char { none, timestamp, start, end };
 
 enum class Kind : unsigned char {
-  number, string, vector_selector, matrix_selector, subquery, call, aggregate, binary, unary, paren, step_invariant, duration,
+  number,
+  string,
+  vector_selector,
+  matrix_selector,
+  subquery,
+  call,
+  aggregate,
+  binary,
+  unary,
+  paren,
+  step_invariant,
+  duration,
 };
 
 struct FunctionSignature;  // function_signatures.h
@@ -94,7 +132,8 @@ struct Expr {
 
 // What the expression evaluates to. O(depth).
 ValueType type_of(const Expr& expr);
-// Where the expression stands in the query text (for a binary: from its left side's start to its right side's end). O(depth).
+// Where the expression stands in the query text (for a binary: from its left side's start to its right side's end).
+// O(depth).
 PositionRange position_of(const Expr& expr);
 // Deep copy.
 ExprPtr clone(const Expr& expr);
@@ -124,9 +163,9 @@ struct DurationExpr final : Expr {
   enum class Op : unsigned char { add, sub, mul, div, mod, pow, step, range, min_of, max_of };
   DurationExpr() : Expr(kKind) {}
   Op op = Op::add;
-  ExprPtr lhs;           // null for step(), range() and unary + and -
-  ExprPtr rhs;           // null for step() and range()
-  bool wrapped = false;  // stands in parentheses of its own
+  ExprPtr lhs;             // null for step(), range() and unary + and -
+  ExprPtr rhs;             // null for step() and range()
+  bool wrapped = false;    // stands in parentheses of its own
   PositionRange position;  // explicit for step(), range(), min_of(), max_of(), unary and wrapped; see position_of()
 };
 std::string_view to_string(DurationExpr::Op op);
@@ -137,11 +176,11 @@ struct VectorSelector final : Expr {
   std::string name;               // metric name when given outside or alone inside the braces, else ""
   std::vector<Matcher> matchers;  // all, the one for __name__ included (it stands last, as in Prometheus)
 
-  Duration original_offset{0};            // as written; set by resolve_durations() when there is an expression
+  Duration original_offset{0};  // as written; set by resolve_durations() when there is an expression
   std::unique_ptr<DurationExpr> original_offset_expr;
-  Duration offset{0};                     // effective; set by set_offsets_for_at() (parser_preprocess.h)
+  Duration offset{0};  // effective; set by set_offsets_for_at() (parser_preprocess.h)
   AtModifier at = AtModifier::none;
-  std::optional<TimestampMs> timestamp;   // of `@`; for start() and end() set by preprocess()
+  std::optional<TimestampMs> timestamp;  // of `@`; for start() and end() set by preprocess()
 
   bool anchored = false;
   bool smoothed = false;
@@ -165,7 +204,7 @@ struct SubqueryExpr final : Expr {
   ExprPtr expr;
   Duration range{0};
   std::unique_ptr<DurationExpr> range_expr;
-  Duration step{0};                          // 0 = the engine's default interval
+  Duration step{0};  // 0 = the engine's default interval
   std::unique_ptr<DurationExpr> step_expr;
   Duration original_offset{0};
   std::unique_ptr<DurationExpr> original_offset_expr;
@@ -238,8 +277,8 @@ struct StepInvariantExpr final : Expr {
   ExprPtr expr;
 };
 
-// Direct children in evaluation order (aggregate: expr, param; matrix selector: its vector selector; duration expressions of
-// selectors are not children). The pointers live as long as the tree is not changed.
+// Direct children in evaluation order (aggregate: expr, param; matrix selector: its vector selector; duration
+// expressions of selectors are not children). The pointers live as long as the tree is not changed.
 std::vector<Expr*> children(Expr& expr);
 std::vector<const Expr*> children(const Expr& expr);
 

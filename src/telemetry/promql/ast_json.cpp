@@ -21,12 +21,15 @@ json::array matchers(const std::vector<Matcher>& list) {
   static constexpr std::string_view kTypes[] = {"=", "!=", "=~", "!~"};
   json::array out;
   for (const Matcher& matcher : list) {
-    out.push_back(json::object{{"name", matcher.name()}, {"value", matcher.value()}, {"type", kTypes[static_cast<int>(matcher.type())]}});
+    out.push_back(json::object{
+        {"name", matcher.name()}, {"value", matcher.value()}, {"type", kTypes[static_cast<int>(matcher.type())]}});
   }
   return out;
 }
 
-json::value timestamp(const std::optional<TimestampMs>& time) { return time ? json::value(*time) : json::value(nullptr); }
+json::value timestamp(const std::optional<TimestampMs>& time) {
+  return time ? json::value(*time) : json::value(nullptr);
+}
 
 json::value start_or_end(AtModifier at) {
   if (at == AtModifier::start) return "start";
@@ -39,11 +42,15 @@ json::value fill(const std::optional<double>& value) { return value ? json::valu
 json::value duration(const Expr* expr) {
   if (!expr) return nullptr;
   if (const auto* number = expr->as<NumberLiteral>()) {
-    return json::object{{"type", "numberLiteral"}, {"val", format_number(number->value)}, {"duration", number->is_duration}};
+    return json::object{
+        {"type", "numberLiteral"}, {"val", format_number(number->value)}, {"duration", number->is_duration}};
   }
   const auto& node = static_cast<const DurationExpr&>(*expr);
-  return json::object{{"type", "durationExpr"}, {"op", to_string(node.op)}, {"lhs", duration(node.lhs.get())},
-                      {"rhs", duration(node.rhs.get())}, {"wrapped", node.wrapped}};
+  return json::object{{"type", "durationExpr"},
+                      {"op", to_string(node.op)},
+                      {"lhs", duration(node.lhs.get())},
+                      {"rhs", duration(node.rhs.get())},
+                      {"wrapped", node.wrapped}};
 }
 
 json::object selector(const VectorSelector& expr) {
@@ -77,10 +84,12 @@ json::value binary(const BinaryExpr& expr) {
                             {"labels", strings(expr.matching->matching_labels)},
                             {"on", expr.matching->on},
                             {"include", strings(expr.matching->include)},
-                            {"fillValues", json::object{{"lhs", fill(expr.matching->fill_left)}, {"rhs", fill(expr.matching->fill_right)}}}};
+                            {"fillValues", json::object{{"lhs", fill(expr.matching->fill_left)},
+                                                        {"rhs", fill(expr.matching->fill_right)}}}};
   }
-  return json::object{{"type", "binaryExpr"}, {"op", to_string(expr.op)}, {"lhs", ast_to_json(*expr.lhs)},
-                      {"rhs", ast_to_json(*expr.rhs)}, {"matching", std::move(matching)}, {"bool", expr.return_bool}};
+  return json::object{
+      {"type", "binaryExpr"},          {"op", to_string(expr.op)},        {"lhs", ast_to_json(*expr.lhs)},
+      {"rhs", ast_to_json(*expr.rhs)}, {"matching", std::move(matching)}, {"bool", expr.return_bool}};
 }
 
 json::value call(const Call& expr) {
@@ -96,20 +105,27 @@ json::value call(const Call& expr) {
 }
 
 json::value aggregate(const AggregateExpr& expr) {
-  return json::object{{"type", "aggregation"}, {"op", to_string(expr.op)}, {"expr", ast_to_json(*expr.expr)},
+  return json::object{{"type", "aggregation"},
+                      {"op", to_string(expr.op)},
+                      {"expr", ast_to_json(*expr.expr)},
                       {"param", expr.param ? ast_to_json(*expr.param) : json::value(nullptr)},
-                      {"grouping", strings(expr.grouping)}, {"without", expr.without}};
+                      {"grouping", strings(expr.grouping)},
+                      {"without", expr.without}};
 }
 
 }  // namespace
 
 json::value ast_to_json(const Expr& expr) {
   switch (expr.kind) {
-    case Kind::number: return json::object{{"type", "numberLiteral"}, {"val", format_number(static_cast<const NumberLiteral&>(expr).value)}};
-    case Kind::string: return json::object{{"type", "stringLiteral"}, {"val", static_cast<const StringLiteral&>(expr).value}};
+    case Kind::number:
+      return json::object{{"type", "numberLiteral"},
+                          {"val", format_number(static_cast<const NumberLiteral&>(expr).value)}};
+    case Kind::string:
+      return json::object{{"type", "stringLiteral"}, {"val", static_cast<const StringLiteral&>(expr).value}};
     case Kind::duration: return duration(&expr);
     case Kind::step_invariant: return ast_to_json(*static_cast<const StepInvariantExpr&>(expr).expr);
-    case Kind::paren: return json::object{{"type", "parenExpr"}, {"expr", ast_to_json(*static_cast<const ParenExpr&>(expr).expr)}};
+    case Kind::paren:
+      return json::object{{"type", "parenExpr"}, {"expr", ast_to_json(*static_cast<const ParenExpr&>(expr).expr)}};
     case Kind::unary: {
       const auto& unary = static_cast<const UnaryExpr&>(expr);
       return json::object{{"type", "unaryExpr"}, {"op", to_string(unary.op)}, {"expr", ast_to_json(*unary.expr)}};

@@ -41,7 +41,8 @@ Result<double> compute(const Expr& expr, const DurationContext& context) {
   return 0.0;
 }
 
-Result<> resolve(const std::unique_ptr<DurationExpr>& expr, Duration& into, const DurationContext& context, bool negative_allowed) {
+Result<> resolve(const std::unique_ptr<DurationExpr>& expr, Duration& into, const DurationContext& context,
+                 bool negative_allowed) {
   if (expr) into = TRY(compute_duration(*expr, context, negative_allowed));
   return {};
 }

@@ -12,8 +12,8 @@ struct DurationContext {
   Duration range{0};  // value of range(): end - start
 };
 
-// Computes every duration expression under `expr` and stores the result in range, step and original_offset of its selector.
-// Ranges and steps must be > 0. Error: bad_input "start:end: …" with byte positions, as Prometheus writes it.
+// Computes every duration expression under `expr` and stores the result in range, step and original_offset of its
+// selector. Ranges and steps must be > 0. Error: bad_input "start:end: …" with byte positions, as Prometheus writes it.
 Result<> resolve_durations(Expr& expr, const DurationContext& context);
 // One expression (a DurationExpr or NumberLiteral).
 Result<Duration> compute_duration(const Expr& expr, const DurationContext& context, bool negative_allowed);

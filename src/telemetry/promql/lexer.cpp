@@ -19,14 +19,45 @@ struct Word {
   TokenType type;
 };
 constexpr auto kWords = std::to_array<Word>({
-    {"anchored", kw_anchored}, {"and", op_land}, {"atan2", op_atan2}, {"avg", agg_avg}, {"bool", kw_bool},
-    {"bottomk", agg_bottomk}, {"by", kw_by}, {"count", agg_count}, {"count_values", agg_count_values}, {"end", pre_end},
-    {"fill", kw_fill}, {"fill_left", kw_fill_left}, {"fill_right", kw_fill_right}, {"group", agg_group},
-    {"group_left", kw_group_left}, {"group_right", kw_group_right}, {"ignoring", kw_ignoring}, {"inf", number},
-    {"limit_ratio", agg_limit_ratio}, {"limitk", agg_limitk}, {"max", agg_max}, {"max_of", pre_max_of}, {"min", agg_min},
-    {"min_of", pre_min_of}, {"nan", number}, {"offset", kw_offset}, {"on", kw_on}, {"or", op_lor}, {"quantile", agg_quantile},
-    {"range", pre_range}, {"smoothed", kw_smoothed}, {"start", pre_start}, {"stddev", agg_stddev}, {"stdvar", agg_stdvar},
-    {"step", pre_step}, {"sum", agg_sum}, {"topk", agg_topk}, {"unless", op_lunless}, {"without", kw_without},
+    {"anchored", kw_anchored},
+    {"and", op_land},
+    {"atan2", op_atan2},
+    {"avg", agg_avg},
+    {"bool", kw_bool},
+    {"bottomk", agg_bottomk},
+    {"by", kw_by},
+    {"count", agg_count},
+    {"count_values", agg_count_values},
+    {"end", pre_end},
+    {"fill", kw_fill},
+    {"fill_left", kw_fill_left},
+    {"fill_right", kw_fill_right},
+    {"group", agg_group},
+    {"group_left", kw_group_left},
+    {"group_right", kw_group_right},
+    {"ignoring", kw_ignoring},
+    {"inf", number},
+    {"limit_ratio", agg_limit_ratio},
+    {"limitk", agg_limitk},
+    {"max", agg_max},
+    {"max_of", pre_max_of},
+    {"min", agg_min},
+    {"min_of", pre_min_of},
+    {"nan", number},
+    {"offset", kw_offset},
+    {"on", kw_on},
+    {"or", op_lor},
+    {"quantile", agg_quantile},
+    {"range", pre_range},
+    {"smoothed", kw_smoothed},
+    {"start", pre_start},
+    {"stddev", agg_stddev},
+    {"stdvar", agg_stdvar},
+    {"step", pre_step},
+    {"sum", agg_sum},
+    {"topk", agg_topk},
+    {"unless", op_lunless},
+    {"without", kw_without},
 });
 constexpr std::size_t kLongestWord = 12;
 
@@ -68,7 +99,9 @@ class Lexer {
     position_ += rune.size - 1U;
     return rune.valid ? rune.code_point : 0xfffd;
   }
-  std::string quoted(int c) { return c == kEnd ? quote_rune(0xfffd) : quote_rune(c < 0x80 ? static_cast<std::uint32_t>(c) : finish_rune()); }
+  std::string quoted(int c) {
+    return c == kEnd ? quote_rune(0xfffd) : quote_rune(c < 0x80 ? static_cast<std::uint32_t>(c) : finish_rune());
+  }
   std::string_view word() const { return input_.substr(start_, position_ - start_); }
 
   void emit(TokenType type) {
@@ -186,13 +219,9 @@ void Lexer::statement() {
     case '"':
     case '\'': return quoted_string(static_cast<char>(c));
     case '`': return raw_string();
-    case '(':
-      ++paren_depth_;
-      return emit(left_paren);
+    case '(': ++paren_depth_; return emit(left_paren);
     case ')': return close_paren();
-    case '{':
-      brace_open_ = true;
-      return emit(left_brace);
+    case '{': brace_open_ = true; return emit(left_brace);
     case '[':
       if (bracket_open_) return failure("unexpected left bracket '['");
       emit(left_bracket);
@@ -228,18 +257,14 @@ void Lexer::duration_expression() {
   int c = next();
   switch (c) {
     case kEnd: return failure("unexpected end of input in duration expression");
-    case ']':
-      bracket_open_ = bracket_start_ = got_colon_ = false;
-      return emit(right_bracket);
+    case ']': bracket_open_ = bracket_start_ = got_colon_ = false; return emit(right_bracket);
     case ':':
       emit(colon);
       if (!got_duration_) return failure_instead("unexpected colon before duration in duration expression");
       if (got_colon_) return failure_instead("unexpected repeated colon in duration expression");
       got_colon_ = true;
       return;
-    case '(':
-      ++paren_depth_;
-      return emit(left_paren);
+    case '(': ++paren_depth_; return emit(left_paren);
     case ')': return close_paren();
     default: break;
   }
@@ -292,9 +317,7 @@ void Lexer::inside_braces() {
       return failure("unexpected character after '!' inside braces: " + quoted(next()));
     }
     case '{': return failure("unexpected left brace '{'");
-    case '}':
-      brace_open_ = false;
-      return emit(right_brace);
+    case '}': brace_open_ = false; return emit(right_brace);
     default: return failure("unexpected character inside braces: " + quoted(c));
   }
 }
@@ -331,14 +354,39 @@ bool Lexer::escape(char quote) {
   int digits = 0;
   std::uint32_t base = 16, limit = 255, value = 0;
   switch (c) {
-    case 'a': case 'b': case 'f': case 'n': case 'r': case 't': case 'v': case '\\': return true;
-    case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7':
+    case 'a':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+    case 'v':
+    case '\\': return true;
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
       digits = 3;
       base = 8;
       break;
-    case 'x': digits = 2; c = next_rune(); break;
-    case 'u': digits = 4; limit = 0x10ffff; c = next_rune(); break;
-    case 'U': digits = 8; limit = 0x10ffff; c = next_rune(); break;
+    case 'x':
+      digits = 2;
+      c = next_rune();
+      break;
+    case 'u':
+      digits = 4;
+      limit = 0x10ffff;
+      c = next_rune();
+      break;
+    case 'U':
+      digits = 8;
+      limit = 0x10ffff;
+      c = next_rune();
+      break;
     case UINT32_MAX: return bad("escape sequence not terminated");
     default:
       if (c == static_cast<unsigned char>(quote)) return true;
@@ -346,14 +394,18 @@ bool Lexer::escape(char quote) {
   }
   for (int i = 0; i < digits; ++i) {
     if (i > 0) c = next_rune();
-    std::uint32_t digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 16;
+    std::uint32_t digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : 16;
     if (digit >= base) {
       if (c == UINT32_MAX) return bad("escape sequence not terminated");
       return bad(fmt::format("illegal character {} in escape sequence", named(c)));
     }
     value = value * base + digit;
   }
-  if (value > limit || (value >= 0xd800 && value < 0xe000)) return bad("escape sequence is an invalid Unicode code point");
+  if (value > limit || (value >= 0xd800 && value < 0xe000))
+    return bad("escape sequence is an invalid Unicode code point");
   return true;
 }
 
@@ -396,7 +448,8 @@ bool Lexer::scan_duration() {
   if (!accept("smhdwy")) return false;
   accept("s");
   while (accept(kDigits)) {
-    while (accept(kDigits)) {}
+    while (accept(kDigits)) {
+    }
     if (!accept("smhdw")) return false;
     accept("s");
   }
@@ -445,7 +498,8 @@ bool Lexer::scan_number() {
       if (accept("._eE") || peek() == kEnd) return false;
       continue;
     }
-    while (accept(digits)) {}
+    while (accept(digits)) {
+    }
   }
   if (position_ == begin) return false;
   return !is_alnum(peek());

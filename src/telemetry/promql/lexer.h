@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PromQL text to tokens. The whole text at once: the lexer's few modes (inside braces, inside brackets) never depend on the parser.
+// PromQL text to tokens. The whole text at once: the lexer's few modes (inside braces, inside brackets) never depend on
+// the parser.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +11,80 @@
 namespace tocayo::promql {
 
 enum class TokenType : std::uint8_t {
-  end, error,
-  identifier, metric_identifier, string, number, duration,
-  left_paren, right_paren, left_brace, right_brace, left_bracket, right_bracket, comma, colon, equal,
+  end,
+  error,
+  identifier,
+  metric_identifier,
+  string,
+  number,
+  duration,
+  left_paren,
+  right_paren,
+  left_brace,
+  right_brace,
+  left_bracket,
+  right_bracket,
+  comma,
+  colon,
+  equal,
   // operators
-  op_add, op_div, op_eqlc, op_eql_regex, op_gte, op_gtr, op_trim_upper, op_trim_lower, op_land, op_lor, op_lss, op_lte, op_lunless,
-  op_mod, op_mul, op_neq, op_neq_regex, op_pow, op_sub, op_at, op_atan2,
+  op_add,
+  op_div,
+  op_eqlc,
+  op_eql_regex,
+  op_gte,
+  op_gtr,
+  op_trim_upper,
+  op_trim_lower,
+  op_land,
+  op_lor,
+  op_lss,
+  op_lte,
+  op_lunless,
+  op_mod,
+  op_mul,
+  op_neq,
+  op_neq_regex,
+  op_pow,
+  op_sub,
+  op_at,
+  op_atan2,
   // aggregators
-  agg_avg, agg_bottomk, agg_count, agg_count_values, agg_group, agg_max, agg_min, agg_quantile, agg_stddev, agg_stdvar, agg_sum,
-  agg_topk, agg_limitk, agg_limit_ratio,
+  agg_avg,
+  agg_bottomk,
+  agg_count,
+  agg_count_values,
+  agg_group,
+  agg_max,
+  agg_min,
+  agg_quantile,
+  agg_stddev,
+  agg_stdvar,
+  agg_sum,
+  agg_topk,
+  agg_limitk,
+  agg_limit_ratio,
   // keywords
-  kw_bool, kw_by, kw_group_left, kw_group_right, kw_fill, kw_fill_left, kw_fill_right, kw_ignoring, kw_offset, kw_smoothed,
-  kw_anchored, kw_on, kw_without,
+  kw_bool,
+  kw_by,
+  kw_group_left,
+  kw_group_right,
+  kw_fill,
+  kw_fill_left,
+  kw_fill_right,
+  kw_ignoring,
+  kw_offset,
+  kw_smoothed,
+  kw_anchored,
+  kw_on,
+  kw_without,
   // names with a meaning after `@` and inside durations
-  pre_start, pre_end, pre_step, pre_range, pre_max_of, pre_min_of,
+  pre_start,
+  pre_end,
+  pre_step,
+  pre_range,
+  pre_max_of,
+  pre_min_of,
 };
 
 inline bool is_operator(TokenType t) { return t >= TokenType::op_add && t <= TokenType::op_atan2; }
@@ -47,7 +108,8 @@ TokenStream lex(std::string_view input);
 
 // "identifier \"foo\"", "<op:+>", "end of input": how messages name a token.
 std::string describe(const Token& token, std::string_view input);
-// Every word with a meaning in the language ("sum", "offset", "start", …), sorted; what completion and feature lists show.
+// Every word with a meaning in the language ("sum", "offset", "start", …), sorted; what completion and feature lists
+// show.
 std::vector<std::string_view> keywords();
 // Go's %q of a character: `'x'`.
 std::string quote_rune(std::uint32_t code_point);

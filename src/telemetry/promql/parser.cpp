@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators, operands, calls and aggregations. Precedence from low to high: or; and unless; comparisons; + -; * / % atan2 and
-// unary signs; ^ (from the right).
+// Operators, operands, calls and aggregations. Precedence from low to high: or; and unless; comparisons; + -; * / %
+// atan2 and unary signs; ^ (from the right).
 #include "promql/parser.h"
 
 #include <fmt/format.h>
@@ -69,8 +69,9 @@ AggregateOp aggregate_operator(TokenType type) {
 
 // Words that are label names where a label name is wanted.
 bool may_be_label(TokenType type) {
-  return type == identifier || type == metric_identifier || is_aggregator(type) || is_preprocessor(type) || type == op_land ||
-         type == op_lor || type == op_lunless || type == op_atan2 || (is_keyword(type) && type != kw_without);
+  return type == identifier || type == metric_identifier || is_aggregator(type) || is_preprocessor(type) ||
+         type == op_land || type == op_lor || type == op_lunless || type == op_atan2 ||
+         (is_keyword(type) && type != kw_without);
 }
 
 // Words that are metric names where an operand is wanted.
@@ -84,7 +85,9 @@ bool may_be_metric(TokenType type) {
     case op_land:
     case op_lor:
     case op_lunless: return true;
-    default: return type == identifier || type == metric_identifier || is_aggregator(type) || is_preprocessor(type) || is_keyword(type);
+    default:
+      return type == identifier || type == metric_identifier || is_aggregator(type) || is_preprocessor(type) ||
+             is_keyword(type);
   }
 }
 
@@ -167,13 +170,15 @@ ExprPtr Parser::parse_expression(int minimum) {
   return left;
 }
 
-ExprPtr Parser::finish_binary(std::unique_ptr<BinaryExpr> binary, ExprPtr lhs, ExprPtr rhs, int lhs_depth, int rhs_depth) {
+ExprPtr Parser::finish_binary(std::unique_ptr<BinaryExpr> binary, ExprPtr lhs, ExprPtr rhs, int lhs_depth,
+                              int rhs_depth) {
   binary->lhs = std::move(lhs);
   binary->rhs = std::move(rhs);
   if (!options_.fill_modifiers && (binary->matching->fill_left || binary->matching->fill_right)) {
     return fail(position_of(*binary), "binop fill modifiers are experimental and not enabled");
   }
-  if (!deepen(std::max(lhs_depth, rhs_depth), {position_of(*binary->lhs).end, position_of(*binary->lhs).end})) return nullptr;
+  if (!deepen(std::max(lhs_depth, rhs_depth), {position_of(*binary->lhs).end, position_of(*binary->lhs).end}))
+    return nullptr;
   return binary;
 }
 
@@ -309,7 +314,8 @@ bool Parser::parse_call_arguments(std::vector<ExprPtr>& args) {
       args.push_back(std::move(arg));
       if (!is(comma)) break;
       Token separator = take();
-      if (!starts_expression()) return fail_unless_lexing(range(separator), "trailing commas not allowed in function call args"), false;
+      if (!starts_expression())
+        return fail_unless_lexing(range(separator), "trailing commas not allowed in function call args"), false;
     }
   }
   if (!is(right_paren)) return unexpected_here(), false;
@@ -340,8 +346,8 @@ ExprPtr Parser::parse_aggregate() {
   return finish_aggregate(op, std::move(grouping), without, std::move(args), modified);
 }
 
-ExprPtr Parser::finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without, std::vector<ExprPtr> args,
-                                 bool modified) {
+ExprPtr Parser::finish_aggregate(const Token& op, std::vector<std::string> grouping, bool without,
+                                 std::vector<ExprPtr> args, bool modified) {
   auto fail = [&](PositionRange position, std::string message) {
     return modified ? this->fail(position, std::move(message)) : fail_unless_lexing(position, std::move(message));
   };
@@ -353,12 +359,15 @@ ExprPtr Parser::finish_aggregate(const Token& op, std::vector<std::string> group
   if (args.empty()) return fail(aggregate->position, "no arguments for aggregate expression provided");
   std::size_t wanted = takes_parameter(aggregate->op) ? 2 : 1;
   if (is_experimental(aggregate->op) && !options_.experimental_functions) {
-    return fail(aggregate->position, fmt::format("{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
-                                                 to_string(aggregate->op)));
+    return fail(
+        aggregate->position,
+        fmt::format("{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+                    to_string(aggregate->op)));
   }
   if (args.size() != wanted) {
-    return fail(aggregate->position, fmt::format("wrong number of arguments for aggregate expression provided, expected {}, got {}",
-                                                 wanted, args.size()));
+    return fail(aggregate->position,
+                fmt::format("wrong number of arguments for aggregate expression provided, expected {}, got {}", wanted,
+                            args.size()));
   }
   if (wanted == 2) aggregate->param = std::move(args[0]);
   aggregate->expr = std::move(args.back());
@@ -385,8 +394,10 @@ bool Parser::parse_grouping(std::vector<std::string>& labels) {
       return unexpected("grouping opts", "label"), false;
     }
     labels.push_back(std::move(name));
-    if (is(comma)) take();
-    else if (!is(right_paren)) return unexpected("grouping opts", "\",\" or \")\""), false;
+    if (is(comma))
+      take();
+    else if (!is(right_paren))
+      return unexpected("grouping opts", "\",\" or \")\""), false;
     if (is(right_paren)) return take(), true;
   }
 }
@@ -467,7 +478,8 @@ Result<ExprPtr> parse_expr(std::string_view query, const ParserOptions& options)
 
 Result<std::vector<Matcher>> parse_metric_selector(std::string_view text, const ParserOptions& options) {
   if (text.size() > options.max_bytes) {
-    return fail(ErrorKind::bad_input, fmt::format("1:1: parse error: expression is longer than {} bytes", options.max_bytes));
+    return fail(ErrorKind::bad_input,
+                fmt::format("1:1: parse error: expression is longer than {} bytes", options.max_bytes));
   }
   detail::Parser parser(text, options);
   auto selector = parser.metric_selector();

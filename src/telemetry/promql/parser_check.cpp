@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Type checks and the other rules that a right syntax may still break. Children before parents, as Prometheus reports them.
+// Type checks and the other rules that a right syntax may still break. Children before parents, as Prometheus reports
+// them.
 #include <fmt/format.h>
 
 #include "promql/function_signatures.h"
@@ -24,8 +25,9 @@ bool Parser::check(Expr& expr) {
       if (!check(inner)) return false;
       ValueType type = type_of(inner);
       if (type == ValueType::scalar || type == ValueType::vector) return true;
-      fail(position_of(expr), fmt::format("unary expression only allowed on expressions of type scalar or instant vector, got \"{}\"",
-                                          documented_type(type)));
+      fail(position_of(expr),
+           fmt::format("unary expression only allowed on expressions of type scalar or instant vector, got \"{}\"",
+                       documented_type(type)));
       return false;
     }
     case Kind::subquery: {
@@ -33,7 +35,8 @@ bool Parser::check(Expr& expr) {
       if (!check(inner)) return false;
       ValueType type = type_of(inner);
       if (type == ValueType::vector) return true;
-      fail(position_of(expr), fmt::format("subquery is only allowed on instant vector, got {} instead", to_string(type)));
+      fail(position_of(expr),
+           fmt::format("subquery is only allowed on instant vector, got {} instead", to_string(type)));
       return false;
     }
   }
@@ -44,14 +47,16 @@ bool Parser::expect(Expr& expr, ValueType wanted, std::string_view context) {
   if (!check(expr)) return false;
   ValueType type = type_of(expr);
   if (type == wanted) return true;
-  fail(position_of(expr), fmt::format("expected type {} in {}, got {}", documented_type(wanted), context, documented_type(type)));
+  fail(position_of(expr),
+       fmt::format("expected type {} in {}, got {}", documented_type(wanted), context, documented_type(type)));
   return false;
 }
 
 bool Parser::check_aggregate(AggregateExpr& expr) {
   if (!expect(*expr.expr, ValueType::vector, "aggregation expression")) return false;
   if (!expr.param) return true;
-  return expect(*expr.param, expr.op == AggregateOp::count_values ? ValueType::string : ValueType::scalar, "aggregation parameter");
+  return expect(*expr.param, expr.op == AggregateOp::count_values ? ValueType::string : ValueType::scalar,
+                "aggregation parameter");
 }
 
 PositionRange Parser::operator_range(const BinaryExpr& expr) const {
@@ -75,12 +80,15 @@ bool Parser::check_binary(BinaryExpr& expr) {
   if (is_comparison(expr.op) && !expr.return_bool && left == ValueType::scalar && right == ValueType::scalar) {
     return fail(operator_range(expr), "comparisons between scalars must use BOOL modifier"), false;
   }
-  if (is_set_operator(expr.op) && expr.matching->card == Cardinality::one_to_one) expr.matching->card = Cardinality::many_to_many;
+  if (is_set_operator(expr.op) && expr.matching->card == Cardinality::one_to_one)
+    expr.matching->card = Cardinality::many_to_many;
   if (expr.matching->on) {
     for (const std::string& label : expr.matching->matching_labels) {
       for (const std::string& included : expr.matching->include) {
         if (label == included) {
-          return fail(operator_range(expr), fmt::format("label {} must not occur in ON and GROUP clause at once", go_quote(label))), false;
+          return fail(operator_range(expr),
+                      fmt::format("label {} must not occur in ON and GROUP clause at once", go_quote(label))),
+                 false;
         }
       }
     }
@@ -99,10 +107,14 @@ bool Parser::check_matching(BinaryExpr& expr, ValueType left, ValueType right, P
   bool filled = matching.fill_left || matching.fill_right;
   bool set = is_set_operator(expr.op);
   if (left != ValueType::vector || right != ValueType::vector) {
-    if (!matching.matching_labels.empty()) return fail(position, "vector matching only allowed between instant vectors"), false;
+    if (!matching.matching_labels.empty())
+      return fail(position, "vector matching only allowed between instant vectors"), false;
     if (filled) return fail(position, "filling in missing series only allowed between instant vectors"), false;
     expr.matching.reset();
-    if (set) return fail(position, fmt::format("set operator \"{}\" not allowed in binary scalar expression", to_string(expr.op))), false;
+    if (set)
+      return fail(position,
+                  fmt::format("set operator \"{}\" not allowed in binary scalar expression", to_string(expr.op))),
+             false;
     return true;
   }
   if (!set) return true;
@@ -117,7 +129,8 @@ bool Parser::check_info_selector(Call& call) {
   Expr& selector = *call.args[1];
   if (type_of(selector) != ValueType::vector) {
     return fail(call.position, fmt::format("expected type instant vector in call to function \"info\", got {}",
-                                           documented_type(type_of(selector)))), false;
+                                           documented_type(type_of(selector)))),
+           false;
   }
   auto* vector = selector.as<VectorSelector>();
   if (!vector) return fail(position_of(selector), "expected label selectors only"), false;
@@ -133,16 +146,22 @@ bool Parser::check_call(Call& call) {
   std::size_t types = function.arg_types.size(), count = call.args.size();
   if (function.variadic == 0) {
     if (count != types) {
-      return fail(call.position, fmt::format("expected {} argument(s) in call to \"{}\", got {}", types, function.name, count)), false;
+      return fail(call.position,
+                  fmt::format("expected {} argument(s) in call to \"{}\", got {}", types, function.name, count)),
+             false;
     }
   } else {
     std::size_t least = types - 1;
     std::size_t most = least + static_cast<std::size_t>(std::max(function.variadic, 0));
     if (count < least) {
-      return fail(call.position, fmt::format("expected at least {} argument(s) in call to \"{}\", got {}", least, function.name, count)), false;
+      return fail(call.position, fmt::format("expected at least {} argument(s) in call to \"{}\", got {}", least,
+                                             function.name, count)),
+             false;
     }
     if (function.variadic > 0 && count > most) {
-      return fail(call.position, fmt::format("expected at most {} argument(s) in call to \"{}\", got {}", most, function.name, count)), false;
+      return fail(call.position,
+                  fmt::format("expected at most {} argument(s) in call to \"{}\", got {}", most, function.name, count)),
+             false;
     }
   }
   if (function.name == "info" && count > 1 && !check_info_selector(call)) return false;
@@ -151,8 +170,9 @@ bool Parser::check_call(Call& call) {
     if (!check(arg)) return false;
     ValueType wanted = function.arg_types[std::min(i, types - 1)], type = type_of(arg);
     if (type != wanted) {
-      return fail(position_of(arg), fmt::format("expected type {} in call to function \"{}\", got {}", documented_type(wanted),
-                                                function.name, documented_type(type))), false;
+      return fail(position_of(arg), fmt::format("expected type {} in call to function \"{}\", got {}",
+                                                documented_type(wanted), function.name, documented_type(type))),
+             false;
     }
   }
   return true;
@@ -164,8 +184,9 @@ bool Parser::check_selector(VectorSelector& selector) {
     for (std::size_t i = 0; i + 1 < selector.matchers.size(); ++i) {
       const Matcher& matcher = selector.matchers[i];
       if (matcher.name() == kMetricName) {
-        return fail(selector.position, fmt::format("metric name must not be set twice: {} or {}", go_quote(selector.name),
-                                                   go_quote(matcher.value()))), false;
+        return fail(selector.position, fmt::format("metric name must not be set twice: {} or {}",
+                                                   go_quote(selector.name), go_quote(matcher.value()))),
+               false;
       }
     }
     return true;

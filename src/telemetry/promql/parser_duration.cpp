@@ -60,7 +60,8 @@ ExprPtr Parser::parse_duration_expression(int minimum) {
     Token op = take();
     ExprPtr right = parse_duration_expression(level == kPower ? kPower : level + 1);
     if (!right) return nullptr;
-    if (!duration_expressions_on(position_of(*left)) || !deepen(std::max(left_depth, depth_), range(op))) return nullptr;
+    if (!duration_expressions_on(position_of(*left)) || !deepen(std::max(left_depth, depth_), range(op)))
+      return nullptr;
     left = duration_operation(op, std::move(left), std::move(right));
   }
   leave();
@@ -183,7 +184,8 @@ bool Parser::split_duration(ExprPtr value, Duration& fixed, std::unique_ptr<Dura
   return false;
 }
 
-bool Parser::parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr, std::string_view context, std::string_view expected) {
+bool Parser::parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr, std::string_view context,
+                            std::string_view expected) {
   ExprPtr value = parse_duration_expression(kSum);
   if (!value) {
     // Syntax errors name what was wanted here; others (a zero divisor, a switched-off feature) say it themselves.
@@ -200,8 +202,8 @@ bool Parser::parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr
   return true;
 }
 
-// Behind `offset` a sign or a function ends the value at once: `foo offset -2^2` is `(foo offset -2)^2`. Only an expression that
-// begins with a parenthesis (without a sign) goes on over operators.
+// Behind `offset` a sign or a function ends the value at once: `foo offset -2^2` is `(foo offset -2)^2`. Only an
+// expression that begins with a parenthesis (without a sign) goes on over operators.
 ExprPtr Parser::parse_offset_value() {
   auto expected = [&](ExprPtr value) -> ExprPtr {
     if (!value && error_.message.starts_with("unexpected ") && peek().type != TokenType::error) {

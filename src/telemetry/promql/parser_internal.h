@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parser's state, shared by its source files. Not for other rooms.
 //
-// Every parse_… method returns null (or false) after it has called error(); only the first error is kept, and the callers unwind.
+// Every parse_… method returns null (or false) after it has called error(); only the first error is kept, and the
+// callers unwind.
 #pragma once
 
 #include <string>
@@ -16,9 +17,10 @@ namespace tocayo::promql::detail {
 
 class Parser {
  public:
-  Parser(std::string_view input, const ParserOptions& options) : input_(input), options_(options), stream_(lex(input)) {}
+  Parser(std::string_view input, const ParserOptions& options)
+      : input_(input), options_(options), stream_(lex(input)) {}
 
-  ExprPtr expression();        // the whole input
+  ExprPtr expression();  // the whole input
   std::unique_ptr<VectorSelector> metric_selector();
   bool metric(Labels& labels);  // a label set with an optional name
   const ParseError& error() const { return error_; }
@@ -30,11 +32,14 @@ class Parser {
   bool is(TokenType type) const { return peek().type == type; }
   Token take();
   std::string_view text(const Token& token) const { return input_.substr(token.start, token.stop - token.start); }
-  static PositionRange range(const Token& token) { return {static_cast<int>(token.start), static_cast<int>(token.stop)}; }
+  static PositionRange range(const Token& token) {
+    return {static_cast<int>(token.start), static_cast<int>(token.stop)};
+  }
 
   // errors; all return null so that `return fail(…)` reads well
   std::nullptr_t fail(PositionRange position, std::string message);
-  // The same, unless the next token could not even be read: that is then the error (an LALR parser looks one token ahead here).
+  // The same, unless the next token could not even be read: that is then the error (an LALR parser looks one token
+  // ahead here).
   std::nullptr_t fail_unless_lexing(PositionRange position, std::string message);
   std::nullptr_t unexpected(std::string_view context, std::string_view expected);
   std::nullptr_t unexpected_here() { return unexpected(aggregation_depth_ > 0 ? "aggregation" : "", ""); }
@@ -85,11 +90,12 @@ class Parser {
   ExprPtr wrap_duration(ExprPtr expr, PositionRange position);
   bool duration_expressions_on(PositionRange position);
   // `[` … value, > 0: a fixed duration or an expression.
-  bool parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr, std::string_view context, std::string_view expected);
+  bool parse_positive(Duration& fixed, std::unique_ptr<DurationExpr>& expr, std::string_view context,
+                      std::string_view expected);
   static bool split_duration(ExprPtr value, Duration& fixed, std::unique_ptr<DurationExpr>& expr);
 
   // parser_literal.cpp
-  bool number_value(const Token& token, double& value);    // number or duration token, seconds
+  bool number_value(const Token& token, double& value);  // number or duration token, seconds
   bool string_value(const Token& token, std::string& value);
 
   // parser_check.cpp: types, once the syntax is right
@@ -107,10 +113,10 @@ class Parser {
   const ParserOptions& options_;
   TokenStream stream_;
   std::size_t at_ = 0;
-  int last_closing_ = 0;        // end of the last ) ] } number or duration that was taken
+  int last_closing_ = 0;  // end of the last ) ] } number or duration that was taken
   int nesting_ = 0;
-  int depth_ = 0;               // of the expression parsed last
-  int aggregation_depth_ = 0;   // errors inside an aggregation's arguments say so
+  int depth_ = 0;              // of the expression parsed last
+  int aggregation_depth_ = 0;  // errors inside an aggregation's arguments say so
   bool failed_ = false;
   ParseError error_;
 };

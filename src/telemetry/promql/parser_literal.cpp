@@ -56,10 +56,14 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   std::string digits = without_underscores(text);
   int base = 10;
   std::size_t skip = 0;
-  if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'x') base = 16, skip = 2;
-  else if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'b') base = 2, skip = 2;
-  else if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'o') base = 8, skip = 2;
-  else if (digits.size() >= 2 && digits[0] == '0') base = 8, skip = 1;
+  if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'x')
+    base = 16, skip = 2;
+  else if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'b')
+    base = 2, skip = 2;
+  else if (digits.size() >= 3 && digits[0] == '0' && lower(digits[1]) == 'o')
+    base = 8, skip = 2;
+  else if (digits.size() >= 2 && digits[0] == '0')
+    base = 8, skip = 1;
   std::uint64_t value = 0;
   auto [end, error] = std::from_chars(digits.data() + skip, digits.data() + digits.size(), value, base);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
@@ -73,16 +77,19 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 Result<double> parse_number_text(std::string_view text) {
   if (auto integer = parse_integer(text)) return static_cast<double>(*integer);
   auto bad = [&](std::string_view why) {
-    return tocayo::fail(ErrorKind::bad_input, fmt::format("error parsing number: strconv.ParseFloat: parsing {}: {}", go_quote(text), why));
+    return tocayo::fail(ErrorKind::bad_input,
+                        fmt::format("error parsing number: strconv.ParseFloat: parsing {}: {}", go_quote(text), why));
   };
   std::string_view rest = text;
   bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
   std::string name;
   for (char c : rest) name += lower(c);
-  if (name == "inf" || name == "infinity") return negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+  if (name == "inf" || name == "infinity")
+    return negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   if (name == "nan" && rest.size() == text.size()) return std::numeric_limits<double>::quiet_NaN();
-  if (rest.empty() || (!is_digit(rest[0]) && rest[0] != '.') || name.starts_with("0x") || !underscores_ok(rest)) return bad("invalid syntax");
+  if (rest.empty() || (!is_digit(rest[0]) && rest[0] != '.') || name.starts_with("0x") || !underscores_ok(rest))
+    return bad("invalid syntax");
   std::string digits = without_underscores(rest);
   double value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -102,10 +109,17 @@ Result<Duration> parse_duration_literal_text(std::string_view text) {
     std::string_view name;
     std::uint64_t milliseconds;
   };
-  static constexpr Unit kUnits[] = {{"y", 365ULL * 86'400'000}, {"w", 7ULL * 86'400'000}, {"d", 86'400'000}, {"h", 3'600'000},
-                                    {"m", 60'000}, {"s", 1000}, {"ms", 1}};
+  static constexpr Unit kUnits[] = {{"y", 365ULL * 86'400'000},
+                                    {"w", 7ULL * 86'400'000},
+                                    {"d", 86'400'000},
+                                    {"h", 3'600'000},
+                                    {"m", 60'000},
+                                    {"s", 1000},
+                                    {"ms", 1}};
   constexpr std::uint64_t kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 1'000'000;
-  auto invalid = [&] { return tocayo::fail(ErrorKind::bad_input, fmt::format("not a valid duration string: {}", go_quote(text))); };
+  auto invalid = [&] {
+    return tocayo::fail(ErrorKind::bad_input, fmt::format("not a valid duration string: {}", go_quote(text)));
+  };
   if (text == "0") return Duration(0);
   if (text.empty()) return tocayo::fail(ErrorKind::bad_input, "empty duration string");
   std::uint64_t total = 0;
@@ -123,7 +137,8 @@ Result<Duration> parse_duration_literal_text(std::string_view text) {
     std::size_t unit = 0;
     while (unit < std::size(kUnits) && kUnits[unit].name != name) ++unit;
     if (unit == std::size(kUnits)) {
-      return tocayo::fail(ErrorKind::bad_input, fmt::format("unknown unit {} in duration {}", go_quote(name), go_quote(text)));
+      return tocayo::fail(ErrorKind::bad_input,
+                          fmt::format("unknown unit {} in duration {}", go_quote(name), go_quote(text)));
     }
     if (unit < next_unit) return invalid();
     next_unit = unit + 1;
@@ -142,7 +157,8 @@ bool duration_out_of_range(double seconds) {
 Duration duration_from_seconds(double seconds) {
   double nanoseconds = std::round(seconds * 1e9);
   constexpr double kMost = 9223372036854775807.0;
-  if (!(nanoseconds > -kMost)) return Duration(std::isnan(nanoseconds) ? 0 : std::numeric_limits<std::int64_t>::min() / 1'000'000);
+  if (!(nanoseconds > -kMost))
+    return Duration(std::isnan(nanoseconds) ? 0 : std::numeric_limits<std::int64_t>::min() / 1'000'000);
   if (nanoseconds >= kMost) return Duration(std::numeric_limits<std::int64_t>::max() / 1'000'000);
   return Duration(static_cast<std::int64_t>(nanoseconds) / 1'000'000);
 }
@@ -203,8 +219,10 @@ bool Parser::string_value(const Token& token, std::string& value) {
       char d = lower(body[++i]);
       code = code * base + static_cast<std::uint32_t>(d >= 'a' ? d - 'a' + 10 : d - '0');
     }
-    if (c == 'u' || c == 'U') utf8::append(value, code);
-    else value += static_cast<char>(code);
+    if (c == 'u' || c == 'U')
+      utf8::append(value, code);
+    else
+      value += static_cast<char>(code);
   }
   return true;
 }

@@ -16,8 +16,8 @@ struct QueryTimes {
   Duration step;
 };
 
-// Buckets are not needed below histogram_count(), _sum() and _avg(), unless something between needs the whole histogram (a
-// subquery, for reset detection; quantiles and fractions; trimming).
+// Buckets are not needed below histogram_count(), _sum() and _avg(), unless something between needs the whole histogram
+// (a subquery, for reset detection; quantiles and fractions; trimming).
 void mark_statistics_only(Expr& root) {
   walk(root, [](Expr& node, const std::vector<Expr*>& path) {
     auto* selector = node.as<VectorSelector>();
@@ -26,7 +26,8 @@ void mark_statistics_only(Expr& root) {
       bool needs_buckets = (*it)->kind == Kind::subquery;
       if (const auto* call = (*it)->as<Call>()) {
         std::string_view name = call->function->name;
-        if (name == "histogram_count" || name == "histogram_sum" || name == "histogram_avg") selector->skip_histogram_buckets = true;
+        if (name == "histogram_count" || name == "histogram_sum" || name == "histogram_avg")
+          selector->skip_histogram_buckets = true;
         needs_buckets = name == "histogram_quantile" || name == "histogram_quantiles" || name == "histogram_fraction";
       } else if (const auto* binary = (*it)->as<BinaryExpr>()) {
         needs_buckets = binary->op == BinaryOp::trim_upper || binary->op == BinaryOp::trim_lower;
@@ -46,16 +47,21 @@ ExprPtr number(double value, PositionRange position) {
   return literal;
 }
 
-// start(), end(), range() and step() are constants of a query; as numbers they do not hide that what is around is step-invariant.
+// start(), end(), range() and step() are constants of a query; as numbers they do not hide that what is around is
+// step-invariant.
 void fold_query_functions(ExprPtr& expr, const QueryTimes& times) {
   auto seconds = [](std::int64_t ms) { return static_cast<double>(ms) / 1000; };
   if (auto* call = expr->as<Call>()) {
     std::string_view name = call->function->name;
     PositionRange position = call->position;
-    if (name == "start") expr = number(seconds(times.start), position);
-    else if (name == "end") expr = number(seconds(times.end), position);
-    else if (name == "range") expr = number(seconds(times.end - times.start), position);
-    else if (name == "step") expr = number(times.start == times.end ? 0 : seconds(times.step.count()), position);
+    if (name == "start")
+      expr = number(seconds(times.start), position);
+    else if (name == "end")
+      expr = number(seconds(times.end), position);
+    else if (name == "range")
+      expr = number(seconds(times.end - times.start), position);
+    else if (name == "step")
+      expr = number(times.start == times.end ? 0 : seconds(times.step.count()), position);
     else
       for (ExprPtr& arg : call->args) fold_query_functions(arg, times);
   } else if (auto* binary = expr->as<BinaryExpr>()) {
@@ -136,7 +142,8 @@ Invariance hoist(Expr& expr, const QueryTimes& times) {
     }
     case Kind::matrix_selector: return {hoist(*static_cast<MatrixSelector&>(expr).selector, times).invariant, false};
     case Kind::subquery: {
-      // The inside is wrapped even when the subquery itself is fixed: it is then evaluated once for the subquery's start.
+      // The inside is wrapped even when the subquery itself is fixed: it is then evaluated once for the subquery's
+      // start.
       auto& subquery = static_cast<SubqueryExpr&>(expr);
       if (hoist(*subquery.expr, times).invariant) wrap(subquery.expr);
       fix_at(subquery.at, subquery.timestamp, times);
@@ -163,9 +170,9 @@ Invariance hoist(Expr& expr, const QueryTimes& times) {
 }  // namespace
 
 bool is_at_modifier_unsafe(std::string_view name) {
-  static constexpr auto kUnsafe = std::to_array<std::string_view>({"day_of_month", "day_of_week", "day_of_year", "days_in_month", "end", "hour",
-                                                                   "minute", "month", "predict_linear", "range", "start", "step", "time",
-                                                                   "timestamp", "year"});
+  static constexpr auto kUnsafe = std::to_array<std::string_view>(
+      {"day_of_month", "day_of_week", "day_of_year", "days_in_month", "end", "hour", "minute", "month",
+       "predict_linear", "range", "start", "step", "time", "timestamp", "year"});
   return std::ranges::binary_search(kUnsafe, name);
 }
 

@@ -29,9 +29,11 @@ ExprPtr prepared(std::string_view query, TimestampMs start = kStart, TimestampMs
 // The tree with every step-invariant wrapper shown as <…>.
 std::string shown(const Expr& expr) {
   if (const auto* wrapper = expr.as<StepInvariantExpr>()) return "<" + shown(*wrapper->expr) + ">";
-  if (const auto* binary = expr.as<BinaryExpr>()) return shown(*binary->lhs) + " " + std::string(to_string(binary->op)) + " " + shown(*binary->rhs);
+  if (const auto* binary = expr.as<BinaryExpr>())
+    return shown(*binary->lhs) + " " + std::string(to_string(binary->op)) + " " + shown(*binary->rhs);
   if (const auto* aggregate = expr.as<AggregateExpr>()) {
-    return std::string(to_string(aggregate->op)) + "(" + (aggregate->param ? shown(*aggregate->param) + ", " : "") + shown(*aggregate->expr) + ")";
+    return std::string(to_string(aggregate->op)) + "(" + (aggregate->param ? shown(*aggregate->param) + ", " : "") +
+           shown(*aggregate->expr) + ")";
   }
   if (const auto* paren = expr.as<ParenExpr>()) return "(" + shown(*paren->expr) + ")";
   if (const auto* subquery = expr.as<SubqueryExpr>()) return shown(*subquery->expr) + "[]";
@@ -140,9 +142,9 @@ TEST(PromqlDurations, Errors) {
 }
 
 TEST(PromqlAst, CloneIsDeepAndEqual) {
-  for (std::string_view query : {"sum by (a) (rate(m{x=~\"y.*\"}[step()] @ start() offset (1m+2m))) / on (a) group_left (b) fill(1) -n",
-                                 "max_over_time(abs((a))[1h:step()] @ 5 offset -1m)",
-                                 "label_replace(a anchored, \"b\", 'c', \"d\", `e`)"}) {
+  for (std::string_view query :
+       {"sum by (a) (rate(m{x=~\"y.*\"}[step()] @ start() offset (1m+2m))) / on (a) group_left (b) fill(1) -n",
+        "max_over_time(abs((a))[1h:step()] @ 5 offset -1m)", "label_replace(a anchored, \"b\", 'c', \"d\", `e`)"}) {
     auto expr = parsed(query);
     auto copy = clone(*expr);
     std::string text = print(*expr);

@@ -22,7 +22,8 @@ std::optional<Matcher::Type> match_operator(TokenType type) {
   }
 }
 
-// RE2's words for what is wrong with a pattern, into those of Go, which clients know: "error parsing regexp: <what>: `<where>`".
+// RE2's words for what is wrong with a pattern, into those of Go, which clients know: "error parsing regexp: <what>:
+// `<where>`".
 std::string go_regexp_error(std::string message) {
   static constexpr std::pair<std::string_view, std::string_view> kWords[] = {
       {"missing )", "missing closing )"},
@@ -61,7 +62,8 @@ struct Modifiers {
 
 Modifiers modifiers_of(Expr& expr) {
   if (auto* selector = expr.as<VectorSelector>()) {
-    return {&selector->original_offset, &selector->original_offset_expr, &selector->at, &selector->timestamp, &selector->position.end};
+    return {&selector->original_offset, &selector->original_offset_expr, &selector->at, &selector->timestamp,
+            &selector->position.end};
   }
   if (auto* matrix = expr.as<MatrixSelector>()) {
     Modifiers inner = modifiers_of(*matrix->selector);
@@ -69,7 +71,8 @@ Modifiers modifiers_of(Expr& expr) {
     return inner;
   }
   if (auto* subquery = expr.as<SubqueryExpr>()) {
-    return {&subquery->original_offset, &subquery->original_offset_expr, &subquery->at, &subquery->timestamp, &subquery->end_position};
+    return {&subquery->original_offset, &subquery->original_offset_expr, &subquery->at, &subquery->timestamp,
+            &subquery->end_position};
   }
   return {};
 }
@@ -90,8 +93,10 @@ bool Parser::parse_matchers(VectorSelector& selector) {
   if (!is(right_brace)) {
     for (;;) {
       if (!parse_matcher(selector.matchers)) return false;
-      if (is(comma)) take();
-      else if (!is(right_brace)) return unexpected("label matching", "\",\" or \"}\""), false;
+      if (is(comma))
+        take();
+      else if (!is(right_brace))
+        return unexpected("label matching", "\",\" or \"}\""), false;
       if (is(right_brace)) break;
     }
   }
@@ -118,7 +123,9 @@ bool Parser::parse_matcher(std::vector<Matcher>& matchers) {
   if (!string_value(value_token, value)) return false;
   auto matcher = Matcher::create(*op, std::move(name), std::move(value));
   if (!matcher) {
-    return fail({static_cast<int>(name_token.start), static_cast<int>(value_token.stop)}, go_regexp_error(std::move(matcher.error().message))), false;
+    return fail({static_cast<int>(name_token.start), static_cast<int>(value_token.stop)},
+                go_regexp_error(std::move(matcher.error().message))),
+           false;
   }
   matchers.push_back(std::move(*matcher));
   return true;
@@ -152,8 +159,10 @@ bool Parser::metric(Labels& labels) {
     take();
     while (!is(right_brace)) {
       if (!parse_one()) return false;
-      if (is(comma)) take();
-      else if (!is(right_brace)) return unexpected("label set", "\",\" or \"}\""), false;
+      if (is(comma))
+        take();
+      else if (!is(right_brace))
+        return unexpected("label set", "\",\" or \"}\""), false;
     }
     take();
   }
@@ -168,7 +177,8 @@ ExprPtr Parser::parse_brackets(ExprPtr expr) {
   Token open = take();
   Duration span{0}, step{0};
   std::unique_ptr<DurationExpr> span_expr, step_expr;
-  if (!parse_positive(span, span_expr, "subquery or range selector", "number, duration, step(), or range()")) return nullptr;
+  if (!parse_positive(span, span_expr, "subquery or range selector", "number, duration, step(), or range()"))
+    return nullptr;
   if (is(right_bracket)) {
     depth_ = below;
     return finish_matrix(std::move(expr), open, span, std::move(span_expr));
@@ -176,7 +186,8 @@ ExprPtr Parser::parse_brackets(ExprPtr expr) {
   if (!is(colon)) return unexpected("subquery or range", "\":\" or \"]\"");
   take();
   if (!is(right_bracket)) {
-    if (!parse_positive(step, step_expr, "subquery selector", "number, duration, step(), range(), or \"]\"")) return nullptr;
+    if (!parse_positive(step, step_expr, "subquery selector", "number, duration, step(), range(), or \"]\""))
+      return nullptr;
     if (!is(right_bracket)) return unexpected("subquery selector", "\"]\"");
   }
   take();
@@ -218,9 +229,12 @@ ExprPtr Parser::parse_offset(ExprPtr expr) {
   depth_ = below;
   Modifiers target = modifiers_of(*expr);
   if (!target.offset) {
-    return fail(position_of(*expr), "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery");
+    return fail(
+        position_of(*expr),
+        "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery");
   }
-  if (target.offset->count() != 0 || *target.offset_expr) return fail(position_of(*expr), "offset may not be set multiple times");
+  if (target.offset->count() != 0 || *target.offset_expr)
+    return fail(position_of(*expr), "offset may not be set multiple times");
   split_duration(std::move(value), *target.offset, *target.offset_expr);
   *target.end_position = last_closing_;
   return expr;
@@ -244,13 +258,16 @@ ExprPtr Parser::parse_at(ExprPtr expr) {
     if (negative) seconds = -seconds;
     constexpr double kMost = 9223372036854775807.0;
     if (!std::isfinite(seconds) || seconds >= kMost || seconds <= -kMost) {
-      std::string shown = std::isnan(seconds) ? "NaN" : std::isinf(seconds) ? (seconds > 0 ? "+Inf" : "-Inf") : fmt::format("{:f}", seconds);
+      std::string shown = std::isnan(seconds)   ? "NaN"
+                          : std::isinf(seconds) ? (seconds > 0 ? "+Inf" : "-Inf")
+                                                : fmt::format("{:f}", seconds);
       return fail(position_of(*expr), "timestamp out of bounds for @ modifier: " + shown);
     }
   }
   Modifiers target = modifiers_of(*expr);
   if (!target.at) {
-    return fail(position_of(*expr), "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery");
+    return fail(position_of(*expr),
+                "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery");
   }
   if (*target.at != AtModifier::none) return fail(position_of(*expr), "@ <timestamp> may not be set multiple times");
   *target.at = kind;
@@ -269,15 +286,18 @@ ExprPtr Parser::parse_extended(ExprPtr expr) {
   bool anchored = take().type == kw_anchored;
   std::string_view name = anchored ? "anchored" : "smoothed";
   PositionRange position = position_of(*expr);
-  if (!options_.extended_ranges) return fail(position, fmt::format("{} modifier is experimental and not enabled", name));
+  if (!options_.extended_ranges)
+    return fail(position, fmt::format("{} modifier is experimental and not enabled", name));
   auto* selector = expr->as<VectorSelector>();
   if (auto* matrix = expr->as<MatrixSelector>()) selector = matrix->selector.get();
   if (!selector) {
     bool subquery = expr->kind == Kind::subquery;
-    return fail(position, fmt::format("{} modifier {}", name, subquery ? "is not supported for subqueries" : "not implemented"));
+    return fail(position,
+                fmt::format("{} modifier {}", name, subquery ? "is not supported for subqueries" : "not implemented"));
   }
   (anchored ? selector->anchored : selector->smoothed) = true;
-  if (selector->anchored && selector->smoothed) return fail(position, "anchored and smoothed modifiers cannot be used together");
+  if (selector->anchored && selector->smoothed)
+    return fail(position, "anchored and smoothed modifiers cannot be used together");
   return expr;
 }
 

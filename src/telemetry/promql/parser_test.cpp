@@ -27,7 +27,8 @@ std::string structure(const Expr& expr) {
   if (const auto* binary = expr.as<BinaryExpr>()) {
     return "(" + structure(*binary->lhs) + std::string(to_string(binary->op)) + structure(*binary->rhs) + ")";
   }
-  if (const auto* unary = expr.as<UnaryExpr>()) return "(" + std::string(to_string(unary->op)) + structure(*unary->expr) + ")";
+  if (const auto* unary = expr.as<UnaryExpr>())
+    return "(" + std::string(to_string(unary->op)) + structure(*unary->expr) + ")";
   if (const auto* paren = expr.as<ParenExpr>()) return "p" + structure(*paren->expr);
   return print(expr);
 }
@@ -66,10 +67,26 @@ TEST(PromqlParser, OperatorPrecedence) {
 }
 
 TEST(PromqlParser, Numbers) {
-  const std::pair<std::string_view, double> cases[] = {
-      {"1", 1}, {".5", .5}, {"5.", 5}, {"1e3", 1000}, {"1e-3", .001}, {"-0.5", -.5}, {"0x1F", 31}, {"0Xff", 255}, {"017", 15}, {"018", 18},
-      {"1_000.5", 1000.5}, {"0x_1f", 31}, {"Inf", INFINITY}, {"+iNf", INFINITY}, {"-inf", -INFINITY}, {"1h30m", 5400}, {"1ms", .001},
-      {"-5m", -300}, {"1y2w3d", 365 * 86400. + 17 * 86400}, {"1e-400", 0}};
+  const std::pair<std::string_view, double> cases[] = {{"1", 1},
+                                                       {".5", .5},
+                                                       {"5.", 5},
+                                                       {"1e3", 1000},
+                                                       {"1e-3", .001},
+                                                       {"-0.5", -.5},
+                                                       {"0x1F", 31},
+                                                       {"0Xff", 255},
+                                                       {"017", 15},
+                                                       {"018", 18},
+                                                       {"1_000.5", 1000.5},
+                                                       {"0x_1f", 31},
+                                                       {"Inf", INFINITY},
+                                                       {"+iNf", INFINITY},
+                                                       {"-inf", -INFINITY},
+                                                       {"1h30m", 5400},
+                                                       {"1ms", .001},
+                                                       {"-5m", -300},
+                                                       {"1y2w3d", 365 * 86400. + 17 * 86400},
+                                                       {"1e-400", 0}};
   for (auto [query, value] : cases) {
     auto expr = parsed(query);
     ASSERT_TRUE(expr && expr->as<NumberLiteral>()) << query;
@@ -83,8 +100,14 @@ TEST(PromqlParser, Numbers) {
 
 TEST(PromqlParser, Strings) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {R"("a\"b")", "a\"b"},     {R"('a"\'b')", "a\"'b"},       {R"("\a\b\f\n\r\t\v\\")", "\a\b\f\n\r\t\v\\"}, {"`a\\n\"`", "a\\n\""},
-      {R"("\x41\102\u00e9\U0001F600")", "AB\u00e9\U0001F600"}, {R"("日本")", "日本"}, {R"("")", ""}, {"`two\nlines`", "two\nlines"}};
+      {R"("a\"b")", "a\"b"},
+      {R"('a"\'b')", "a\"'b"},
+      {R"("\a\b\f\n\r\t\v\\")", "\a\b\f\n\r\t\v\\"},
+      {"`a\\n\"`", "a\\n\""},
+      {R"("\x41\102\u00e9\U0001F600")", "AB\u00e9\U0001F600"},
+      {R"("日本")", "日本"},
+      {R"("")", ""},
+      {"`two\nlines`", "two\nlines"}};
   for (auto [query, value] : cases) {
     auto expr = parsed(query);
     ASSERT_TRUE(expr && expr->as<StringLiteral>()) << query;
@@ -126,13 +149,15 @@ TEST(PromqlParser, Names) {
   EXPECT_EQ(parsed("job:x:rate5m")->as<VectorSelector>()->name, "job:x:rate5m");
   EXPECT_EQ(parsed("sum by (\"a.b\", by, on, offset,) (m)")->as<AggregateExpr>()->grouping,
             (std::vector<std::string>{"a.b", "by", "on", "offset"}));
-  for (std::string_view name : {"sum", "by", "without", "offset", "start", "end", "step", "range", "fill", "fill_left", "and", "or", "unless",
-                                "anchored", "smoothed", "max_of", "count_values", "limitk", "MIN"}) {
+  for (std::string_view name :
+       {"sum", "by", "without", "offset", "start", "end", "step", "range", "fill", "fill_left", "and", "or", "unless",
+        "anchored", "smoothed", "max_of", "count_values", "limitk", "MIN"}) {
     auto expr = parsed(name);
     ASSERT_TRUE(expr && expr->as<VectorSelector>()) << name;
     EXPECT_EQ(expr->as<VectorSelector>()->name, name);
   }
-  for (std::string_view name : {"bool", "on", "ignoring", "group_left", "group_right", "atan2"}) EXPECT_FALSE(parse_expr(name)) << name;
+  for (std::string_view name : {"bool", "on", "ignoring", "group_left", "group_right", "atan2"})
+    EXPECT_FALSE(parse_expr(name)) << name;
   EXPECT_EQ(parsed("fill + fill (1) fill")->kind, Kind::binary);
   EXPECT_EQ(error_of("fill (1)"), "1:6: parse error: unexpected \"(\"");
 }
@@ -179,21 +204,25 @@ TEST(PromqlParser, SyntaxErrors) {
       {"((a)", "1:5: parse error: unclosed left parenthesis"},
       {"a[5m", "1:5: parse error: unclosed left bracket"},
       {"a[", "1:3: parse error: unexpected end of input in duration expression"},
-      {"a[]", "1:3: parse error: unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()"},
+      {"a[]",
+       "1:3: parse error: unexpected \"]\" in subquery or range selector, expected number, duration, step(), or "
+       "range()"},
       {"a[5m:1m 1m]", "1:9: parse error: unexpected duration \"1m\" in subquery selector, expected \"]\""},
       {"a[5m 1m]", "1:6: parse error: unexpected duration \"1m\" in subquery or range, expected \":\" or \"]\""},
       {"a[5mm]", "1:3: parse error: bad number or duration syntax: \"5mm\""},
       {"a[5m1h]", "1:3: parse error: not a valid duration string: \"5m1h\""},
       {"a[0s]", "1:3: parse error: duration must be greater than 0"},
       {"a[-1m]", "1:3: parse error: duration must be greater than 0"},
-      {"a offset", "1:9: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"},
+      {"a offset",
+       "1:9: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"},
       {"a @", "1:4: parse error: unexpected end of input in @, expected timestamp"},
       {"a @ start", "1:10: parse error: unexpected end of input in @, expected timestamp"},
       {"a @ inf", "1:1: parse error: timestamp out of bounds for @ modifier: +Inf"},
       {"a{", "1:3: parse error: unexpected end of input inside braces"},
       {"a{b}", "1:4: parse error: unexpected \"}\" in label matching, expected label matching operator"},
       {"a{b=c}", "1:5: parse error: unexpected identifier \"c\" in label matching, expected string"},
-      {"a{b=\"c\" d=\"e\"}", "1:9: parse error: unexpected identifier \"d\" in label matching, expected \",\" or \"}\""},
+      {"a{b=\"c\" d=\"e\"}",
+       "1:9: parse error: unexpected identifier \"d\" in label matching, expected \",\" or \"}\""},
       {"a{,}", "1:3: parse error: unexpected \",\" in label matching, expected identifier or \"}\""},
       {"a{b=~\"(\"}", "1:3: parse error: error parsing regexp: missing closing ): `(`"},
       {"a{b=~\"*\"}", "1:3: parse error: error parsing regexp: missing argument to repetition operator: `*`"},
@@ -238,13 +267,17 @@ TEST(PromqlParser, TypeErrors) {
       {"a + fill(1) 2", "1:1: parse error: filling in missing series only allowed between instant vectors"},
       {"a and fill(1) b", "1:1: parse error: filling in missing series not allowed for set operators"},
       {"a + b[5m]", "1:5: parse error: binary expression must contain only scalar and instant vector types"},
-      {"-\"a\"", "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\""},
+      {"-\"a\"",
+       "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got "
+       "\"string\""},
       {"a[5m][5m:]", "1:1: parse error: subquery is only allowed on instant vector, got matrix instead"},
       {"rate(a[5m])[5m]", "1:12: parse error: ranges only allowed for vector selectors"},
       {"a offset 1m [5m]", "1:13: parse error: no offset modifiers allowed before range"},
       {"a @ 1 [5m]", "1:7: parse error: no @ modifiers allowed before range"},
       {"a @ end() [5m]", "1:11: parse error: no @ modifiers allowed before range"},
-      {"1 offset 1m", "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery"},
+      {"1 offset 1m",
+       "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a "
+       "subquery"},
       {"a offset 1m offset 1m", "1:1: parse error: offset may not be set multiple times"},
       {"a @ 1 @ 2", "1:1: parse error: @ <timestamp> may not be set multiple times"},
       {"a anchored smoothed", "1:1: parse error: anchored and smoothed modifiers cannot be used together"},
@@ -263,7 +296,9 @@ TEST(PromqlParser, ExperimentalPartsNeedTheirOption) {
   ParserOptions plain;
   const Case cases[] = {
       {"mad_over_time(a[5m])", "1:1: parse error: function \"mad_over_time\" is not enabled"},
-      {"limitk(1, a)", "1:1: parse error: limitk() is experimental and must be enabled with --enable-feature=promql-experimental-functions"},
+      {"limitk(1, a)",
+       "1:1: parse error: limitk() is experimental and must be enabled with "
+       "--enable-feature=promql-experimental-functions"},
       {"a[5m*2]", "1:3: parse error: experimental duration expression is not enabled"},
       {"a offset step()", "1:10: parse error: experimental duration expression is not enabled"},
       {"a[5m] anchored", "1:1: parse error: anchored modifier is experimental and not enabled"},
@@ -285,9 +320,17 @@ TEST(PromqlParser, NestingHasALimit) {
   };
   EXPECT_TRUE(parse_expr(nested("(", "1", ")", 990)));
   EXPECT_TRUE(parse_expr(nested("sum(", "a", ")", 990)));
-  for (auto [open, close] : {std::pair<std::string_view, std::string_view>{"(", ")"}, {"-", ""}, {"sum(", ")"}, {"abs(", ")"}, {"a^", ""},
-                             {"", "[1m:]"}, {"", "+a"}, {"a[(", ")]"}, {"a or ", ""}, {"", " or a"}}) {
-    EXPECT_NE(error_of(nested(open, "a", close, 100'000)).find("parse error: "), std::string::npos);
+  for (auto [open, close] : {std::pair<std::string_view, std::string_view>{"(", ")"},
+                             {"-", ""},
+                             {"sum(", ")"},
+                             {"abs(", ")"},
+                             {"a^", ""},
+                             {"", "[1m:]"},
+                             {"", "+a"},
+                             {"a[(", ")]"},
+                             {"a or ", ""},
+                             {"", " or a"}}) {
+    EXPECT_NE(error_of(nested(open, "a", close, 5000)).find("parse error: "), std::string::npos);
   }
   EXPECT_EQ(error_of(nested("(", "1", ")", 2000)), "1:1001: parse error: expression is nested deeper than 1000 levels");
   EXPECT_NE(error_of("a[" + nested("(", "1m", ")", 2000) + "]").find("nested deeper"), std::string::npos);

@@ -40,12 +40,16 @@ std::string at_text(AtModifier at, const std::optional<TimestampMs>& timestamp) 
   return "";
 }
 
-std::string_view extended_text(const VectorSelector& expr) { return expr.anchored ? " anchored" : expr.smoothed ? " smoothed" : ""; }
+std::string_view extended_text(const VectorSelector& expr) {
+  return expr.anchored ? " anchored" : expr.smoothed ? " smoothed" : "";
+}
 
 std::string aggregate_head(const AggregateExpr& expr) {
   std::string out(to_string(expr.op));
-  if (expr.without) out += " without (" + labels_text(expr.grouping) + ") ";
-  else if (!expr.grouping.empty()) out += " by (" + labels_text(expr.grouping) + ") ";
+  if (expr.without)
+    out += " without (" + labels_text(expr.grouping) + ") ";
+  else if (!expr.grouping.empty())
+    out += " by (" + labels_text(expr.grouping) + ") ";
   return out;
 }
 
@@ -59,7 +63,9 @@ std::string operator_text(const BinaryExpr& expr) {
   if (!matching.matching_labels.empty() || matching.on || grouped) {
     out += fmt::format(" {} ({})", matching.on ? "on" : "ignoring", labels_text(matching.matching_labels));
   }
-  if (grouped) out += fmt::format(" group_{} ({})", matching.card == Cardinality::many_to_one ? "left" : "right", labels_text(matching.include));
+  if (grouped)
+    out += fmt::format(" group_{} ({})", matching.card == Cardinality::many_to_one ? "left" : "right",
+                       labels_text(matching.include));
   if (matching.fill_left && matching.fill_right && *matching.fill_left == *matching.fill_right) {
     return out + fmt::format(" fill ({})", format_general(*matching.fill_left));
   }
@@ -126,16 +132,18 @@ void LinePrinter::duration(const DurationExpr& expr) {
 void LinePrinter::offset(Duration fixed, const std::unique_ptr<DurationExpr>& expr) {
   if (!expr && fixed.count() == 0) return;
   out += " offset ";
-  if (expr) duration(*expr);
-  else out += format_duration(fixed);
+  if (expr)
+    duration(*expr);
+  else
+    out += format_duration(fixed);
 }
 
 // Name and matchers, without modifiers.
 void LinePrinter::bare_selector(const VectorSelector& expr) {
   std::vector<std::string> matchers;
   for (const Matcher& matcher : expr.matchers) {
-    bool is_name = matcher.name() == kMetricName && matcher.type() == Matcher::Type::equal && matcher.value() == expr.name &&
-                   !matcher.value().empty();
+    bool is_name = matcher.name() == kMetricName && matcher.type() == Matcher::Type::equal &&
+                   matcher.value() == expr.name && !matcher.value().empty();
     if (!is_name) matchers.push_back(matcher.to_string());
   }
   std::sort(matchers.begin(), matchers.end());
@@ -155,8 +163,10 @@ void LinePrinter::matrix(const MatrixSelector& expr) {
   const VectorSelector& inner = *expr.selector;
   bare_selector(inner);
   out += '[';
-  if (expr.range_expr) duration(*expr.range_expr);
-  else out += format_duration(expr.range);
+  if (expr.range_expr)
+    duration(*expr.range_expr);
+  else
+    out += format_duration(expr.range);
   out += ']';
   out += extended_text(inner);
   out += at_text(inner.at, inner.timestamp);
@@ -165,12 +175,16 @@ void LinePrinter::matrix(const MatrixSelector& expr) {
 
 void LinePrinter::suffix(const SubqueryExpr& expr) {
   out += '[';
-  if (expr.range_expr) duration(*expr.range_expr);
-  else out += format_duration(expr.range);
+  if (expr.range_expr)
+    duration(*expr.range_expr);
+  else
+    out += format_duration(expr.range);
   out += ':';
   // An expression that has been computed prints as its result, as in Prometheus.
-  if (expr.step.count() != 0) out += format_duration(expr.step);
-  else if (expr.step_expr) duration(*expr.step_expr);
+  if (expr.step.count() != 0)
+    out += format_duration(expr.step);
+  else if (expr.step_expr)
+    duration(*expr.step_expr);
   out += ']';
   out += at_text(expr.at, expr.timestamp);
   offset(expr.original_offset, expr.original_offset_expr);
@@ -307,9 +321,7 @@ class PrettyPrinter {
         out_ += line.out;
         return;
       }
-      default:
-        indent(level);
-        out_ += print(expr);
+      default: indent(level); out_ += print(expr);
     }
   }
 
@@ -333,7 +345,8 @@ std::string_view special_number(double value) {
 
 std::string format_number(double value) {
   if (auto special = special_number(value); !special.empty()) return std::string(special);
-  // The shortest digits that read back the same, then zeros: to_chars' fixed form would print every digit of a large number.
+  // The shortest digits that read back the same, then zeros: to_chars' fixed form would print every digit of a large
+  // number.
   char buffer[64];
   auto result = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
   std::string_view text(buffer, static_cast<std::size_t>(result.ptr - buffer));

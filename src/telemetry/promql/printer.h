@@ -10,7 +10,8 @@ namespace tocayo::promql {
 
 // One line, exactly as Prometheus' String(). O(length).
 std::string print(const Expr& expr);
-// As /api/v1/format_query: nodes longer than 100 columns are broken over lines, two spaces per level (at most 100 levels).
+// As /api/v1/format_query: nodes longer than 100 columns are broken over lines, two spaces per level (at most 100
+// levels).
 std::string pretty(const Expr& expr);
 // Go's strconv.FormatFloat(value, 'f', -1, 64), with +Inf, -Inf, NaN.
 std::string format_number(double value);

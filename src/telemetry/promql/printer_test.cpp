@@ -84,7 +84,8 @@ TEST(PromqlPretty, ShortQueriesStayOnOneLine) {
 TEST(PromqlPretty, LongQueriesAreBroken) {
   std::string name(40, 'm');
   std::string query = "sum by (job) (rate(" + name + "{x=\"1\"}[5m])) / on (job) group_left () sum(" + name + ") > 0";
-  EXPECT_EQ(pretty(*parsed(query)), "    sum by (job) (rate(" + name + "{x=\"1\"}[5m]))\n  / on (job) group_left ()\n    sum(" + name + ")\n>\n  0");
+  EXPECT_EQ(pretty(*parsed(query)), "    sum by (job) (rate(" + name +
+                                        "{x=\"1\"}[5m]))\n  / on (job) group_left ()\n    sum(" + name + ")\n>\n  0");
   std::string longer(95, 'n');
   EXPECT_EQ(pretty(*parsed("topk(3, " + longer + ")")), "topk(\n  3,\n  " + longer + "\n)");
   EXPECT_EQ(pretty(*parsed("clamp(" + longer + ", 1, 2)")), "clamp(\n  " + longer + ",\n  1,\n  2\n)");
@@ -108,9 +109,12 @@ TEST(PromqlJson, SelectorsAndOperators) {
   EXPECT_EQ(got.at("type"), "binaryExpr");
   EXPECT_EQ(got.at("op"), ">");
   EXPECT_EQ(got.at("bool"), true);
-  EXPECT_EQ(got.at("matching"), json::parse(R"({"card":"one-to-one","labels":["a"],"on":true,"include":[],"fillValues":{"lhs":null,"rhs":null}})"));
+  EXPECT_EQ(got.at("matching"),
+            json::parse(
+                R"({"card":"one-to-one","labels":["a"],"on":true,"include":[],"fillValues":{"lhs":null,"rhs":null}})"));
   EXPECT_EQ(got.at("rhs").at("matching"), json::value(nullptr));
-  EXPECT_EQ(got.at("lhs"), json::parse(R"({"type":"aggregation","op":"sum","param":null,"grouping":["a"],"without":false,"expr":
+  EXPECT_EQ(got.at("lhs"),
+            json::parse(R"({"type":"aggregation","op":"sum","param":null,"grouping":["a"],"without":false,"expr":
     {"type":"call","func":{"name":"rate","argTypes":["matrix"],"variadic":0,"returnType":"vector"},"args":[
       {"type":"matrixSelector","name":"m","range":300000,"rangeExpr":null,"offset":60000,"offsetExpr":null,"timestamp":null,"startOrEnd":null,
        "anchored":false,"smoothed":false,
@@ -120,11 +124,15 @@ TEST(PromqlJson, SelectorsAndOperators) {
 
 TEST(PromqlJson, DurationsAndLiterals) {
   namespace json = boost::json;
-  EXPECT_EQ(ast_to_json(*parsed("m[2*step():1m] @ 1")).at("rangeExpr"),
-            json::parse(R"({"type":"durationExpr","op":"*","wrapped":false,"lhs":{"type":"numberLiteral","val":"2","duration":false},
+  EXPECT_EQ(
+      ast_to_json(*parsed("m[2*step():1m] @ 1")).at("rangeExpr"),
+      json::parse(
+          R"({"type":"durationExpr","op":"*","wrapped":false,"lhs":{"type":"numberLiteral","val":"2","duration":false},
                             "rhs":{"type":"durationExpr","op":"step","lhs":null,"rhs":null,"wrapped":false}})"));
-  EXPECT_EQ(ast_to_json(*parsed("-(1)")),
-            json::parse(R"({"type":"unaryExpr","op":"-","expr":{"type":"parenExpr","expr":{"type":"numberLiteral","val":"1"}}})"));
+  EXPECT_EQ(
+      ast_to_json(*parsed("-(1)")),
+      json::parse(
+          R"({"type":"unaryExpr","op":"-","expr":{"type":"parenExpr","expr":{"type":"numberLiteral","val":"1"}}})"));
   EXPECT_EQ(ast_to_json(*parsed("\"a\"")), json::parse(R"({"type":"stringLiteral","val":"a"})"));
 }
 

@@ -13,7 +13,8 @@ namespace tocayo::promql {
 namespace detail {
 namespace {
 
-constexpr auto kComparisons = std::to_array<BinaryOp>({BinaryOp::eql, BinaryOp::neq, BinaryOp::gtr, BinaryOp::lss, BinaryOp::gte, BinaryOp::lte});
+constexpr auto kComparisons =
+    std::to_array<BinaryOp>({BinaryOp::eql, BinaryOp::neq, BinaryOp::gtr, BinaryOp::lss, BinaryOp::gte, BinaryOp::lte});
 
 bool needs_counter(std::string_view function) {
   return function == "rate" || function == "irate" || function == "increase" || function == "resets";
@@ -26,8 +27,10 @@ std::string matching_feature(const BinaryExpr& binary) {
     bool left = type_of(*binary.lhs) == ValueType::scalar, right = type_of(*binary.rhs) == ValueType::scalar;
     out += left && right ? " scalar-scalar" : left ? " scalar-vector" : " vector-scalar";
   } else {
-    if (binary.matching->on) out += " on";
-    else if (!binary.matching->matching_labels.empty()) out += " ignoring";
+    if (binary.matching->on)
+      out += " on";
+    else if (!binary.matching->matching_labels.empty())
+      out += " ignoring";
     if (binary.matching->card == Cardinality::many_to_one) out += " group_left";
     if (binary.matching->card == Cardinality::one_to_many) out += " group_right";
     if (binary.matching->fill_left || binary.matching->fill_right) out += " fill";
@@ -38,7 +41,8 @@ std::string matching_feature(const BinaryExpr& binary) {
 void selector_features(const VectorSelector& selector, std::vector<std::string>& out) {
   static constexpr std::string_view kTypes[] = {"=", "!=", "=~", "!~"};
   for (const Matcher& matcher : selector.matchers) {
-    if (matcher.name() != kMetricName) out.push_back(fmt::format("matcher {}", kTypes[static_cast<int>(matcher.type())]));
+    if (matcher.name() != kMetricName)
+      out.push_back(fmt::format("matcher {}", kTypes[static_cast<int>(matcher.type())]));
   }
   if (selector.original_offset.count() > 0) out.emplace_back("selector offset");
   if (selector.original_offset.count() < 0) out.emplace_back("selector negative offset");
@@ -76,8 +80,9 @@ std::vector<std::string> features_of(const Expr& expr) {
 
 // Came after 2.42, or means something else since.
 bool newer_than_2_42(std::string_view name) {
-  static constexpr auto kNewer = std::to_array<std::string_view>(
-      {"first_over_time", "histogram_avg", "histogram_stddev", "histogram_stdvar", "histogram_count", "histogram_sum", "histogram_fraction"});
+  static constexpr auto kNewer =
+      std::to_array<std::string_view>({"first_over_time", "histogram_avg", "histogram_stddev", "histogram_stdvar",
+                                       "histogram_count", "histogram_sum", "histogram_fraction"});
   return std::find(kNewer.begin(), kNewer.end(), name) != kNewer.end();
 }
 
@@ -167,7 +172,8 @@ std::string Generator::modifiers() {
   if (random_.one_in(6)) {
     std::int64_t span = std::max<std::int64_t>(data_.end - data_.start, 1);
     std::int64_t time = data_.start + static_cast<std::int64_t>(random_.below(static_cast<std::size_t>(span)));
-    at = random_.one_in(3) ? fmt::format(" @ {}", one_of({"start()", "end()"})) : fmt::format(" @ {:.3f}", static_cast<double>(time) / 1000);
+    at = random_.one_in(3) ? fmt::format(" @ {}", one_of({"start()", "end()"}))
+                           : fmt::format(" @ {:.3f}", static_cast<double>(time) / 1000);
   }
   if (random_.one_in(5)) offset = fmt::format(" offset {}{}", random_.one_in(3) ? "-" : "", duration());
   return random_.one_in(2) ? at + offset : offset + at;
@@ -202,7 +208,8 @@ std::string Generator::matrix(int depth, std::string_view function) {
 
 std::string Generator::scalar(int depth) {
   switch (random_.below(depth <= 0 ? 3 : 7)) {
-    case 0: return std::string(one_of({"0", "1", "2", "0.5", "-1", "3.25", "100", "1e3", "Inf", "-Inf", "NaN", "0x1F"}));
+    case 0:
+      return std::string(one_of({"0", "1", "2", "0.5", "-1", "3.25", "100", "1e3", "Inf", "-Inf", "NaN", "0x1F"}));
     case 1: return "time()";
     case 2: return "pi()";
     case 3: return "scalar(" + vector(depth - 1) + ")";
@@ -211,7 +218,9 @@ std::string Generator::scalar(int depth) {
       std::string comparison(to_string(pick(std::span<const BinaryOp>(kComparisons))));
       return fmt::format("({}) {} bool ({})", scalar(depth - 1), comparison, scalar(depth - 1));
     }
-    default: return fmt::format("({}) {} ({})", scalar(depth - 1), one_of({"+", "-", "*", "/", "%", "^", "atan2"}), scalar(depth - 1));
+    default:
+      return fmt::format("({}) {} ({})", scalar(depth - 1), one_of({"+", "-", "*", "/", "%", "^", "atan2"}),
+                         scalar(depth - 1));
   }
 }
 
@@ -246,7 +255,8 @@ std::string Generator::call(const FunctionSignature& function, int depth) {
     } else if (function.name.find("quantile") != std::string_view::npos && type == ValueType::scalar) {
       arg = one_of({"-0.5", "0", "0.1", "0.5", "0.9", "1", "1.5", "NaN"});
     } else if (type == ValueType::scalar) {
-      arg = function.name == "double_exponential_smoothing" ? std::string(one_of({"0.1", "0.5", "0.9"})) : scalar(depth > 1 ? 1 : 0);
+      arg = function.name == "double_exponential_smoothing" ? std::string(one_of({"0.1", "0.5", "0.9"}))
+                                                            : scalar(depth > 1 ? 1 : 0);
     } else if (type == ValueType::matrix) {
       arg = matrix(depth, function.name);
     } else if (type == ValueType::string) {
@@ -280,7 +290,8 @@ std::string Generator::aggregation(int depth) {
     default: break;
   }
   std::string group = grouping(), body = fmt::format("({}{})", param, vector(depth - 1));
-  return random_.one_in(2) ? fmt::format("{}{}{}", to_string(op), group, body) : fmt::format("{}{}{}", to_string(op), body, group);
+  return random_.one_in(2) ? fmt::format("{}{}{}", to_string(op), group, body)
+                           : fmt::format("{}{}{}", to_string(op), body, group);
 }
 
 std::string Generator::matching(BinaryOp op, bool& many) {
@@ -303,7 +314,9 @@ std::string Generator::binary(int depth) {
   auto allowed = allowed_operators(options_);
   BinaryOp op = pick(std::span<const BinaryOp>(allowed));
   bool set = is_set_operator(op), trim = op == BinaryOp::trim_upper || op == BinaryOp::trim_lower;
-  if (trim) return fmt::format("{} {} {}", operand(selector(MetricType::native_histogram)), to_string(op), one_of({"0", "1.5", "-2", "Inf"}));
+  if (trim)
+    return fmt::format("{} {} {}", operand(selector(MetricType::native_histogram)), to_string(op),
+                       one_of({"0", "1.5", "-2", "Inf"}));
   switch (set ? 2 : random_.below(4)) {
     case 0: {
       std::string modifier = is_comparison(op) && random_.one_in(2) ? " bool" : "";
@@ -339,20 +352,35 @@ std::string Generator::vector(int depth) {
 
 }  // namespace detail
 
-Querygen generate_queries(std::uint64_t seed, std::size_t count, const QuerygenData& data, const QuerygenOptions& options) {
+Querygen generate_queries(std::uint64_t seed, std::size_t count, const QuerygenData& data,
+                          const QuerygenOptions& options) {
   return detail::Generator(seed, data, options).run(count);
 }
 
 std::vector<std::string> querygen_features(const QuerygenOptions& options) {
-  std::vector<std::string> out{"matcher =", "matcher !=", "matcher =~", "matcher !~", "selector offset", "selector negative offset", "selector @",
-                               "selector @ start()", "selector @ end()", "subquery", "subquery default step", "subquery @", "subquery offset",
-                               "unary -", "unary +"};
-  if (options.experimental && !options.only_2_42) out.insert(out.end(), {"selector anchored", "selector smoothed", "duration expression"});
+  std::vector<std::string> out{"matcher =",
+                               "matcher !=",
+                               "matcher =~",
+                               "matcher !~",
+                               "selector offset",
+                               "selector negative offset",
+                               "selector @",
+                               "selector @ start()",
+                               "selector @ end()",
+                               "subquery",
+                               "subquery default step",
+                               "subquery @",
+                               "subquery offset",
+                               "unary -",
+                               "unary +"};
+  if (options.experimental && !options.only_2_42)
+    out.insert(out.end(), {"selector anchored", "selector smoothed", "duration expression"});
   for (const FunctionSignature& function : all_functions()) {
     if (detail::function_allowed(function, options)) out.push_back(fmt::format("function {}", function.name));
   }
   for (AggregateOp op : detail::allowed_aggregations(options)) {
-    for (std::string_view how : {"all", "by", "without"}) out.push_back(fmt::format("aggregation {} {}", to_string(op), how));
+    for (std::string_view how : {"all", "by", "without"})
+      out.push_back(fmt::format("aggregation {} {}", to_string(op), how));
   }
   for (BinaryOp op : detail::allowed_operators(options)) {
     std::string base = fmt::format("operator {}", to_string(op));
@@ -362,7 +390,8 @@ std::vector<std::string> querygen_features(const QuerygenOptions& options) {
     }
     for (std::string_view how : {"", " on", " ignoring"}) out.push_back(base + std::string(how));
     if (is_set_operator(op)) continue;
-    for (std::string_view how : {" scalar-vector", " vector-scalar", " on group_left", " ignoring group_right"}) out.push_back(base + std::string(how));
+    for (std::string_view how : {" scalar-vector", " vector-scalar", " on group_left", " ignoring group_right"})
+      out.push_back(base + std::string(how));
     if (is_comparison(op)) out.push_back(base + " bool");
   }
   std::sort(out.begin(), out.end());

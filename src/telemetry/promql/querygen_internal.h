@@ -41,7 +41,8 @@ std::vector<BinaryOp> allowed_operators(const QuerygenOptions& options);
 
 class Generator {
  public:
-  Generator(std::uint64_t seed, const QuerygenData& data, const QuerygenOptions& options) : random_(seed), data_(data), options_(options) {}
+  Generator(std::uint64_t seed, const QuerygenData& data, const QuerygenOptions& options)
+      : random_(seed), data_(data), options_(options) {}
 
   Querygen run(std::size_t count);
 
@@ -75,9 +76,13 @@ class Generator {
   const T& pick(std::span<const T> list) {
     return list[random_.below(list.size())];
   }
-  std::string_view one_of(std::initializer_list<std::string_view> list) { return *(list.begin() + random_.below(list.size())); }
+  std::string_view one_of(std::initializer_list<std::string_view> list) {
+    return *(list.begin() + random_.below(list.size()));
+  }
   std::string_view duration() { return one_of({"15s", "1m", "2m30s", "5m", "15m", "1h"}); }
-  std::string_view label() { return data_.labels.empty() ? "job" : std::string_view(data_.labels[random_.below(data_.labels.size())].first); }
+  std::string_view label() {
+    return data_.labels.empty() ? "job" : std::string_view(data_.labels[random_.below(data_.labels.size())].first);
+  }
   // A parenthesised operand, so that precedence is not left to chance; sometimes bare to test it.
   std::string operand(std::string text) { return random_.one_in(6) ? text : "(" + text + ")"; }
   std::string name(MetricType wanted);

@@ -13,14 +13,16 @@ bool begins_chunk(const metrics::FloatHistogram& before, const metrics::FloatHis
   if (next.hint == ResetHint::reset || before.hint == ResetHint::gauge) return true;
   if (metrics::is_stale(next.sum)) return false;
   if (metrics::is_stale(before.sum)) return true;
-  if (next.schema != before.schema || next.zero_threshold != before.zero_threshold || next.custom_values != before.custom_values) return true;
+  if (next.schema != before.schema || next.zero_threshold != before.zero_threshold ||
+      next.custom_values != before.custom_values)
+    return true;
   metrics::FloatHistogram without_hint = next;
   without_hint.hint = ResetHint::unknown;
   return without_hint.detect_reset(before);
 }
 
-// Prometheus tells of a stored histogram only what its chunk proves: a gauge stays one; the first of a chunk may or may not follow a
-// reset; all others do not. The conformance files expect these hints.
+// Prometheus tells of a stored histogram only what its chunk proves: a gauge stays one; the first of a chunk may or may
+// not follow a reset; all others do not. The conformance files expect these hints.
 void set_hints(TestStorage::Points& points) {
   const metrics::FloatHistogram* before = nullptr;
   for (auto& [time, point] : points) {
@@ -30,8 +32,10 @@ void set_hints(TestStorage::Points& points) {
     }
     const metrics::FloatHistogram& histogram = *point.original;
     auto hint = metrics::ResetHint::not_reset;
-    if (histogram.hint == metrics::ResetHint::gauge) hint = metrics::ResetHint::gauge;
-    else if (!before || begins_chunk(*before, histogram)) hint = metrics::ResetHint::unknown;
+    if (histogram.hint == metrics::ResetHint::gauge)
+      hint = metrics::ResetHint::gauge;
+    else if (!before || begins_chunk(*before, histogram))
+      hint = metrics::ResetHint::unknown;
     if (point.histogram->hint != hint) {
       auto changed = std::make_shared<metrics::FloatHistogram>(histogram);
       changed->hint = hint;
@@ -47,7 +51,8 @@ class Chosen final : public metrics::SeriesSet {
     Labels labels;
     std::shared_ptr<const TestStorage::Points> points;
   };
-  Chosen(std::vector<Entry> entries, TimestampMs start, TimestampMs end) : entries_(std::move(entries)), start_(start), end_(end) {}
+  Chosen(std::vector<Entry> entries, TimestampMs start, TimestampMs end)
+      : entries_(std::move(entries)), start_(start), end_(end) {}
 
   std::size_t size() const override { return entries_.size(); }
   const Labels& labels(std::size_t index) const override { return entries_[index].labels; }
@@ -81,11 +86,13 @@ class Chosen final : public metrics::SeriesSet {
 };
 
 bool matches(const Labels& labels, std::span<const Matcher> matchers) {
-  return std::all_of(matchers.begin(), matchers.end(), [&](const Matcher& m) { return m.matches(labels.get(m.name())); });
+  return std::all_of(matchers.begin(), matchers.end(),
+                     [&](const Matcher& m) { return m.matches(labels.get(m.name())); });
 }
 
 bool matches_any(const Labels& labels, std::span<const std::vector<Matcher>> sets) {
-  return sets.empty() || std::any_of(sets.begin(), sets.end(), [&](const std::vector<Matcher>& set) { return matches(labels, set); });
+  return sets.empty() ||
+         std::any_of(sets.begin(), sets.end(), [&](const std::vector<Matcher>& set) { return matches(labels, set); });
 }
 
 bool has_points(const TestStorage::Points& points, TimestampMs start, TimestampMs end) {
@@ -117,7 +124,8 @@ void TestStorage::add(std::span<const TestSeries> series) {
   }
 }
 
-Result<std::unique_ptr<metrics::SeriesSet>> TestStorage::select(std::span<const Matcher> matchers, const metrics::SelectHints& hints,
+Result<std::unique_ptr<metrics::SeriesSet>> TestStorage::select(std::span<const Matcher> matchers,
+                                                                const metrics::SelectHints& hints,
                                                                 const Context& context) const {
   if (auto going_on = context.check(); !going_on) return std::unexpected(std::move(going_on.error()));
   std::vector<Chosen::Entry> entries;
@@ -128,8 +136,9 @@ Result<std::unique_ptr<metrics::SeriesSet>> TestStorage::select(std::span<const 
   return std::make_unique<Chosen>(std::move(entries), hints.start, hints.end);
 }
 
-Result<metrics::NameList> TestStorage::label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
-                                                   TimestampMs end, std::size_t limit, const Context&) const {
+Result<metrics::NameList> TestStorage::label_names(std::span<const std::vector<Matcher>> matcher_sets,
+                                                   TimestampMs start, TimestampMs end, std::size_t limit,
+                                                   const Context&) const {
   std::set<std::string> names;
   for (const auto& [labels, points] : series_) {
     if (!matches_any(labels, matcher_sets) || !has_points(*points, start, end)) continue;
@@ -138,8 +147,10 @@ Result<metrics::NameList> TestStorage::label_names(std::span<const std::vector<M
   return listed(names, limit);
 }
 
-Result<metrics::NameList> TestStorage::label_values(const std::string& name, std::span<const std::vector<Matcher>> matcher_sets,
-                                                    TimestampMs start, TimestampMs end, std::size_t limit, const Context&) const {
+Result<metrics::NameList> TestStorage::label_values(const std::string& name,
+                                                    std::span<const std::vector<Matcher>> matcher_sets,
+                                                    TimestampMs start, TimestampMs end, std::size_t limit,
+                                                    const Context&) const {
   std::set<std::string> values;
   for (const auto& [labels, points] : series_) {
     if (!labels.has(name) || !matches_any(labels, matcher_sets) || !has_points(*points, start, end)) continue;

@@ -11,8 +11,8 @@
 
 namespace tocayo::promql::testing {
 
-// Every select scans all series: meant for thousands, not millions. Reading is thread-safe while nobody writes; a SeriesSet keeps
-// what it chose alive and unchanged even when the store is cleared or added to.
+// Every select scans all series: meant for thousands, not millions. Reading is thread-safe while nobody writes; a
+// SeriesSet keeps what it chose alive and unchanged even when the store is cleared or added to.
 class TestStorage final : public metrics::Querier {
  public:
   // Points are merged by time; at equal times the newer one wins.
@@ -20,12 +20,14 @@ class TestStorage final : public metrics::Querier {
   void clear() { series_.clear(); }
   std::size_t size() const { return series_.size(); }
 
-  Result<std::unique_ptr<metrics::SeriesSet>> select(std::span<const Matcher> matchers, const metrics::SelectHints& hints,
+  Result<std::unique_ptr<metrics::SeriesSet>> select(std::span<const Matcher> matchers,
+                                                     const metrics::SelectHints& hints,
                                                      const Context& context) const override;
-  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start, TimestampMs end,
-                                        std::size_t limit, const Context& context) const override;
+  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
+                                        TimestampMs end, std::size_t limit, const Context& context) const override;
   Result<metrics::NameList> label_values(const std::string& name, std::span<const std::vector<Matcher>> matcher_sets,
-                                         TimestampMs start, TimestampMs end, std::size_t limit, const Context& context) const override;
+                                         TimestampMs start, TimestampMs end, std::size_t limit,
+                                         const Context& context) const override;
 
   struct Stored : TestPoint {
     metrics::HistogramPtr original;  // as loaded; `histogram` carries the hint that a store can vouch for

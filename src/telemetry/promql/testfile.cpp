@@ -124,9 +124,11 @@ class FileParser {
       }
       SeriesDescription description = TRY(parse_series_description(line));
       if (start_times) {
-        if (start_times->first != description.labels) return bad("@st metric does not match the following sample line metric");
+        if (start_times->first != description.labels)
+          return bad("@st metric does not match the following sample line metric");
         if (start_times->second.size() != description.values.size()) {
-          return bad(fmt::format("@st line has {} values but sample line has {}", start_times->second.size(), description.values.size()));
+          return bad(fmt::format("@st line has {} values but sample line has {}", start_times->second.size(),
+                                 description.values.size()));
         }
       }
       add_series(command, std::move(description), start_times ? &start_times->second : nullptr, interval);
@@ -146,14 +148,19 @@ class FileParser {
     for (std::size_t i = 0; i < description.values.size(); ++i) {
       SequenceValue& value = description.values[i];
       if (value.omitted) continue;
-      TestPoint point{.time = static_cast<std::int64_t>(i) * interval, .value = value.value, .histogram = std::move(value.histogram)};
+      TestPoint point{.time = static_cast<std::int64_t>(i) * interval,
+                      .value = value.value,
+                      .histogram = std::move(value.histogram)};
       if (start_times && (*start_times)[i]) point.start_time = point.time + *(*start_times)[i];
       series.points.push_back(std::move(point));
     }
     // A later line with the same labels replaces an earlier one of the same load.
-    auto same = std::find_if(command.series.begin(), command.series.end(), [&](const TestSeries& s) { return s.labels == series.labels; });
-    if (same != command.series.end()) *same = std::move(series);
-    else command.series.push_back(std::move(series));
+    auto same = std::find_if(command.series.begin(), command.series.end(),
+                             [&](const TestSeries& s) { return s.labels == series.labels; });
+    if (same != command.series.end())
+      *same = std::move(series);
+    else
+      command.series.push_back(std::move(series));
   }
 
   Result<EvalCommand> parse_eval() {
@@ -165,8 +172,10 @@ class FileParser {
       command.is_range = true;
       TRY_VOID(set_range(command, from, to, step));
     } else {
-      return bad("invalid evaluation command. Must be either 'eval[_fail|_warn|_ordered] instant [at <offset:duration>] <query>' or "
-                 "'eval[_fail|_warn] range from <from> to <to> step <step> <query>'");
+      return bad(
+          "invalid evaluation command. Must be either 'eval[_fail|_warn|_ordered] instant [at <offset:duration>] "
+          "<query>' or "
+          "'eval[_fail|_warn] range from <from> to <to> step <step> <query>'");
     }
     command.ordered = modifier == "ordered";
     command.fail = modifier == "fail";
@@ -193,7 +202,8 @@ class FileParser {
   }
 
   Result<> parse_expectation(EvalCommand& command, const std::string& line, int& position, bool& last) {
-    constexpr std::string_view kMessage = "expected_fail_message", kRegexp = "expected_fail_regexp", kString = "expect string";
+    constexpr std::string_view kMessage = "expected_fail_message", kRegexp = "expected_fail_regexp",
+                               kString = "expect string";
     if (command.fail && line.starts_with(kMessage)) {
       command.fail_texts.push_back({std::string(trim(std::string_view(line).substr(kMessage.size()))), nullptr});
       last = true;
@@ -206,7 +216,8 @@ class FileParser {
     }
     if (line.starts_with("expect range vector")) {
       std::string from, to, step;
-      if (!RE2::FullMatch(line, range_vector_pattern(), &from, &to, &step)) return bad(fmt::format("invalid range vector definition \"{}\"", line));
+      if (!RE2::FullMatch(line, range_vector_pattern(), &from, &to, &step))
+        return bad(fmt::format("invalid range vector definition \"{}\"", line));
       command.range_vector = true;
       TRY_VOID(set_range(command, from, to, step));
       command.time = command.end;
@@ -227,13 +238,18 @@ class FileParser {
     }
     SeriesDescription description = TRY(parse_series_description(line));
     if (description.values.size() > 1 && !command.is_range && !command.range_vector) {
-      return bad("expecting multiple values in instant evaluation not allowed. consider using 'expect range vector' directive to enable a "
-                 "range vector result for an instant query");
+      return bad(
+          "expecting multiple values in instant evaluation not allowed. consider using 'expect range vector' directive "
+          "to enable a "
+          "range vector result for an instant query");
     }
     ExpectedSeries expected{std::move(description.labels), std::move(description.values), position};
-    auto same = std::find_if(command.series.begin(), command.series.end(), [&](const ExpectedSeries& s) { return s.labels == expected.labels; });
-    if (same != command.series.end()) *same = std::move(expected);
-    else command.series.push_back(std::move(expected));
+    auto same = std::find_if(command.series.begin(), command.series.end(),
+                             [&](const ExpectedSeries& s) { return s.labels == expected.labels; });
+    if (same != command.series.end())
+      *same = std::move(expected);
+    else
+      command.series.push_back(std::move(expected));
     return {};
   }
 
@@ -242,7 +258,8 @@ class FileParser {
     ParserOptions options;
     ParseError error;
     ExprPtr literal = text.empty() ? nullptr : parse_expr(text, options, error);
-    if (!literal || !literal->as<StringLiteral>()) return bad("expected string literal not valid - check that the string is correctly quoted");
+    if (!literal || !literal->as<StringLiteral>())
+      return bad("expected string literal not valid - check that the string is correctly quoted");
     return literal->as<StringLiteral>()->value;
   }
 
@@ -260,20 +277,30 @@ class FileParser {
       return bad("invalid expect statement, must match `expect <type> <match_type>: <string>` format");
     }
     TextExpectation expectation;
-    if (kind == "msg") expectation.text = trim(text);
-    else expectation = TRY(regex(kind == "regex" ? trim(text) : std::string_view(".*")));
-    if (mode == "ordered") command.ordered = true;
-    else if (mode == "no_warn") command.no_warning = true;
-    else if (mode == "no_info") command.no_info = true;
-    else if (mode == "warn") command.warnings.push_back(std::move(expectation));
-    else if (mode == "info") command.infos.push_back(std::move(expectation));
+    if (kind == "msg")
+      expectation.text = trim(text);
+    else
+      expectation = TRY(regex(kind == "regex" ? trim(text) : std::string_view(".*")));
+    if (mode == "ordered")
+      command.ordered = true;
+    else if (mode == "no_warn")
+      command.no_warning = true;
+    else if (mode == "no_info")
+      command.no_info = true;
+    else if (mode == "warn")
+      command.warnings.push_back(std::move(expectation));
+    else if (mode == "info")
+      command.infos.push_back(std::move(expectation));
     else {
-      if (command.fail && !command.fail_texts.empty()) return bad("invalid expect lines, multiple expect fail lines are not allowed");
+      if (command.fail && !command.fail_texts.empty())
+        return bad("invalid expect lines, multiple expect fail lines are not allowed");
       command.fail = true;
       command.fail_texts.push_back(std::move(expectation));
     }
-    if (command.no_info && !command.infos.empty()) return bad("invalid expect lines, info and no_info cannot be used together");
-    if (command.no_warning && !command.warnings.empty()) return bad("invalid expect lines, warn and no_warn cannot be used together");
+    if (command.no_info && !command.infos.empty())
+      return bad("invalid expect lines, info and no_info cannot be used together");
+    if (command.no_warning && !command.warnings.empty())
+      return bad("invalid expect lines, warn and no_warn cannot be used together");
     return {};
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // promqltest: the little language of Prometheus' engine tests (load …, eval …, expect …), its parser and its runner.
 //
-// The runner knows no engine: it talks to a TestTarget, so that the same files drive the engine in-process and a real server
-// through HTTP. Not thread-safe; one runner and one target per thread.
+// The runner knows no engine: it talks to a TestTarget, so that the same files drive the engine in-process and a real
+// server through HTTP. Not thread-safe; one runner and one target per thread.
 #pragma once
 
 #include <chrono>
@@ -29,17 +29,18 @@ class RE2;
 
 namespace tocayo::promql::testing {
 
-// ---- what a target is given and gives back -------------------------------------------------------------------------------------
+// ---- what a target is given and gives back
+// -------------------------------------------------------------------------------------
 
 struct TestPoint {
   TimestampMs time = 0;
-  double value = 0;                  // metrics::kStaleNaN for `stale`
+  double value = 0;                           // metrics::kStaleNaN for `stale`
   metrics::HistogramPtr histogram = nullptr;  // instead of the value when not null
-  TimestampMs start_time = 0;        // 0 = unknown
+  TimestampMs start_time = 0;                 // 0 = unknown
 };
 struct TestSeries {
   Labels labels;
-  std::vector<TestPoint> points;     // ascending by time
+  std::vector<TestPoint> points;  // ascending by time
 };
 
 struct TestOutcome {
@@ -47,8 +48,9 @@ struct TestOutcome {
   std::vector<std::string> warnings, infos;  // with " (line:col)"
 };
 
-// A histogram that only knows bucket boundaries, as the HTTP API shows it, is handed over with this schema: custom_values holds
-// lower and upper bound of each bucket in turn, positive_buckets their counts; zero bucket and spans are not used.
+// A histogram that only knows bucket boundaries, as the HTTP API shows it, is handed over with this schema:
+// custom_values holds lower and upper bound of each bucket in turn, positive_buckets their counts; zero bucket and
+// spans are not used.
 inline constexpr std::int32_t kApiBucketsSchema = -1000;
 
 // What is tested. Errors are the messages of the query API; the kind does not matter.
@@ -62,14 +64,15 @@ class TestTarget {
   virtual Result<TestOutcome> range(const std::string& expr, TimestampMs start, TimestampMs end, Duration step) = 0;
 };
 
-// ---- the file ------------------------------------------------------------------------------------------------------------------
+// ---- the file
+// ------------------------------------------------------------------------------------------------------------------
 
 // One value of a series description.
 struct SequenceValue {
-  bool omitted = false;             // `_`
+  bool omitted = false;  // `_`
   double value = 0;
   metrics::HistogramPtr histogram = nullptr;
-  bool hint_set = false;            // counter_reset_hint was written, so it is compared
+  bool hint_set = false;  // counter_reset_hint was written, so it is compared
 };
 
 struct SeriesDescription {
@@ -98,7 +101,7 @@ struct TextExpectation {
 struct ExpectedSeries {
   Labels labels;
   std::vector<SequenceValue> values;
-  int position = 0;                // from 1, in the order written
+  int position = 0;  // from 1, in the order written
 };
 
 struct EvalCommand {
@@ -106,59 +109,62 @@ struct EvalCommand {
   bool is_range = false;
   TimestampMs start = 0, end = 0;  // instant: start is the time; with `expect range vector` those of the matrix
   Duration step{0};
-  TimestampMs time = 0;            // of an instant query
+  TimestampMs time = 0;  // of an instant query
 
   bool ordered = false, fail = false, any_warning = false, any_info = false, no_warning = false, no_info = false;
   std::vector<TextExpectation> fail_texts, warnings, infos;
   std::optional<double> scalar;
   std::optional<std::string> string;
   std::vector<ExpectedSeries> series;
-  bool range_vector = false;       // `expect range vector`
+  bool range_vector = false;  // `expect range vector`
 };
 
 struct TestCommand {
-  int line = 0;                    // from 1
+  int line = 0;  // from 1
   std::variant<ClearCommand, LoadCommand, EvalCommand> what;
 };
 
 // Whole file. Error: bad_input "line N: …". Queries are parsed only when they run.
 Result<std::vector<TestCommand>> parse_test_file(std::string_view text);
 
-// ---- the run -------------------------------------------------------------------------------------------------------------------
+// ---- the run
+// -------------------------------------------------------------------------------------------------------------------
 
 struct RunOptions {
-  bool at_modifier_runs = true;    // evaluate again with `@ t` everywhere
-  bool range_runs = true;          // evaluate instant queries again as range queries
-  int max_failures = 0;            // stop after so many, 0 = never
+  bool at_modifier_runs = true;                 // evaluate again with `@ t` everywhere
+  bool range_runs = true;                       // evaluate instant queries again as range queries
+  int max_failures = 0;                         // stop after so many, 0 = never
   ParserOptions parser = ParserOptions::all();  // for the `@` rewriting
 };
 
 struct Failure {
   std::string file;
   int line = 0;
-  std::string expr;                // as evaluated
-  std::string message;             // expected and got
-  std::string to_string() const;   // "file:line: expr: message"
+  std::string expr;               // as evaluated
+  std::string message;            // expected and got
+  std::string to_string() const;  // "file:line: expr: message"
 };
 
 struct Report {
   int files = 0;
-  int evals = 0;                   // eval commands
+  int evals = 0;  // eval commands
   int evals_failed = 0;
-  int queries = 0;                 // run in all, re-runs included
-  std::vector<Failure> failures;   // the first of each eval; parse errors of the file too
+  int queries = 0;                // run in all, re-runs included
+  std::vector<Failure> failures;  // the first of each eval; parse errors of the file too
   bool passed() const { return failures.empty() && evals > 0; }
   void add(const Report& other);
-  std::string summary() const;     // "14 files, 1200 evals, 3 failed, 9876 queries"
+  std::string summary() const;  // "14 files, 1200 evals, 3 failed, 9876 queries"
 };
 
-Report run_text(std::string_view text, const std::string& file_name, TestTarget& target, const RunOptions& options = {});
+Report run_text(std::string_view text, const std::string& file_name, TestTarget& target,
+                const RunOptions& options = {});
 Report run_file(const std::string& path, TestTarget& target, const RunOptions& options = {});
 // All *.test files of a directory, sorted by name; clears the target before each. No file: a failure.
 Report run_directory(const std::string& path, TestTarget& target, const RunOptions& options = {},
                      const std::function<void(const std::string& file, const Report&)>& progress = {});
 
-// The re-evaluations of an instant query with `@`: empty when its result may depend on the evaluation time. (expr, time)
+// The re-evaluations of an instant query with `@`: empty when its result may depend on the evaluation time. (expr,
+// time)
 Result<std::vector<std::pair<std::string, TimestampMs>>> at_modifier_variants(const std::string& expr, TimestampMs time,
                                                                               const ParserOptions& options);
 

@@ -8,7 +8,8 @@
 
 namespace tocayo::promql::testing {
 
-// The settings Prometheus runs its own files with: every experimental part on, lookback 5 m, 10,000 samples, subquery step 1 m.
+// The settings Prometheus runs its own files with: every experimental part on, lookback 5 m, 10,000 samples, subquery
+// step 1 m.
 EngineOptions conformance_engine_options();
 
 class EngineTarget final : public TestTarget {

@@ -10,8 +10,8 @@
 
 namespace tocayo::promql::testing::detail {
 
-// load_with_nhcb: classic histogram series of the load, each also as one native histogram with custom buckets, appended to `series`.
-// bad_input when buckets do not add up.
+// load_with_nhcb: classic histogram series of the load, each also as one native histogram with custom buckets, appended
+// to `series`. bad_input when buckets do not add up.
 Result<> append_custom_bucket_histograms(std::vector<TestSeries>& series);
 
 // nullopt when the value is what the command expects, else why not.

@@ -33,14 +33,16 @@ Result<metrics::HistogramPtr> convert(Classic classic) {
   bool whole = is_whole(*classic.count);
   double before = 0;
   for (auto [bound, cumulative] : classic.buckets) {
-    if (cumulative < 0) return bad(fmt::format("bucket count must be non-negative: le={}, count={}", bound, cumulative));
+    if (cumulative < 0)
+      return bad(fmt::format("bucket count must be non-negative: le={}, count={}", bound, cumulative));
     if (cumulative < before) return bad(fmt::format("count is not cumulative: {} < {}", cumulative, before));
     whole = whole && is_whole(cumulative);
     result.positive_buckets.push_back(cumulative - before);
     if (bound != kInfinity) result.custom_values.push_back(bound);
     before = cumulative;
   }
-  if (before != *classic.count) return bad(fmt::format("count mismatch: count={} != le=+Inf count={}", *classic.count, before));
+  if (before != *classic.count)
+    return bad(fmt::format("count mismatch: count={} != le=+Inf count={}", *classic.count, before));
   result.positive_spans = {{0, static_cast<std::uint32_t>(result.positive_buckets.size())}};
   result.compact(whole ? 2 : 0);
   return std::make_shared<const metrics::FloatHistogram>(std::move(result));
@@ -49,7 +51,8 @@ Result<metrics::HistogramPtr> convert(Classic classic) {
 enum class Part { bucket, count, sum };
 
 std::optional<std::pair<Part, std::string_view>> split_name(std::string_view name) {
-  for (auto [suffix, part] : {std::pair<std::string_view, Part>{"_bucket", Part::bucket}, {"_sum", Part::sum}, {"_count", Part::count}}) {
+  for (auto [suffix, part] :
+       {std::pair<std::string_view, Part>{"_bucket", Part::bucket}, {"_sum", Part::sum}, {"_count", Part::count}}) {
     if (name.ends_with(suffix)) return std::pair(part, name.substr(0, name.size() - suffix.size()));
   }
   return std::nullopt;
@@ -75,9 +78,12 @@ Result<> append_custom_bucket_histograms(std::vector<TestSeries>& series) {
     for (const TestPoint& point : one.points) {
       if (point.histogram) continue;
       Classic& classic = by_time[point.time];
-      if (split->first == Part::bucket) classic.buckets.try_emplace(bound, point.value);
-      else if (split->first == Part::count) classic.count = point.value;
-      else classic.sum = point.value;
+      if (split->first == Part::bucket)
+        classic.buckets.try_emplace(bound, point.value);
+      else if (split->first == Part::count)
+        classic.count = point.value;
+      else
+        classic.sum = point.value;
     }
   }
   for (auto& [labels, by_time] : histograms) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a promqltest file: commands or an error with its line. Repetitions are cut so that inputs stay small in memory.
+// Any bytes as a promqltest file: commands or an error with its line. Repetitions are cut so that inputs stay small in
+// memory.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

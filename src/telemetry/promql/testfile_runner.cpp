@@ -23,7 +23,8 @@ bool asks_for_query_times(const std::string& expr) {
 
 class Runner {
  public:
-  Runner(std::string file, TestTarget& target, const RunOptions& options) : file_(std::move(file)), target_(target), options_(options) {
+  Runner(std::string file, TestTarget& target, const RunOptions& options)
+      : file_(std::move(file)), target_(target), options_(options) {
     report_.files = 1;
   }
 
@@ -36,7 +37,8 @@ class Runner {
     for (const TestCommand& command : *commands) {
       if (options_.max_failures > 0 && std::ssize(report_.failures) >= options_.max_failures) break;
       if (const auto* load = std::get_if<LoadCommand>(&command.what)) {
-        if (auto loaded = target_.load(load->series); !loaded) add_failure(command.line, "", "load: " + loaded.error().message);
+        if (auto loaded = target_.load(load->series); !loaded)
+          add_failure(command.line, "", "load: " + loaded.error().message);
       } else if (const auto* eval = std::get_if<EvalCommand>(&command.what)) {
         run_eval(command.line, *eval);
       } else if (auto cleared = target_.clear(); !cleared) {
@@ -66,7 +68,8 @@ class Runner {
   static Problem check_failure(const EvalCommand& command, const Error& error) {
     if (!command.fail) return "failed: " + error.message;
     for (const TextExpectation& expected : command.fail_texts) {
-      if (!expected.matches(error.message)) return fmt::format("expected error matching {} but got: {}", expected.describe(), error.message);
+      if (!expected.matches(error.message))
+        return fmt::format("expected error matching {} but got: {}", expected.describe(), error.message);
     }
     return std::nullopt;
   }
@@ -91,7 +94,8 @@ class Runner {
     for (const auto& [text, time] : variants) {
       if (auto problem = run_variant(command, text, time)) {
         expr = text;
-        if (time != command.time || text != command.expr) *problem += fmt::format(" [re-run of {} at {} ms]", command.expr, time);
+        if (time != command.time || text != command.expr)
+          *problem += fmt::format(" [re-run of {} at {} ms]", command.expr, time);
         return problem;
       }
     }
@@ -105,7 +109,8 @@ class Runner {
     if (command.fail) return "expected an error but got none";
     if (auto problem = detail::compare_annotations(command, *outcome)) return problem;
     if (auto problem = detail::compare_value(command, outcome->value)) return problem;
-    if (!options_.range_runs || command.range_vector || command.string || asks_for_query_times(expr)) return std::nullopt;
+    if (!options_.range_runs || command.range_vector || command.string || asks_for_query_times(expr))
+      return std::nullopt;
     auto problem = run_as_range(command, expr, time, std::holds_alternative<ScalarValue>(outcome->value));
     if (problem) *problem = "as range query: " + *problem;
     return problem;
@@ -126,7 +131,8 @@ class Runner {
       if (auto it = std::find_if(series.floats.begin(), series.floats.end(), at_time); it != series.floats.end()) {
         middle.samples.push_back({series.labels, it->value, nullptr});
       }
-      if (auto it = std::find_if(series.histograms.begin(), series.histograms.end(), at_time); it != series.histograms.end()) {
+      if (auto it = std::find_if(series.histograms.begin(), series.histograms.end(), at_time);
+          it != series.histograms.end()) {
         middle.samples.push_back({series.labels, 0, it->histogram});
       }
     }
@@ -174,7 +180,8 @@ Result<std::vector<std::pair<std::string, TimestampMs>>> at_modifier_variants(co
 }
 
 std::string Failure::to_string() const {
-  return expr.empty() ? fmt::format("{}:{}: {}", file, line, message) : fmt::format("{}:{}: {}: {}", file, line, expr, message);
+  return expr.empty() ? fmt::format("{}:{}: {}", file, line, message)
+                      : fmt::format("{}:{}: {}: {}", file, line, expr, message);
 }
 
 void Report::add(const Report& other) {
@@ -217,8 +224,10 @@ Report run_directory(const std::string& path, TestTarget& target, const RunOptio
   if (files.empty()) report.failures.push_back({path, 0, "", "no *.test file here"});
   for (const std::string& file : files) {
     Report one;
-    if (auto cleared = target.clear(); cleared) one = run_file(file, target, options);
-    else one.failures.push_back({file, 0, "", "clear: " + cleared.error().message});
+    if (auto cleared = target.clear(); cleared)
+      one = run_file(file, target, options);
+    else
+      one.failures.push_back({file, 0, "", "clear: " + cleared.error().message});
     if (progress) progress(file, one);
     report.add(one);
   }

@@ -26,8 +26,10 @@ std::size_t end_of_braces(std::string_view text, std::size_t at) {
   for (; at < text.size(); ++at) {
     char c = text[at];
     if (quote) {
-      if (c == '\\' && quote != '`') ++at;
-      else if (c == quote) quote = 0;
+      if (c == '\\' && quote != '`')
+        ++at;
+      else if (c == quote)
+        quote = 0;
     } else if (c == '"' || c == '\'' || c == '`') {
       quote = c;
     } else if (c == '}') {
@@ -76,7 +78,8 @@ class SequenceParser {
     return count;
   }
 
-  // Unsigned: decimal with exponent and underscores, a duration ("1m" is 60), Inf, NaN. Ends before `x`, a sign, a space or `]`.
+  // Unsigned: decimal with exponent and underscores, a duration ("1m" is 60), Inf, NaN. Ends before `x`, a sign, a
+  // space or `]`.
   Result<double> unsigned_number() {
     std::size_t begin = at_;
     if (is_digit(peek()) || peek() == '.') {
@@ -90,7 +93,8 @@ class SequenceParser {
         }
       }
       if (std::string_view("smhdwy").find(peek()) != std::string_view::npos && !at_end()) {
-        while (!at_end() && (is_digit(peek()) || std::string_view("smhdwy").find(peek()) != std::string_view::npos)) ++at_;
+        while (!at_end() && (is_digit(peek()) || std::string_view("smhdwy").find(peek()) != std::string_view::npos))
+          ++at_;
         auto duration = detail::parse_duration_literal_text(text_.substr(begin, at_ - begin));
         if (!duration) return std::unexpected(std::move(duration.error()));
         return static_cast<double>(duration->count()) / 1000;
@@ -142,7 +146,8 @@ class SequenceParser {
     bool hint_set = false;
     FloatHistogram base = TRY(histogram(hint_set));
     if (peek() != '+' && peek() != '-') {
-      return repeat(values, {.histogram = std::make_shared<const FloatHistogram>(std::move(base)), .hint_set = hint_set});
+      return repeat(values,
+                    {.histogram = std::make_shared<const FloatHistogram>(std::move(base)), .hint_set = hint_set});
     }
     bool subtract = text_[at_++] == '-';
     if (!text_.substr(at_).starts_with("{{")) return unexpected_here("series values");
@@ -155,7 +160,8 @@ class SequenceParser {
       values.push_back({.histogram = std::make_shared<const FloatHistogram>(current), .hint_set = hint_set});
       if (i == count) return {};
       if (current.schema > step.schema) {
-        return bad(fmt::format("error combining histograms: cannot merge from schema {} to {}", step.schema, current.schema));
+        return bad(
+            fmt::format("error combining histograms: cannot merge from schema {} to {}", step.schema, current.schema));
       }
       auto outcome = subtract ? current.subtract(step) : current.add(step);
       if (outcome.incompatible) return bad("error combining histograms: exponential and custom buckets");
@@ -187,7 +193,8 @@ class SequenceParser {
       while (!at_end() && (std::isalpha(static_cast<unsigned char>(peek())) || peek() == '_')) ++at_;
       std::string key(text_.substr(begin, at_ - begin));
       if (key.empty() || !take(':')) return unexpected_here("histogram description");
-      if (std::find(seen.begin(), seen.end(), key) != seen.end()) return bad(fmt::format("duplicate key \"{}\" in histogram", key));
+      if (std::find(seen.begin(), seen.end(), key) != seen.end())
+        return bad(fmt::format("duplicate key \"{}\" in histogram", key));
       if (key == "counter_reset_hint") hint_set = true;
       auto read = field(key, result, positive, negative);
       if (!read) return std::unexpected(std::move(read.error()));
@@ -202,18 +209,30 @@ class SequenceParser {
   }
 
   Result<> field(const std::string& key, FloatHistogram& result, BucketList& positive, BucketList& negative) {
-    if (key == "schema") result.schema = static_cast<std::int32_t>(TRY(integer()));
-    else if (key == "sum") result.sum = TRY(signed_number());
-    else if (key == "count") result.count = TRY(signed_number());
-    else if (key == "z_bucket") result.zero_count = TRY(signed_number());
-    else if (key == "z_bucket_w") result.zero_threshold = TRY(unsigned_number());
-    else if (key == "custom_values") result.custom_values = TRY(list());
-    else if (key == "buckets") positive.counts = TRY(list());
-    else if (key == "offset") positive.offset = TRY(integer());
-    else if (key == "n_buckets") negative.counts = TRY(list());
-    else if (key == "n_offset") negative.offset = TRY(integer());
-    else if (key == "counter_reset_hint") result.hint = TRY(reset_hint());
-    else return bad(fmt::format("bad histogram descriptor found: \"{}\"", key));
+    if (key == "schema")
+      result.schema = static_cast<std::int32_t>(TRY(integer()));
+    else if (key == "sum")
+      result.sum = TRY(signed_number());
+    else if (key == "count")
+      result.count = TRY(signed_number());
+    else if (key == "z_bucket")
+      result.zero_count = TRY(signed_number());
+    else if (key == "z_bucket_w")
+      result.zero_threshold = TRY(unsigned_number());
+    else if (key == "custom_values")
+      result.custom_values = TRY(list());
+    else if (key == "buckets")
+      positive.counts = TRY(list());
+    else if (key == "offset")
+      positive.offset = TRY(integer());
+    else if (key == "n_buckets")
+      negative.counts = TRY(list());
+    else if (key == "n_offset")
+      negative.offset = TRY(integer());
+    else if (key == "counter_reset_hint")
+      result.hint = TRY(reset_hint());
+    else
+      return bad(fmt::format("bad histogram descriptor found: \"{}\"", key));
     return {};
   }
 
@@ -237,10 +256,11 @@ class SequenceParser {
   }
 
   Result<metrics::ResetHint> reset_hint() {
-    static constexpr std::pair<std::string_view, metrics::ResetHint> kHints[] = {{"unknown", metrics::ResetHint::unknown},
-                                                                                 {"reset", metrics::ResetHint::reset},
-                                                                                 {"not_reset", metrics::ResetHint::not_reset},
-                                                                                 {"gauge", metrics::ResetHint::gauge}};
+    static constexpr std::pair<std::string_view, metrics::ResetHint> kHints[] = {
+        {"unknown", metrics::ResetHint::unknown},
+        {"reset", metrics::ResetHint::reset},
+        {"not_reset", metrics::ResetHint::not_reset},
+        {"gauge", metrics::ResetHint::gauge}};
     std::size_t begin = at_;
     while (!at_end() && (std::isalpha(static_cast<unsigned char>(peek())) || peek() == '_')) ++at_;
     std::string_view word = text_.substr(begin, at_ - begin);
@@ -275,7 +295,8 @@ Result<SignedDuration> duration_prefix(std::string_view text) {
 Result<std::uint64_t> repeat_count(std::string_view text) {
   std::uint64_t count = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc() || end != text.data() + text.size() || count > kMostRepetitions) return bad("invalid repeat count");
+  if (error != std::errc() || end != text.data() + text.size() || count > kMostRepetitions)
+    return bad("invalid repeat count");
   return count;
 }
 
@@ -316,7 +337,8 @@ Result<SeriesDescription> parse_series_description(std::string_view text) {
   SeriesDescription result;
   if (labels_text != "{}") result.labels = TRY(parse_metric(labels_text));
   std::string_view values = end == std::string_view::npos ? std::string_view() : text.substr(end);
-  if (!values.empty() && !is_space(values.front())) return bad(fmt::format("unexpected character '{}' after the labels", values.front()));
+  if (!values.empty() && !is_space(values.front()))
+    return bad(fmt::format("unexpected character '{}' after the labels", values.front()));
   result.values = TRY(SequenceParser(values).run());
   return result;
 }

@@ -36,8 +36,8 @@ TEST(PromqlTestfile, SeriesDescriptions) {
   EXPECT_TRUE(std::isnan(values("NaN")[0]));
   EXPECT_TRUE(metrics::is_stale(values("stale")[0]));
   EXPECT_EQ(values(""), std::vector<double>{});
-  for (std::string_view bad : {"1+2", "x", "1x", "1 2q", "_1", "1,2", "{{schema:x}}", "{{count:1 count:2}}", "{{nosuch:1}}", "{{count:1",
-                               "{{buckets:[1 2}}", "0x10x", "1x99999999999"}) {
+  for (std::string_view bad : {"1+2", "x", "1x", "1 2q", "_1", "1,2", "{{schema:x}}", "{{count:1 count:2}}",
+                               "{{nosuch:1}}", "{{count:1", "{{buckets:[1 2}}", "0x10x", "1x99999999999"}) {
     EXPECT_FALSE(parse_series_description("m " + std::string(bad))) << bad;
   }
   EXPECT_EQ(parse_series_description("{} 1")->labels, Labels{});
@@ -47,7 +47,8 @@ TEST(PromqlTestfile, SeriesDescriptions) {
 
 TEST(PromqlTestfile, HistogramDescriptions) {
   auto description = parse_series_description(
-      "m {{schema:1 sum:-0.5 count:12 z_bucket:2 z_bucket_w:0.001 buckets:[1 2 3] offset:-3 n_buckets:[4] n_offset:1 counter_reset_hint:gauge}}x1 "
+      "m {{schema:1 sum:-0.5 count:12 z_bucket:2 z_bucket_w:0.001 buckets:[1 2 3] offset:-3 n_buckets:[4] n_offset:1 "
+      "counter_reset_hint:gauge}}x1 "
       "{{}} {{ schema:-53 custom_values:[1 2.5 Inf] buckets:[1 0 1] }}");
   ASSERT_TRUE(description) << description.error().message;
   ASSERT_EQ(description->values.size(), 4u);
@@ -78,7 +79,8 @@ TEST(PromqlTestfile, StartTimes) {
   ASSERT_TRUE(offsets) << offsets.error().message;
   std::vector<std::optional<std::int64_t>> expected{-60000, {}, {}, {}, -30000, -90000, -150000, 500, 500};
   EXPECT_EQ(*offsets, expected);
-  for (std::string_view bad : {"1", "m", "-1m+", "-1m-30s", "_y", "-1mx"}) EXPECT_FALSE(parse_start_time_sequence(bad)) << bad;
+  for (std::string_view bad : {"1", "m", "-1m+", "-1m-30s", "_y", "-1mx"})
+    EXPECT_FALSE(parse_start_time_sequence(bad)) << bad;
 }
 
 constexpr std::string_view kFile = R"(
@@ -173,7 +175,8 @@ TEST(PromqlTestfile, FileErrorsNameTheLine) {
       {"eval instant at 1m m\n expect nonsense", "line 2: invalid expect statement"},
       {"eval instant at 1m m\n expect warn\n expect no_warn", "line 3: invalid expect lines, warn and no_warn"},
       {"eval instant at 1m m\n expect warn regex: (", "line 2: invalid regex ("},
-      {"eval range from 5m to 1m step 1m m", "line 1: invalid test definition, end timestamp (1m) is before start timestamp (5m)"},
+      {"eval range from 5m to 1m step 1m m",
+       "line 1: invalid test definition, end timestamp (1m) is before start timestamp (5m)"},
       {"load 1m\n m@st -1m\n\n", "line 3: @st line has no following sample line"},
       {"load 1m\n m@st -1m\n m 1 2", "line 3: @st line has 1 values but sample line has 2"},
   };
@@ -185,7 +188,8 @@ TEST(PromqlTestfile, FileErrorsNameTheLine) {
 }
 
 TEST(PromqlTestfile, AtVariants) {
-  auto variants = at_modifier_variants("sum(a) + b @ 3 + max_over_time(c[5m:1m]) + d[1m]", 300'000, ParserOptions::all());
+  auto variants =
+      at_modifier_variants("sum(a) + b @ 3 + max_over_time(c[5m:1m]) + d[1m]", 300'000, ParserOptions::all());
   EXPECT_FALSE(variants) << "a range vector cannot be added";
   variants = at_modifier_variants("sum(a) + b @ 3 + max_over_time(c[5m:1m] offset 1m)", 300'000, ParserOptions::all());
   ASSERT_TRUE(variants);
@@ -239,7 +243,8 @@ class ScriptedTarget final : public TestTarget {
   std::vector<std::string> ranges;
 };
 
-std::string first_problem(ScriptedTarget& target, std::string_view expectations, std::string_view query = "eval instant at 5m m") {
+std::string first_problem(ScriptedTarget& target, std::string_view expectations,
+                          std::string_view query = "eval instant at 5m m") {
   Report report = run_text(std::string(query) + "\n" + std::string(expectations) + "\n", "f.test", target);
   EXPECT_EQ(report.evals, 1);
   EXPECT_EQ(report.failures.empty(), report.evals_failed == 0);
@@ -312,7 +317,8 @@ TEST(PromqlRunner, ChecksFailures) {
   EXPECT_EQ(first_problem(target, "expect fail"), "");
   EXPECT_EQ(first_problem(target, "expect fail msg: it is broken"), "");
   EXPECT_EQ(first_problem(target, "expect fail regex: ^it.*en$"), "");
-  EXPECT_EQ(first_problem(target, "expect fail msg: broken"), "expected error matching message \"broken\" but got: it is broken");
+  EXPECT_EQ(first_problem(target, "expect fail msg: broken"),
+            "expected error matching message \"broken\" but got: it is broken");
   EXPECT_EQ(first_problem(target, "expected_fail_message it is broken", "eval_fail instant at 5m m"), "");
   EXPECT_TRUE(target.ranges.empty());
 }
@@ -338,15 +344,20 @@ TEST(PromqlRunner, ChecksAnnotations) {
 }
 
 TEST(PromqlRunner, ComparesHistograms) {
-  auto histogram = [](std::string_view text) { return parse_series_description("m " + std::string(text))->values[0].histogram; };
-  auto same = [&](std::string_view a, std::string_view b, bool hint = false) { return histograms_match(*histogram(a), *histogram(b), hint); };
+  auto histogram = [](std::string_view text) {
+    return parse_series_description("m " + std::string(text))->values[0].histogram;
+  };
+  auto same = [&](std::string_view a, std::string_view b, bool hint = false) {
+    return histograms_match(*histogram(a), *histogram(b), hint);
+  };
   EXPECT_TRUE(same("{{count:3 buckets:[1 0 2]}}", "{{count:3 buckets:[0 1 0 2 0] offset:-1}}"));
   EXPECT_TRUE(same("{{count:3 buckets:[1 0 2]}}", "{{count:3.000001 buckets:[1 0 2]}}"));
   EXPECT_FALSE(same("{{count:3 buckets:[1 0 2]}}", "{{count:3 buckets:[1 2 0]}}"));
   EXPECT_FALSE(same("{{count:3 buckets:[1 2]}}", "{{count:3 schema:1 buckets:[1 2]}}"));
   EXPECT_FALSE(same("{{count:3 n_buckets:[1 2]}}", "{{count:3 buckets:[1 2]}}"));
   EXPECT_FALSE(same("{{count:3 z_bucket:1}}", "{{count:3}}"));
-  EXPECT_FALSE(same("{{schema:-53 count:1 custom_values:[1] buckets:[1]}}", "{{schema:-53 count:1 custom_values:[2] buckets:[1]}}"));
+  EXPECT_FALSE(same("{{schema:-53 count:1 custom_values:[1] buckets:[1]}}",
+                    "{{schema:-53 count:1 custom_values:[2] buckets:[1]}}"));
   EXPECT_TRUE(same("{{count:3 counter_reset_hint:reset}}", "{{count:3}}"));
   EXPECT_FALSE(same("{{count:3 counter_reset_hint:reset}}", "{{count:3}}", true));
   FloatHistogram api;
@@ -383,11 +394,15 @@ TEST(PromqlTestStorage, KeepsSnapshotsAndHints) {
     auto description = parse_series_description(text);
     TestSeries result{description->labels, {}};
     for (std::size_t i = 0; i < description->values.size(); ++i) {
-      result.points.push_back({.time = static_cast<TimestampMs>(i) * 1000, .value = description->values[i].value, .histogram = description->values[i].histogram});
+      result.points.push_back({.time = static_cast<TimestampMs>(i) * 1000,
+                               .value = description->values[i].value,
+                               .histogram = description->values[i].histogram});
     }
     return result;
   };
-  std::vector<TestSeries> load{series("a{x=\"1\"} 1 2 3"), series("b {{count:1 buckets:[1]}} {{count:2 buckets:[2]}} {{count:1 buckets:[1]}} {{count:5 buckets:[5] counter_reset_hint:gauge}}")};
+  std::vector<TestSeries> load{series("a{x=\"1\"} 1 2 3"),
+                               series("b {{count:1 buckets:[1]}} {{count:2 buckets:[2]}} {{count:1 buckets:[1]}} "
+                                      "{{count:5 buckets:[5] counter_reset_hint:gauge}}")};
   storage.add(load);
   metrics::SelectHints hints{.start = 1000, .end = 3000, .function = ""};
   std::vector<Matcher> all{*Matcher::create(Matcher::Type::regex, "__name__", ".+")};
