@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
+import { pinched } from './gestures';
 import { nextHidden } from './Legend';
 import { fromMatrix, mergeModels, peakOf, seriesId, statsOf } from './model';
 import { stacked, yRange } from './options';
@@ -109,5 +110,17 @@ describe('time ticks', () => {
     const years = timeTicks(Date.UTC(2020, 0, 1), Date.UTC(2026, 0, 1), 8, 'utc');
     expect(years.at.map((ms) => new Date(ms).getUTCMonth())).toEqual(years.at.map(() => 0));
     expect(years.at.length).toBeLessThanOrEqual(9);
+  });
+});
+
+describe('pinch', () => {
+  it('keeps what is under the fingers', () => {
+    expect(pinched(0, 100_000, 100, [40, 60], [20, 80])).toEqual({ fromMs: 33_333, toMs: 66_666 });
+    expect(pinched(0, 100_000, 100, [20, 80], [40, 60])).toEqual({ fromMs: -100_000, toMs: 200_000 });
+    expect(pinched(0, 100_000, 100, [20, 80], [30, 90])).toEqual({ fromMs: -10_000, toMs: 90_000 });
+  });
+  it('refuses fingers on one spot and ranges too short', () => {
+    expect(pinched(0, 100, 100, [50, 52], [10, 90])).toBeNull();
+    expect(pinched(0, 2000, 100, [40, 60], [0, 100])).toBeNull();
   });
 });

@@ -144,7 +144,7 @@ export function chartOptions(
 export function yRange(
   dataMin: number | null,
   dataMax: number | null,
-  look: Pick<LookOptions, 'min' | 'max' | 'mode'>,
+  look: Pick<LookOptions, 'min' | 'max' | 'mode'> & { unit?: Unit },
 ): [number, number] {
   let min = dataMin ?? 0;
   let max = dataMax ?? 1;
@@ -153,6 +153,8 @@ export function yRange(
   if (look.min !== undefined) min = Math.min(look.min, dataMin ?? look.min);
   if (look.max !== undefined) max = Math.max(look.max, dataMax ?? look.max);
   if (min === max) {
+    // Nothing at all, in bytes: a scale of single bytes would be silly.
+    if (max === 0 && look.unit?.startsWith('bytes')) return [0, 1024];
     const around = Math.abs(max) * 0.1 || 1;
     return [min === 0 ? 0 : min - around, max + around];
   }

@@ -4,6 +4,7 @@
 import uPlot from 'uplot';
 import { themeTokens } from '../theme';
 import type { Range } from '../time/range';
+import { attachGestures } from './gestures';
 import type { ChartModel, ChartSource } from './model';
 import { chartOptions, type LookOptions, seriesOptions, stacked } from './options';
 import { type Drawable, schedule, unschedule } from './scheduler';
@@ -28,6 +29,7 @@ export class ChartView implements Drawable {
   private readonly tooltip: Tooltip;
   private readonly seen: IntersectionObserver;
   private readonly sized: ResizeObserver;
+  private readonly detachGestures: () => void;
   private source: ChartSource | null = null;
   private look: LookOptions = { unit: 'short', mode: 'line', zone: 'browser' };
   private hidden: ReadonlySet<string> = new Set();
@@ -54,6 +56,10 @@ export class ChartView implements Drawable {
     this.sized.observe(host);
     host.addEventListener('dblclick', this.doubleClick);
     host.addEventListener('wheel', this.wheel, { passive: false });
+    this.detachGestures = attachGestures(host, {
+      plot: () => (this.callbacks.onZoom ? this.plot : null),
+      zoom: (range) => this.callbacks.onZoom?.(range),
+    });
     host.addEventListener('pointerenter', this.entered);
     host.addEventListener('pointerleave', this.left);
   }
@@ -205,6 +211,7 @@ export class ChartView implements Drawable {
     this.sized.disconnect();
     this.host.removeEventListener('dblclick', this.doubleClick);
     this.host.removeEventListener('wheel', this.wheel);
+    this.detachGestures();
     this.host.removeEventListener('pointerenter', this.entered);
     this.host.removeEventListener('pointerleave', this.left);
     this.tooltip.destroy();

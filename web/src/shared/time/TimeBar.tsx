@@ -10,7 +10,9 @@ import {
 } from '@tabler/icons-react';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { announce } from '../a11y/announce';
 import { useHotkeys } from '../keys/useHotkeys';
+import { copyText } from '../ui/clipboard';
 import { Dropdown } from '../ui/Dropdown';
 import { IconButton } from '../ui/IconButton';
 import { MenuList } from '../ui/MenuList';
@@ -38,6 +40,15 @@ export function zoneLabel(zone: string, ms: number): string {
   return zone === 'browser' ? formatOffset(offsetAt(ms, browserZone())) : iana;
 }
 
+/** This page with its range fixed: what somebody else opens later shows the same. */
+function linkAtMoment(time: TimeControls): string {
+  const url = new URL(location.href);
+  const { from, to } = absolute(time.range);
+  for (const [key, value] of Object.entries({ from, to, timezone: resolveZone(time.zone), refresh: 'off' }))
+    url.searchParams.set(key, value);
+  return url.href;
+}
+
 /** Range, zone, back, forward, zoom out and refresh: the same bar on every page that has a time range. */
 export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
   const { t } = useTranslation();
@@ -57,6 +68,7 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
           't +': narrow,
           't a': () => time.setRange(absolute(time.range)),
           't o': () => setOpen(true),
+          't s': () => void copyText(linkAtMoment(time)).then(() => announce(t('copy.done'))),
           'mod+z': widen,
           'd r': time.refreshNow,
         }
