@@ -246,6 +246,11 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
     grid.step = step.count();
     grid.steps = static_cast<std::size_t>(eval::saturating_sub(end, start) / grid.step) + 1;
   }
+  const std::size_t max_samples = options.max_samples != 0 ? options.max_samples : options_.max_samples;
+  if (grid.steps > max_samples) {
+    return failed({QueryError::Type::execution,
+                   Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}});
+  }
   const Features features = options.features.value_or(options_.features);
   const Duration timeout = options.timeout > Duration(0) ? std::min(options.timeout, options_.timeout) : options_.timeout;
   Evaluator evaluator(
@@ -256,7 +261,7 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
           .subquery_step = options_.default_subquery_step,
           .pool = options.pool,
           .context = timeout > Duration(0) ? context.with_timeout(timeout) : context,
-          .max_samples = options.max_samples != 0 ? options.max_samples : options_.max_samples,
+          .max_samples = max_samples,
           .max_bytes = options.memory_limit,
           .per_step_stats = features.per_step_stats && options.per_step_stats,
       },

@@ -13,8 +13,11 @@ namespace tocayo::promql::eval {
 
 namespace {
 
-constexpr std::size_t kBlock = 128;            // series made by one worker at a time
-constexpr std::size_t kParallelThreshold = 2 * kBlock;
+constexpr std::size_t kParallelThreshold = 256;  // series: fewer are not worth waking threads
+
+// Series made by one worker at a time: few enough that their columns stay small, whatever the number of threads.
+std::size_t block_size(std::size_t steps) { return std::clamp<std::size_t>(65'536 / std::max<std::size_t>(steps, 1), 4, 128); }
+
 constexpr std::string_view kMetadataNames[] = {"__name__", "__type__", "__unit__"};
 
 bool is_metadata(std::string_view name) { return std::ranges::find(kMetadataNames, name) != std::end(kMetadataNames); }
@@ -214,7 +217,7 @@ Outcome<Batch> Evaluator::collect(const Expr& expr, const Grid& grid) {
   return batch;
 }
 
-Outcome<> Evaluator::for_each_series(std::size_t count, const Maker& make, const Sink& sink) {
+Outcome<> Evaluator::for_each_series(std::size_t count, const Grid& grid, const Maker& make, const Sink& sink) {
   Pool* pool = settings_.pool;
   const auto finish = [&](Worker& worker) -> Outcome<> {
     annotations_.merge(worker.annotations);
@@ -236,15 +239,15 @@ Outcome<> Evaluator::for_each_series(std::size_t count, const Maker& make, const
     std::vector<EvalSeries> made;
     std::optional<QueryError> error;
   };
-  const std::size_t blocks = (count + kBlock - 1) / kBlock;
+  const std::size_t size = block_size(grid.steps), blocks = (count + size - 1) / size;
   const std::size_t wave = 2 * (pool->thread_count() + 1);
   for (std::size_t first = 0; first < blocks; first += wave) {
     std::vector<Block> running(std::min(wave, blocks - first));
     for (Block& block : running) block.worker.stats = stats_->like();
     pool->parallel_for(running.size(), [&](std::size_t b) {
       Block& block = running[b];
-      const std::size_t begin = (first + b) * kBlock;
-      for (std::size_t i = begin; i < std::min(begin + kBlock, count); ++i) {
+      const std::size_t begin = (first + b) * size;
+      for (std::size_t i = begin; i < std::min(begin + size, count); ++i) {
         auto checked = check();
         auto made = checked ? make(i, block.worker) : std::unexpected(std::move(checked.error()));
         if (!made) {

@@ -168,7 +168,7 @@ class Evaluator {
   // Makes series 0 … count-1 with `make` and pushes the non-empty ones in order. With a pool, `make` runs on several threads at once
   // (fixed blocks, so that nothing depends on their number); it may touch its Worker, keep() and const members only.
   using Maker = std::function<Outcome<std::optional<EvalSeries>>(std::size_t index, Worker& worker)>;
-  Outcome<> for_each_series(std::size_t count, const Maker& make, const Sink& sink);
+  Outcome<> for_each_series(std::size_t count, const Grid& grid, const Maker& make, const Sink& sink);
 
   // The series a selector means for reference times [first, last] reaching back `before` and forward `after` ms.
   Outcome<std::shared_ptr<metrics::SeriesSet>> select(std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,

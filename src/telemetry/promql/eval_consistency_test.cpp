@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "core/pool.h"
 #include "promql/engine.h"
+#include "promql/querygen.h"
 #include "promql/test_storage.h"
 
 namespace tocayo::promql {
@@ -193,6 +195,64 @@ TEST_P(Consistency, RangeIsInstantAtEveryStep) {
 
 INSTANTIATE_TEST_SUITE_P(NameRemoval, Consistency, ::testing::Values(true, false),
                          [](const auto& info) { return info.param ? "delayed" : "immediate"; });
+
+// Random queries over the same data; TOCAYO_RANDOM_QUERIES asks for more of them.
+TEST_P(Consistency, RandomQueries) {
+  QuerygenData data;
+  using Type = QuerygenData::Metric::Type;
+  data.metrics = {{"requests_total", Type::counter}, {"level", Type::gauge}};
+  data.labels = {{"job", {"j0", "j1", "j2"}}, {"instance", {"i1", "i4", "i7", "i11", "i14"}}, {"le", {"1", "2"}}};
+  data.start = 0;
+  data.end = 60 * kMinute;
+  const char* more = std::getenv("TOCAYO_RANDOM_QUERIES");
+  const Querygen generated = generate_queries(GetParam() ? 1 : 2, more != nullptr ? std::strtoul(more, nullptr, 10) : 800, data,
+                                              {.experimental = true, .native_histograms = true});
+  const TimestampMs start = 30 * kMinute + 77, step = 95'000;
+  const std::size_t steps = 4;
+  std::size_t compared = 0;
+  for (const std::string& expr : generated.queries) {
+    SCOPED_TRACE(expr);
+    const auto has = [&](std::string_view text) { return expr.find(text) != std::string::npos; };
+    // Mean another thing in a range, or choose among equals by an order that is not promised.
+    if (has("start()") || has("end()") || has("range()") || has("step()") || has("topk") || has("bottomk") || has("limitk")) continue;
+    QueryOptions options;
+    options.max_samples = 1'000'000;
+    auto range = engine_->range(store_, expr, start, start + (steps - 1) * step, Duration(step), options);
+    if (!range) continue;  // a scalar or string, or an error that a single step need not have
+    std::map<std::pair<Labels, TimestampMs>, std::pair<double, metrics::HistogramPtr>> expected;
+    for (const Series& series : std::get<MatrixValue>(range->value).series) {
+      for (const auto& point : series.floats) expected[{series.labels, point.time}] = {point.value, nullptr};
+      for (const auto& point : series.histograms) expected[{series.labels, point.time}] = {0, point.histogram};
+    }
+    std::size_t seen = 0;
+    for (std::size_t i = 0; i < steps; ++i) {
+      const TimestampMs time = start + static_cast<std::int64_t>(i) * step;
+      auto instant = engine_->instant(store_, expr, time, options);
+      ASSERT_TRUE(instant.has_value()) << instant.error().message();
+      std::vector<Sample> samples;
+      if (auto* scalar = std::get_if<ScalarValue>(&instant->value)) {
+        samples.push_back({{}, scalar->value, nullptr});
+      } else {
+        samples = std::get<VectorValue>(instant->value).samples;
+      }
+      for (const Sample& sample : samples) {
+        ++seen;
+        const auto found = expected.find({sample.labels, time});
+        ASSERT_NE(found, expected.end()) << sample.labels.to_string() << " at " << time;
+        ASSERT_EQ(sample.histogram == nullptr, found->second.second == nullptr);
+        if (sample.histogram) {
+          EXPECT_TRUE(same(sample.histogram->count, found->second.second->count)) << sample.labels.to_string();
+        } else {
+          EXPECT_TRUE(same(sample.value, found->second.first))
+              << sample.labels.to_string() << " at " << time << ": " << sample.value << " alone, " << found->second.first;
+        }
+      }
+    }
+    EXPECT_EQ(seen, expected.size()) << "the range has more";
+    compared += seen;
+  }
+  EXPECT_GT(compared, 1000U);
+}
 
 // Enough series for several blocks.
 TEST(Parallel, ResultsDoNotDependOnThreads) {

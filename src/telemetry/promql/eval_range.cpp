@@ -52,22 +52,23 @@ class SelectorSource final : public RangeSource {
   bool stats_only_;
 };
 
+// Results of a subquery, only the steps that have something: a fine resolution over sparse data stays small.
 class SubquerySource final : public RangeSource {
  public:
-  SubquerySource(Batch batch, const Grid& grid) : batch_(std::move(batch)), grid_(grid) {}
-  std::size_t size() const override { return batch_.series.size(); }
-  const Labels& labels(std::size_t index) const override { return *batch_.series[index].labels; }
-  bool drop_name(std::size_t index) const override { return batch_.series[index].drop_name; }
-  Outcome<> read(std::size_t index, Worker& worker) const override {
-    SampleColumns& samples = worker.samples;
-    samples.clear();
-    const Column& column = batch_.series[index].column;
+  SubquerySource(Evaluator& evaluator, const Grid& grid) : evaluator_(evaluator), grid_(grid), charge_(evaluator.budget()) {}
+
+  Outcome<> add(EvalSeries&& series) {
+    Stored stored{series.own ? evaluator_.keep(*series.own) : series.labels, series.drop_name, {}};
+    SampleColumns& samples = stored.samples;
+    const Column& column = series.column;
+    const std::size_t floats = column.float_count();
+    samples.times.reserve(floats);
+    samples.values.reserve(floats);
     for_each_bit(column.words(), column.word_count(), [&](std::size_t i) {
       samples.times.push_back(grid_.time(i));
       samples.values.push_back(column.value(i));
     });
-    if (!column.any_histograms()) return {};
-    for (std::size_t i = 0; i < grid_.steps; ++i) {
+    for (std::size_t i = 0; column.any_histograms() && i < grid_.steps; ++i) {
       if (!column.has_histogram(i)) continue;
       metrics::HistogramPtr histogram = column.histogram(i);
       // The subquery may have skipped samples or returned one twice: its hints say nothing about neighbours any more.
@@ -79,13 +80,30 @@ class SubquerySource final : public RangeSource {
       samples.histogram_times.push_back(grid_.time(i));
       samples.histograms.push_back(std::move(histogram));
     }
+    stored_.push_back(std::move(stored));
+    const std::size_t histograms = stored_.back().samples.histograms.size();
+    return charge_.take(column.weight(), 16 * (floats + 2 * histograms) + sizeof(Stored));
+  }
+
+  std::size_t size() const override { return stored_.size(); }
+  const Labels& labels(std::size_t index) const override { return *stored_[index].labels; }
+  bool drop_name(std::size_t index) const override { return stored_[index].drop_name; }
+  Outcome<> read(std::size_t index, Worker& worker) const override {
+    worker.samples = stored_[index].samples;
     return {};
   }
   bool stored() const override { return false; }
 
  private:
-  Batch batch_;
+  struct Stored {
+    const Labels* labels;
+    bool drop_name;
+    SampleColumns samples;
+  };
+  Evaluator& evaluator_;
   Grid grid_;
+  Charge charge_;
+  std::vector<Stored> stored_;
 };
 
 // First and last reference time of a range vector on a grid.
@@ -143,16 +161,13 @@ Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Ex
   }
   const auto& subquery = *arg.as<SubqueryExpr>();
   const Grid inner = TRY_EVAL(subquery_grid(evaluator, subquery, grid));
-  StepStats outer_stats = evaluator.exchange_stats(StepStats(inner, true));
-  auto batch = evaluator.collect(*subquery.expr, inner);
+  if (inner.steps > evaluator.settings().max_samples) return evaluator.budget_error();
+  auto source = std::make_unique<SubquerySource>(evaluator, inner);
+  StepStats outer_stats = evaluator.exchange_stats(StepStats(inner, grid.steps > 1));
+  auto done = evaluator.stream(*subquery.expr, inner, [&](EvalSeries&& series) { return source->add(std::move(series)); });
   const StepStats inner_stats = evaluator.exchange_stats(std::move(outer_stats));
-  if (!batch) return std::unexpected(std::move(batch.error()));
-  // The results refer to these labels, and outlive the subquery.
-  for (EvalSeries& series : batch->series) {
-    if (series.own) series.labels = evaluator.keep(*series.own);
-  }
+  TRY_VOID(std::move(done));
   book_subquery(inner_stats, inner, grid, subquery.original_offset.count(), subquery.range.count(), evaluator.stats());
-  auto source = std::make_unique<SubquerySource>(std::move(*batch), inner);
   source->at = subquery.timestamp;
   source->offset = subquery.original_offset.count();
   source->range = subquery.range.count();
@@ -358,7 +373,7 @@ Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t 
 
   if (function == "absent_over_time") {
     StepSet present(grid.steps);
-    TRY_VOID(evaluator.for_each_series(source->size(), make, [&](EvalSeries&& series) -> Outcome<> {
+    TRY_VOID(evaluator.for_each_series(source->size(), grid, make, [&](EvalSeries&& series) -> Outcome<> {
       series.column.add_presence(present);
       return {};
     }));
@@ -366,7 +381,7 @@ Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t 
   }
   const bool may_collide = !evaluator.delayed() && !keeps_name && !has_one_name(arg, evaluator.features());
   UniqueLabels unique;
-  return evaluator.for_each_series(source->size(), make, [&](EvalSeries&& series) -> Outcome<> {
+  return evaluator.for_each_series(source->size(), grid, make, [&](EvalSeries&& series) -> Outcome<> {
     if (may_collide) TRY_VOID(unique.check(*series.labels));
     return sink(std::move(series));
   });

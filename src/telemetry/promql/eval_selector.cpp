@@ -104,7 +104,7 @@ Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set,
                             std::int64_t offset, SelectorValue what, bool stats_only, const Sink& sink) {
   const std::int64_t lookback = evaluator.settings().lookback;
   return evaluator.for_each_series(
-      set.size(),
+      set.size(), grid,
       [&](std::size_t index, Worker& worker) -> Outcome<std::optional<EvalSeries>> {
         TRY_VOID(read_series(evaluator, set, index, stats_only, worker));
         if (worker.samples.times.empty() && worker.samples.histogram_times.empty()) return std::nullopt;
@@ -130,7 +130,7 @@ Outcome<> stream_smoothed(Evaluator& evaluator, const VectorSelector& selector, 
   const auto set = TRY_EVAL(evaluator.select(selector.matchers, saturating_sub(window.first_reference, lookback - 1),
                                         saturating_add(window.last_reference, lookback), grid.steps > 1 ? grid.step : 0, 0, ""));
   return evaluator.for_each_series(
-      set->size(),
+      set->size(), grid,
       [&](std::size_t index, Worker& worker) -> Outcome<std::optional<EvalSeries>> {
         TRY_VOID(read_series(evaluator, *set, index, selector.skip_histogram_buckets, worker));
         drop_stale(worker.samples);
