@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/codec.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,6 +12,8 @@ namespace {
 enum Codec : std::uint8_t { kSame = 0, kConst = 1, kInt = 2, kDecimal = 3, kXor = 4, kRaw = 5 };
 
 constexpr std::uint8_t kHasStart = 0x80;
+constexpr unsigned kSeeded = 65;  // + width: the first row stands by itself before the columns
+constexpr unsigned kMaxSeededWidth = 62;
 constexpr double kMaxExactInt = 9007199254740992.0;  // 2^53
 constexpr int kMaxExponent = 12;
 constexpr double kPowersOfTen[kMaxExponent + 1] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
@@ -229,42 +232,115 @@ bool get_varint(std::span<const std::uint8_t>& bytes, std::uint64_t& value) {
   return false;
 }
 
-std::size_t encode_block(std::span<const Row> rows, BlockState& state, std::uint8_t* out) {
-  const std::size_t count = rows.size();
-  std::uint8_t* p = out + 2;
-  // Differences wrap as unsigned: times may lie at both ends of the range.
-  std::uint64_t packed[kMaxBlockRows];
+namespace {
+
+// Differences of differences of the times, zigzag; returns all of them or-ed. They wrap as unsigned: times may lie at both ends of
+// the range.
+std::uint64_t time_steps(std::span<const Row> rows, BlockState& state, std::uint64_t* out) {
   std::uint64_t all = 0;
-  bool has_start = false;
   auto time = static_cast<std::uint64_t>(state.time);
   auto delta = static_cast<std::uint64_t>(state.delta);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::uint64_t next = static_cast<std::uint64_t>(rows[i].time) - time;
-    all |= packed[i] = zigzag(static_cast<std::int64_t>(next - delta));
+    all |= out[i] = zigzag(static_cast<std::int64_t>(next - delta));
     delta = next;
     time = static_cast<std::uint64_t>(rows[i].time);
-    has_start = has_start || rows[i].start != 0;
   }
-  unsigned width = width_of(all);
-  out[1] = static_cast<std::uint8_t>(width | (has_start ? kHasStart : 0));
-  if (width > 0) p += pack(packed, count, width, p);
-  const std::uint8_t codec = encode_values(rows, state.value, p);
-  out[0] = static_cast<std::uint8_t>(codec | ((count - 1) << 3));
+  state.time = rows.back().time;
+  state.delta = static_cast<std::int64_t>(delta);
+  return all;
+}
+
+// The first row by itself, so that a start or a gap does not widen the columns of the rows behind it.
+std::uint8_t* put_seed(std::span<const Row> rows, BlockState& state, std::uint8_t* p) {
+  auto difference = [](TimestampMs a, TimestampMs b) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+  };
+  p += put_varint(p, zigzag(difference(rows[0].time, state.time)));
+  state.delta = rows.size() > 1 ? difference(rows[1].time, rows[0].time) : 0;
+  p += put_varint(p, zigzag(state.delta));
+  std::int64_t integer = 0;
+  if (to_scaled(rows[0].value, 1, integer)) {
+    *p++ = 0;
+    p += put_varint(p, zigzag(integer));
+  } else {
+    *p++ = 1;
+    std::memcpy(p, &rows[0].value, 8);
+    p += 8;
+  }
+  state.time = rows[0].time;
+  state.value = rows[0].value;
+  return p;
+}
+
+bool get_seed(std::span<const std::uint8_t>& in, BlockState& state, Row& row) {
+  std::uint64_t time = 0;
+  std::uint64_t delta = 0;
+  if (!get_varint(in, time) || !get_varint(in, delta) || in.empty()) return false;
+  const std::uint8_t tag = in[0];
+  in = in.subspan(1);
+  if (tag == 0) {
+    std::uint64_t integer = 0;
+    if (!get_varint(in, integer)) return false;
+    row.value = static_cast<double>(unzigzag(integer));
+  } else {
+    if (tag != 1 || in.size() < 8) return false;
+    std::memcpy(&row.value, in.data(), 8);
+    in = in.subspan(8);
+  }
+  row.time = static_cast<TimestampMs>(static_cast<std::uint64_t>(state.time) + static_cast<std::uint64_t>(unzigzag(time)));
+  row.start = 0;
+  state.time = row.time;
+  state.delta = unzigzag(delta);
+  state.value = row.value;
+  return true;
+}
+
+}  // namespace
+
+std::size_t encode_block(std::span<const Row> rows, BlockState& state, std::uint8_t* out) {
+  std::uint8_t* p = out + 2;
+  std::uint64_t packed[kMaxBlockRows];
+  BlockState after = state;
+  unsigned width = width_of(time_steps(rows, after, packed));
+  std::span<const Row> rest = rows;
+  unsigned mark = width;
+  if (width > 20) {
+    BlockState seeded = state;
+    std::uint8_t* behind_seed = put_seed(rows, seeded, p);
+    BlockState seeded_after = seeded;
+    const unsigned narrow = rows.size() > 1 ? width_of(time_steps(rows.subspan(1), seeded_after, packed)) : 0;
+    if (narrow <= kMaxSeededWidth) {
+      p = behind_seed;
+      rest = rows.subspan(1);
+      state = seeded;
+      after = seeded_after;
+      width = narrow;
+      mark = kSeeded + narrow;
+    } else {
+      after = state;
+      time_steps(rows, after, packed);
+    }
+  }
+  if (width > 0 && !rest.empty()) p += pack(packed, rest.size(), width, p);
+  const std::uint8_t codec = rest.empty() ? std::uint8_t{kSame} : encode_values(rest, state.value, p);
+  const bool has_start = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.start != 0; });
+  out[0] = static_cast<std::uint8_t>(codec | ((rows.size() - 1) << 3));
+  out[1] = static_cast<std::uint8_t>(mark | (has_start ? kHasStart : 0));
   if (has_start) {
-    all = 0;
+    std::uint64_t all = 0;
     auto start = static_cast<std::uint64_t>(state.start);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
       all |= packed[i] = zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(rows[i].start) - start));
       start = static_cast<std::uint64_t>(rows[i].start);
     }
     width = width_of(all);
     *p++ = static_cast<std::uint8_t>(width);
-    p += pack(packed, count, width, p);
-    state.start = rows.back().start;
+    p += pack(packed, rows.size(), width, p);
+    after.start = rows.back().start;
   }
-  state.time = rows.back().time;
-  state.delta = static_cast<std::int64_t>(delta);
-  state.value = rows.back().value;
+  after.value = rows.back().value;
+  state = after;
   return static_cast<std::size_t>(p - out);
 }
 
@@ -275,20 +351,27 @@ std::size_t decode_block(std::span<const std::uint8_t> bytes, BlockState& state,
   unsigned width = bytes[1] & 0x7f;
   const bool has_start = (bytes[1] & kHasStart) != 0;
   std::span<const std::uint8_t> in = bytes.subspan(2);
-  std::size_t size = packed_size(count, width);
+  std::size_t done = 0;
+  if (width >= kSeeded) {
+    width -= kSeeded;
+    if (!get_seed(in, state, out[0])) return 0;
+    done = 1;
+  }
+  const std::size_t rest = count - done;
+  std::size_t size = packed_size(rest, width);
   if (width > 64 || in.size() < size) return 0;
   std::uint64_t packed[kMaxBlockRows];
-  unpack(in.data(), count, width, packed);
+  unpack(in.data(), rest, width, packed);
   in = in.subspan(size);
   auto time = static_cast<std::uint64_t>(state.time);
   auto delta = static_cast<std::uint64_t>(state.delta);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < rest; ++i) {
     delta += static_cast<std::uint64_t>(unzigzag(packed[i]));
     time += delta;
-    out[i].time = static_cast<TimestampMs>(time);
-    out[i].start = 0;
+    out[done + i].time = static_cast<TimestampMs>(time);
+    out[done + i].start = 0;
   }
-  if (!decode_values(codec, in, count, state.value, out)) return 0;
+  if (rest > 0 && !decode_values(codec, in, rest, state.value, out + done)) return 0;
   if (has_start) {
     if (in.empty()) return 0;
     width = in[0];

@@ -26,7 +26,7 @@ struct BlockState {
 };
 
 inline constexpr std::size_t kMaxBlockRows = 32;
-inline constexpr std::size_t kMaxBlockBytes = 2 + 3 * (kMaxBlockRows * 8 + 12);
+inline constexpr std::size_t kMaxBlockBytes = 40 + 3 * (kMaxBlockRows * 8 + 12);
 
 // Encodes rows (1 … 32, ascending times) and moves `state` on. Returns the bytes written to `out`, which holds kMaxBlockBytes.
 std::size_t encode_block(std::span<const Row> rows, BlockState& state, std::uint8_t* out);

@@ -86,6 +86,17 @@ TEST(Codec, ConstantSeriesCostsAlmostNothing) {
   EXPECT_EQ(encode_block(rows, state, buffer), 2U);
 }
 
+TEST(Codec, AStartOrAGapDoesNotWidenTheRowsBehindIt) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 32; ++i) rows.push_back({1'700'000'000'000 + i * 15000, 123'456'789.0 + i * 3, 0});
+  BlockState state;
+  std::uint8_t buffer[kMaxBlockBytes];
+  EXPECT_LE(encode_block(rows, state, buffer), 24U);
+  for (Row& row : rows) row.time += 86'400'000'000;
+  EXPECT_LE(encode_block(rows, state, buffer), 24U);
+  expect_round_trip(rows, 1);
+}
+
 TEST(Codec, DamagedBytesAreRefusedOrDecodedButNeverReadBeyond) {
   std::mt19937_64 random(3);
   for (int round = 0; round < 20000; ++round) {

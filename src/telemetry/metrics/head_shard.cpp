@@ -124,7 +124,7 @@ void HeadShard::remove(Series& series) {
 }
 
 bool HeadShard::compact() {
-  if (removed_ < 1000 || removed_ < series_count_ / 2) return false;
+  if (removed_ < 256 || removed_ < series_count_ / 2) return false;
   SymbolTable symbols;
   LabelIndex index;
   auto old_blocks = std::move(label_blocks_);  // the old sets are read while the new ones are written

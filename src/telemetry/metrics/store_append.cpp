@@ -12,11 +12,15 @@
 
 namespace tocayo::metrics {
 
-void Commit::acknowledge(Result<> result) {
+void Commit::acknowledge(std::uint32_t shard, Result<> result) {
   std::move_only_function<void(bool)> done;
   {
     std::lock_guard lock(mutex_);
-    if (!result && !error_) error_ = std::move(result.error());
+    if (result) {
+      durable_ |= 1ULL << shard;
+    } else if (!error_) {
+      error_ = std::move(result.error());
+    }
     if (--open_ == 0) done = std::move(done_);
   }
   if (done) done(true);
@@ -73,7 +77,7 @@ Task<Result<AppendResult>> StoreImpl::append(std::string_view tenant_name, Appen
   }
   if (!request.failed) request.failed = commit->error();
   if (request.failed) {
-    abort(request);
+    abort(request, *commit);
     co_return std::unexpected(*std::move(request.failed));
   }
   apply(request);
@@ -129,9 +133,11 @@ void StoreImpl::encode_part(Request& request, Part& part, std::span<const std::u
   if (encoder.empty()) return;
   commit->expect();
   auto position = partitions_[part.shard]->append(static_cast<std::uint8_t>(WalKind::request), encoder.finish(),
-                                                  [commit](Result<> result) { commit->acknowledge(std::move(result)); });
+                                                  [commit, shard = part.shard](Result<> result) {
+                                                    commit->acknowledge(shard, std::move(result));
+                                                  });
   if (!position) {
-    commit->acknowledge({});
+    commit->acknowledge(part.shard, std::unexpected(position.error()));
     request.failed = Error{ErrorKind::unavailable, "cannot write the journal: " + position.error().message};
     return;
   }
@@ -222,8 +228,9 @@ void StoreImpl::apply(Request& request) {
   tenant.end_apply();
 }
 
-// The records that did get into a journal must not be replayed. Their series stay, empty and invisible.
-void StoreImpl::abort(Request& request) {
+// The records that did get into a journal must not be replayed; the place of one that did not may be another's by now. Series made
+// for the request stay, empty and invisible.
+void StoreImpl::abort(Request& request, const Commit& commit) {
   for (Part& part : request.parts) {
     std::unique_lock lock(part.head->mutex);
     std::vector<Series*> touched;
@@ -236,6 +243,8 @@ void StoreImpl::abort(Request& request) {
     for (const PlannedExemplar& planned : part.exemplars) --planned.series->pending;
     for (Series* series : part.defined) --series->pending;
     if (!part.recorded) continue;
+    erase_one(part.head->in_flight, part.position);
+    if (!commit.durable(part.shard)) continue;
     if (!aborts_noted_.exchange(true)) {
       // Tells the next start to look for abort records before it replays.
       const std::string path = options_.dir + "/ABORTS";
@@ -247,7 +256,6 @@ void StoreImpl::abort(Request& request) {
     if (!partitions_[part.shard]->append(static_cast<std::uint8_t>(WalKind::abort), payload, {})) {
       log::warn("metrics", "an aborted request could not be marked in the journal", {{"shard", part.shard}});
     }
-    erase_one(part.head->in_flight, part.position);
   }
 }
 
@@ -277,6 +285,20 @@ void StoreImpl::count(const Request& request) {
         .add(static_cast<double>(rejected.count));
   }
   if (request.result.exemplars_written > 0) metrics_.exemplars.add(static_cast<double>(request.result.exemplars_written));
+}
+
+TimestampMs StoreImpl::newest_sealed(const Tenant& tenant, const Labels& labels, const StoreLimits& limits) const {
+  const TimestampMs newest = tenant.max_time.load(std::memory_order_relaxed);
+  if (newest == kMinTime) return kMinTime;
+  const auto window = std::max<std::int64_t>(limits.out_of_order_time_window.count(), options_.head_window.count() / 2);
+  const TimestampMs oldest = newest < kMinTime + window ? kMinTime : newest - window;
+  auto segments = tenant.segments();
+  TimestampMs found = kMinTime;
+  for (const SegmentEntry& entry : *segments) {
+    if (!entry.segment->overlaps(oldest, kMaxTime) || !entry.segment->check_index()) continue;
+    if (auto index = entry.segment->find(labels)) found = std::max(found, entry.segment->time_range(*index).second);
+  }
+  return found;
 }
 
 std::optional<HeadShard::Found> StoreImpl::find_sealed(const Tenant& tenant, const HeadShard& head, const Series& series,

@@ -104,6 +104,9 @@ Series* StoreImpl::Encoding::create(std::uint64_t hash, const SeriesRows& rows) 
   tenant_.count_series(metric, 1);
   store_.metrics_.created.add();
   store_.metrics_.prometheus_created.add();
+  // One that left memory goes on where it was: duplicates and late rows are judged by what is sealed.
+  const TimestampMs sealed = store_.newest_sealed(tenant_, labels, request_.limits);
+  if (sealed != kMinTime) series.last_time = series.applied_time = sealed;
   ++series.pending;
   part_.defined.push_back(&series);
   encoder_.series(series.id, labels);
@@ -186,6 +189,7 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
   auto found = head_.lookup(series, time);
   if (!found) found = store_.find_sealed(tenant_, head_, series, time);
   if (!found && time == series.last_time) found = newest;  // of a request still under way
+  if (!found && series.pending > 0) found = planned(series, time);
   if (found) {
     if (equal(found->value, found->histogram.get())) return Verdict::known;
     store_.reject(request_.result, "sample_duplicate_timestamp", 1, [&] {
@@ -213,6 +217,25 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
   store_.metrics_.out_of_order.add();
   store_.metrics_.prometheus_out_of_order.add();
   return Verdict::accept;
+}
+
+// A row of this request that is not applied yet.
+std::optional<HeadShard::Found> StoreImpl::Encoding::planned(const Series& series, TimestampMs time) const {
+  constexpr std::size_t kLookBack = 2048;
+  auto look = [&](const auto& list, auto&& hit) -> std::optional<HeadShard::Found> {
+    for (std::size_t i = list.size(); i > list.size() - std::min(kLookBack, list.size()); --i) {
+      if (list[i - 1].series != &series) continue;
+      if (auto found = hit(list[i - 1])) return found;
+    }
+    return std::nullopt;
+  };
+  auto found = look(part_.rows, [&](const PlannedRow& p) {
+    return p.row->time == time ? std::optional(HeadShard::Found{p.row->value, nullptr}) : std::nullopt;
+  });
+  if (found) return found;
+  return look(part_.histograms, [&](const PlannedHistogram& p) {
+    return p.row.time == time ? std::optional(HeadShard::Found{0, p.row.histogram}) : std::nullopt;
+  });
 }
 
 void StoreImpl::Encoding::accepted(Series& series, TimestampMs time) {

@@ -35,6 +35,7 @@ class StoreImpl::Encoding {
   // The series' own order: newer than all, the newest again, or late. Counts what is known already as written.
   enum class Verdict : unsigned char { accept, known, rejected };
   Verdict judge(Series& series, TimestampMs time, double value, const FloatHistogram* histogram);
+  std::optional<HeadShard::Found> planned(const Series& series, TimestampMs time) const;
   void accepted(Series& series, TimestampMs time);
   void reject_time(TimeCheck check, TimestampMs time, const std::function<std::string()>& series);
   std::string name_of(const Series& series) const { return head_.labels_of(series).to_string(); }

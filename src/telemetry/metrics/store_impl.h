@@ -30,7 +30,12 @@ class Commit {
     std::lock_guard lock(mutex_);
     ++open_;
   }
-  void acknowledge(Result<> result);
+  void acknowledge(std::uint32_t shard, Result<> result);
+  // Whether that shard's record is durable.
+  bool durable(std::uint32_t shard) const {
+    std::lock_guard lock(mutex_);
+    return (durable_ >> shard & 1) != 0;
+  }
   // Calls `done` when nothing is open any more, at once or later; once.
   void when_done(std::move_only_function<void(bool)> done);
   bool finished() const {
@@ -45,6 +50,7 @@ class Commit {
  private:
   mutable std::mutex mutex_;
   int open_ = 0;
+  std::uint64_t durable_ = 0;  // bit per shard
   std::optional<Error> error_;
   std::move_only_function<void(bool)> done_;
 };
@@ -111,11 +117,13 @@ class StoreImpl final : public Store {
   void encode(Request& request, const std::shared_ptr<Commit>& commit);
   void encode_part(Request& request, Part& part, std::span<const std::uint32_t> rows, const std::shared_ptr<Commit>& commit);
   void apply(Request& request);
-  void abort(Request& request);
+  void abort(Request& request, const Commit& commit);
   void count(const Request& request);
   static void reject(AppendResult& result, std::string_view reason, std::size_t count, std::move_only_function<Error()> text);
   std::optional<HeadShard::Found> find_sealed(const Tenant& tenant, const HeadShard& head, const Series& series,
                                               TimestampMs time) const;
+  // Newest sealed row of a series, as far back as a row may still come; kMinTime when there is none.
+  TimestampMs newest_sealed(const Tenant& tenant, const Labels& labels, const StoreLimits& limits) const;
   SeriesRef ref_of(const Tenant& tenant, std::uint32_t shard, SeriesId id) const;
   bool split_ref(const Tenant& tenant, SeriesRef ref, std::uint32_t& shard, SeriesId& id) const;
   std::uint32_t shard_of(std::uint64_t hash) const {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <tuple>
 #include <unordered_set>
 
 #include "core/hash.h"
@@ -174,8 +175,9 @@ namespace {
 // Brings one shard's records back into the heads.
 class Replayer final : public WalVisitor {
  public:
-  Replayer(std::uint32_t shard, std::uint32_t now, std::function<std::shared_ptr<Tenant>(std::string_view)> find)
-      : shard_(shard), now_(now), find_(std::move(find)) {}
+  Replayer(std::uint32_t shard, std::uint32_t now, std::function<std::shared_ptr<Tenant>(std::string_view)> find,
+           std::function<std::size_t(std::string_view)> exemplar_limit)
+      : shard_(shard), now_(now), find_(std::move(find)), limit_(std::move(exemplar_limit)) {}
 
   bool skip_rows = false;
   std::uint64_t unknown = 0;
@@ -183,6 +185,7 @@ class Replayer final : public WalVisitor {
   void tenant(std::string_view name) override {
     if (tenant_ && tenant_->name == name) return;
     tenant_ = find_(name);
+    exemplar_limit_ = limit_(name);
     head_ = tenant_->shards[shard_].get();
   }
   void series(SeriesId id, Labels labels) override {
@@ -240,7 +243,7 @@ class Replayer final : public WalVisitor {
   }
   void exemplar(SeriesId id, ExemplarRow row) override {
     Series* series = skip_rows ? nullptr : find(id);
-    if (series != nullptr) tenant_->exemplars.add(head_->labels_of(*series), row, StoreLimits{}.max_global_exemplars_per_user);
+    if (series != nullptr) tenant_->exemplars.add(head_->labels_of(*series), row, exemplar_limit_);
   }
   void metadata(MetadataRow row) override {
     if (!skip_rows) tenant_->metadata.add(row, 0, 0);
@@ -258,6 +261,8 @@ class Replayer final : public WalVisitor {
   std::uint32_t shard_;
   std::uint32_t now_;
   std::function<std::shared_ptr<Tenant>(std::string_view)> find_;
+  std::function<std::size_t(std::string_view)> limit_;
+  std::size_t exemplar_limit_ = 0;
   std::shared_ptr<Tenant> tenant_;  // shared with the store's table
   HeadShard* head_ = nullptr;
   std::string scratch_;
@@ -301,7 +306,9 @@ Result<> StoreImpl::replay_shard(std::uint32_t shard) {
     });
     if (!scanned) return std::unexpected(std::move(scanned.error()));
   }
-  Replayer replayer(shard, static_cast<std::uint32_t>(now() / 1000), [this](std::string_view name) { return get_tenant(name); });
+  Replayer replayer(
+      shard, static_cast<std::uint32_t>(now() / 1000), [this](std::string_view name) { return get_tenant(name); },
+      [this](std::string_view name) { return limits_of(name).max_global_exemplars_per_user; });
   journal::Position done = from;
   auto stats = partition.read(from, [&](const journal::Record& record) -> Result<> {
     if (record.kind == static_cast<std::uint8_t>(WalKind::request)) {
@@ -363,10 +370,13 @@ bool StoreImpl::load_tenant_side(std::string_view payload) {
   // They were saved latest first.
   for (auto row = metadata.rbegin(); row != metadata.rend(); ++row) tenant->metadata.add(*row, 0, 0);
   if (!get_varint(in, count)) return false;
+  std::vector<ExemplarSeries> series;
+  std::vector<std::tuple<TimestampMs, std::size_t, std::size_t>> order;  // time, series, row
   for (std::uint64_t i = 0; i < count; ++i) {
     Labels labels;
     std::uint64_t rows = 0;
     if (!get_labels(in, labels, {}) || !get_varint(in, rows)) return false;
+    series.push_back({std::move(labels), {}});
     for (std::uint64_t r = 0; r < rows; ++r) {
       ExemplarRow row;
       std::uint64_t time = 0;
@@ -374,9 +384,14 @@ bool StoreImpl::load_tenant_side(std::string_view payload) {
       if (!get_varint(in, time) || !get_varint(in, value) || !get_labels(in, row.labels, {})) return false;
       row.time = unzigzag(time);
       row.value = std::bit_cast<double>(std::byteswap(value));
-      tenant->exemplars.add(labels, row, StoreLimits{}.max_global_exemplars_per_user);
+      order.emplace_back(row.time, series.size() - 1, series.back().exemplars.size());
+      series.back().exemplars.push_back(std::move(row));
     }
   }
+  // The ring drops the oldest first, so they go in by age.
+  std::sort(order.begin(), order.end());
+  const std::size_t limit = limits_of(name).max_global_exemplars_per_user;
+  for (const auto& [time, which, row] : order) tenant->exemplars.add(series[which].labels, series[which].exemplars[row], limit);
   return true;
 }
 
