@@ -428,8 +428,29 @@ TEST_F(LoginOn, TokensDoWhatTheirScopesSay) {
   // A token is not judged by Host: agents reach the server under any name.
   EXPECT_EQ(server.send({.path = "/api/v1/query", .authorization = "Bearer " + read, .host = "tocayo.svc.cluster:4600"}).status, 200);
   EXPECT_EQ(server.send({.path = "/api/v1/query", .cookie = root, .host = "tocayo.svc.cluster:4600"}).status, 403);
+  // But a page is: with a made-up credential a rebound name gets no further.
+  EXPECT_EQ(server.send({.method = "POST", .path = "/api/ui/login", .body = "{}", .authorization = "Bearer tcy_x", .origin = "http://evil.example:4600", .host = "evil.example:4600"}).status, 403);
   // Its profile is nobody's.
   EXPECT_EQ(with("PUT", "/api/ui/me", all).status, 403);
+}
+
+TEST_F(LoginOn, RequestsSideBySideShareOnePasswordCheck) {
+  std::vector<std::thread> threads;
+  std::atomic<int> fine{0}, refused{0};
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] { fine += sync_wait(server.service->by_password("root", "root password", "10.7.7.7:1")).has_value(); });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(fine, 16);  // not taken for a flood of guesses
+  threads.clear();
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&, i] {
+      auto answer = sync_wait(server.service->by_password("root", "guess number " + std::to_string(i), "10.7.7.7:1"));
+      refused += !answer && answer.error().kind == ErrorKind::limit;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(refused, 16 - 5);
 }
 
 TEST_F(LoginOn, TokensExpireAndAreRevoked) {

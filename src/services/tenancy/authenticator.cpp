@@ -85,7 +85,8 @@ class SessionAuthenticator final : public http::Authenticator {
     bool login_required = service_.login_required();
     std::string_view authorization = request.headers.get("Authorization");
     bool by_header = login_required && !trim(authorization).empty();
-    if (!by_header) CO_TRY_VOID(policy_.check_host(request, login_required));
+    bool from_a_page = !request.headers.get("Origin").empty() || !request.headers.get("Sec-Fetch-Site").empty();
+    if (!by_header || from_a_page) CO_TRY_VOID(policy_.check_host(request, login_required));
     CO_TRY_VOID(policy_.check_origin(request));
     auto cookie = login_required && !by_header ? find_cookie(request.headers.get("Cookie"), kSessionCookie) : std::nullopt;
     CO_TRY_VOID(check_csrf(request, options, cookie.has_value()));

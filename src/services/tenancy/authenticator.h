@@ -26,7 +26,8 @@ struct AuthenticatorOptions {
 };
 
 // For every request, in this order:
-//   1. Host and Origin (origin.h). With a token or password in Authorization, Host is not judged: no foreign page can send one.
+//   1. Host and Origin (origin.h). Programs (no Origin, no Sec-Fetch-Site) that send a token or password with login on may use any
+//      Host: agents reach the server under names that it does not know, and rebinding needs a browser.
 //   2. Who: Authorization (token, Basic) or the session cookie; with login off, the local operator (`anonymous`, admin of all).
 //      An `open` route is served to anybody; a credential that does not fit is ignored there.
 //   3. Writes of browsers (a cookie was the credential, or Origin is present) need the header X-Tocayo-Csrf, unless the route is

@@ -196,30 +196,55 @@ Task<Result<PrincipalRef>> Service::by_token(std::string token) {
   co_return principal;
 }
 
+Task<Result<PrincipalRef>> Service::Impl::verify_basic(std::string key, std::string login, std::string password, std::string address) {
+  auto generation = cache->generation();
+  auto wait = throttle.attempt(login.substr(0, 64), address);
+  if (wait.count() > 0) {
+    throttled.add();
+    co_return too_fast(wait);
+  }
+  CO_TRY(auto verified, co_await verify(database, passwords, dummy_hash, login, password));
+  std::optional<User> user;
+  if (verified.user_id) {
+    CO_TRY(user, co_await database.read([&](db::Session& s) { return store::user(s, verified.user_id); }));
+  }
+  if (!user || user->disabled) {
+    refused.add();
+    co_return bad_credentials();
+  }
+  throttle.success(login, address);
+  auto principal = std::make_shared<const Principal>(Principal{std::move(user), std::nullopt});
+  cache->put(key, principal, generation, std::chrono::steady_clock::now() + kPasswordCacheFor);
+  co_return principal;
+}
+
 Task<Result<PrincipalRef>> Service::by_password(std::string login, std::string password, std::string address) {
   Impl& impl = *impl_;
   login = to_lower(login);
   std::string key = impl.cache_key("password", login + '\0' + password);
   if (auto known = impl.cache->find(key)) co_return known;
-  auto generation = impl.cache->generation();
-  auto wait = impl.throttle.attempt(login.substr(0, 64), address);
-  if (wait.count() > 0) {
-    impl.throttled.add();
-    co_return too_fast(wait);
+  // From one address only: what another address learns must not depend on this one's waits.
+  std::string flight = key + LoginThrottle::address_key(address);
+  auto shared = co_await completion<std::optional<Result<PrincipalRef>>>([&](auto complete) {
+    std::unique_lock lock(impl.flights_mutex);
+    auto [entry, first] = impl.flights.try_emplace(flight);
+    if (!first) {
+      entry->second.push_back(std::move(complete));
+      return;
+    }
+    lock.unlock();
+    complete(std::nullopt);
+  });
+  if (shared) co_return std::move(*shared);
+  auto result = co_await impl.verify_basic(key, std::move(login), std::move(password), std::move(address));
+  std::vector<Impl::PrincipalWaiter> waiters;
+  {
+    std::lock_guard lock(impl.flights_mutex);
+    waiters = std::move(impl.flights[flight]);
+    impl.flights.erase(flight);
   }
-  CO_TRY(auto verified, co_await verify(impl.database, impl.passwords, impl.dummy_hash, login, password));
-  std::optional<User> user;
-  if (verified.user_id) {
-    CO_TRY(user, co_await impl.database.read([&](db::Session& s) { return store::user(s, verified.user_id); }));
-  }
-  if (!user || user->disabled) {
-    impl.refused.add();
-    co_return bad_credentials();
-  }
-  impl.throttle.success(login, address);
-  auto principal = std::make_shared<const Principal>(Principal{std::move(user), std::nullopt});
-  impl.cache->put(key, principal, generation, std::chrono::steady_clock::now() + kPasswordCacheFor);
-  co_return principal;
+  for (auto& waiter : waiters) waiter(result);
+  co_return result;
 }
 
 Task<Result<bool>> Service::tenant_exists(std::string name) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -57,6 +58,11 @@ struct Service::Impl {
   std::string instance_key;    // 32 bytes
   LoginThrottle throttle;
   std::shared_ptr<PrincipalCache> cache = std::make_shared<PrincipalCache>();  // shared with commit hooks
+  // Basic authentication sends the same password with every request: requests side by side share one verification.
+  using PrincipalWaiter = std::move_only_function<void(std::optional<Result<PrincipalRef>>)>;
+  std::mutex flights_mutex;
+  std::unordered_map<std::string, std::vector<PrincipalWaiter>> flights;
+  Task<Result<PrincipalRef>> verify_basic(std::string key, std::string login, std::string password, std::string address);
   std::mutex used_mutex;
   std::unordered_map<std::string, TimestampMs> used;
   std::mutex setup_mutex;
