@@ -16,6 +16,6 @@ export function selfMetrics(started) {
     '# TYPE process_cpu_seconds_total counter',
     `process_cpu_seconds_total ${(process.cpuUsage().user + process.cpuUsage().system) / 1e6}`,
     histogram('tocayo_journal_fsync_seconds', 0.0012),
-    histogram('tocayo_promql_query_seconds', 0.004),
+    histogram('tocayo_promql_query_duration_seconds', 0.004),
   ].join('\n');
 }

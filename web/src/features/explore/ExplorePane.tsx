@@ -4,7 +4,6 @@ import { IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { usePanelSource } from '@/shared/charts/usePanelSource';
-import { useHotkeys } from '@/shared/keys/useHotkeys';
 import type { TimeControls } from '@/shared/time/useTime';
 import { Choice } from '@/shared/ui/Choice';
 import { IconButton } from '@/shared/ui/IconButton';
@@ -58,7 +57,6 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
     while (used.has(emptyQuery(index).refId)) index += 1;
     onChange({ ...pane, queries: [...pane.queries, emptyQuery(index)] });
   };
-  useHotkeys(first ? { 'p x': run } : {});
 
   return (
     <section className={css.pane} aria-label={t('pane', { id: pane.id.toUpperCase() })} onFocus={onFocus}>

@@ -22,7 +22,7 @@ export const SELF_TILES: readonly SelfTile[] = [
   },
   {
     id: 'query',
-    expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_promql_query_seconds_bucket[1m])))',
+    expr: 'histogram_quantile(0.99, sum by (le) (rate(tocayo_promql_query_duration_seconds_bucket[1m])))',
     unit: 'seconds',
   },
 ];
