@@ -71,7 +71,7 @@ constexpr std::string_view kFeatures[] = {
 constexpr std::string_view kOthers[] = {"bcachefs",     "buddyinfo", "cgroups",      "cpu_vulnerabilities", "dmmultipath", "drbd",      "drm",
                                         "ethtool",      "ksmd",      "lnstat",       "logind",    "meminfo_numa", "mountstats",
                                         "network_route", "ntp",      "nvmesubsystem", "pcidevice", "perf",       "qdisc",     "runit",
-                                        "slabinfo",     "supervisord", "swap",       "sysctl",    "systemd",      "watchdog",  "wifi",
+                                        "slabinfo",     "supervisord", "swap",       "sysctl",    "watchdog",  "wifi",
                                         "xfrm",         "zoneinfo"};
 
 // Both halves of these may be set together (a unit must match one and not the other).

@@ -47,6 +47,7 @@ constexpr CollectorSpec kSpecs[] = {
     {"softirqs", false, Lane::direct, make_softirqs},
     {"softnet", true, Lane::direct, make_softnet},
     {"stat", true, Lane::direct, make_stat},
+    {"systemd", true, Lane::guarded, make_systemd},
     {"tapestats", true, Lane::guarded, make_tapestats},
     {"tcpstat", true, Lane::guarded, make_tcpstat},
     {"textfile", true, Lane::guarded, make_textfile},

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/scrape/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/text.h"
+#include "core/yaml.h"
+
+namespace tocayo::agent {
+namespace {
+
+constexpr std::string_view kProtocols[] = {"PrometheusProto", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0",
+                                           "PrometheusText0.0.4"};
+const std::vector<std::string> kDefaultProtocols = {"OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"};
+
+// Values of global that a job inherits.
+struct Global {
+  std::chrono::milliseconds interval{60'000}, timeout{10'000};
+  std::vector<std::string> protocols;
+  bool native_histograms = false;
+  std::string validation = "utf8", escaping;
+  std::uint64_t body_size_limit = 0;
+  std::int64_t sample_limit = 0, label_limit = 0, name_limit = 0, value_limit = 0, target_limit = 0, keep_dropped = 0;
+};
+
+Result<std::size_t> size_field(yaml::Fields& fields, const std::string& key, std::int64_t otherwise) {
+  std::int64_t value = otherwise;
+  TRY(fields.read(key, value));
+  if (value < 0) return std::unexpected(fields.error(key, "must not be negative"));
+  return static_cast<std::size_t>(value);
+}
+
+Result<> check_protocols(yaml::Fields& fields, const std::string& key, const std::vector<std::string>& list) {
+  std::set<std::string> seen;
+  for (const std::string& protocol : list) {
+    if (std::find(std::begin(kProtocols), std::end(kProtocols), protocol) == std::end(kProtocols)) {
+      return std::unexpected(fields.error(key, fmt::format("unknown scrape protocol {}, supported: {}", protocol, fmt::join(kProtocols, " "))));
+    }
+    if (!seen.insert(protocol).second) return std::unexpected(fields.error(key, fmt::format("duplicated protocol {}", protocol)));
+  }
+  return {};
+}
+
+Result<TargetGroup> parse_group(const YAML::Node& node, const std::string& file, std::string source) {
+  yaml::Fields fields(node, file);
+  TRY(fields.open());
+  std::vector<std::string> addresses;
+  std::map<std::string, std::string> labels;
+  TRY(fields.read("targets", addresses));
+  TRY(fields.read("labels", labels));
+  TRY(fields.finish());
+  TargetGroup group;
+  group.source = std::move(source);
+  for (std::string& address : addresses) group.targets.push_back(Labels{{"__address__", std::move(address)}});
+  for (auto& [name, value] : labels) {
+    if (!is_classic_label_name(name) && !is_valid_utf8(name)) return std::unexpected(fields.error("labels", fmt::format("\"{}\" is not a valid label name", name)));
+    group.labels.set(name, value);
+  }
+  return group;
+}
+
+Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, ScrapeConfig& job) {
+  const std::string& file = fields.file();
+  auto list = [&](const std::string& key, auto read_one) -> Result<> {
+    YAML::Node node = fields.get(key);
+    if (!node.IsDefined() || node.IsNull()) return {};
+    if (!node.IsSequence()) return std::unexpected(fields.error(key, "a list is expected"));
+    for (const auto& item : node) TRY(read_one(item));
+    return {};
+  };
+  TRY(list("static_configs", [&](const YAML::Node& item) -> Result<> {
+    job.static_groups.push_back(TRY(parse_group(item, file, std::to_string(job.static_groups.size()))));
+    return {};
+  }));
+  TRY(list("file_sd_configs", [&](const YAML::Node& item) -> Result<> {
+    FileDiscoveryConfig config;
+    yaml::Fields one(item, file);
+    TRY(one.open());
+    TRY(one.read("files", config.files));
+    TRY(one.read("refresh_interval", config.refresh_interval));
+    TRY(one.finish());
+    if (config.files.empty()) return std::unexpected(yaml::error_at(item, file, "file service discovery config must contain at least one path name"));
+    for (std::string& path : config.files) {
+      if (!path.starts_with('/') && !directory.empty()) path = directory + "/" + path;
+      if (!path.ends_with(".json") && !path.ends_with(".yml") && !path.ends_with(".yaml")) {
+        return std::unexpected(yaml::error_at(item, file, fmt::format("path name \"{}\" is not valid for file discovery", path)));
+      }
+    }
+    job.file_discovery.push_back(std::move(config));
+    return {};
+  }));
+  TRY(list("http_sd_configs", [&](const YAML::Node& item) -> Result<> {
+    HttpDiscoveryConfig config;
+    yaml::Fields one(item, file);
+    TRY(one.open());
+    TRY(one.read("url", config.url));
+    TRY(one.read("refresh_interval", config.refresh_interval));
+    TRY(read_http_settings(one, directory, config.http));
+    TRY(one.finish());
+    if (!config.url.starts_with("http://") && !config.url.starts_with("https://")) {
+      return std::unexpected(yaml::error_at(item, file, "URL scheme must be 'http' or 'https'"));
+    }
+    job.http_discovery.push_back(std::move(config));
+    return {};
+  }));
+  TRY(list("dns_sd_configs", [&](const YAML::Node& item) -> Result<> {
+    DnsDiscoveryConfig config;
+    std::int64_t port = 0;
+    yaml::Fields one(item, file);
+    TRY(one.open());
+    TRY(one.read("names", config.names));
+    TRY(one.read("type", config.type));
+    TRY(one.read("port", port));
+    TRY(one.read("refresh_interval", config.refresh_interval));
+    TRY(one.finish());
+    config.port = static_cast<int>(port);
+    if (config.names.empty()) return std::unexpected(yaml::error_at(item, file, "DNS-SD config must contain at least one SRV record name"));
+    for (char& c : config.type) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    static const std::set<std::string> kTypes = {"A", "AAAA", "MX", "NS", "SRV"};
+    if (!kTypes.contains(config.type)) return std::unexpected(one.error("type", fmt::format("invalid DNS-SD records type {}", config.type)));
+    if (config.type != "SRV" && (port <= 0 || port > 65535)) {
+      return std::unexpected(one.error("port", "a port is required in DNS-SD configs for all record types except SRV"));
+    }
+    job.dns_discovery.push_back(std::move(config));
+    return {};
+  }));
+  return {};
+}
+
+// Passwords, keys and tokens shown as <secret>.
+YAML::Node without_secrets(const YAML::Node& node) {
+  static const std::set<std::string> kSecrets = {"password", "credentials", "bearer_token", "client_secret", "key", "secrets"};
+  YAML::Node copy = YAML::Clone(node);
+  std::function<void(YAML::Node)> hide = [&](YAML::Node at) {
+    if (at.IsSequence()) {
+      for (auto item : at) hide(item);
+    } else if (at.IsMap()) {
+      for (auto field : at) {
+        if (kSecrets.contains(field.first.Scalar())) field.second = "<secret>";
+        else hide(field.second);
+      }
+    }
+  };
+  hide(copy);
+  return copy;
+}
+
+Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, const std::string& directory, const Global& global) {
+  yaml::Fields fields(node, file);
+  TRY(fields.open());
+  ScrapeConfig job;
+  TRY(fields.read("job_name", job.job_name));
+  if (job.job_name.empty()) return std::unexpected(yaml::error_at(node, file, "job_name is empty"));
+  job.interval = global.interval;
+  job.timeout = std::chrono::milliseconds(0);
+  TRY(fields.read("scrape_interval", job.interval));
+  TRY(fields.read("scrape_timeout", job.timeout));
+  if (job.interval.count() <= 0) return std::unexpected(fields.error("scrape_interval", "must be greater than zero"));
+  if (job.timeout > job.interval) {
+    return std::unexpected(fields.error("scrape_timeout", fmt::format("scrape timeout greater than scrape interval for scrape config with job name \"{}\"", job.job_name)));
+  }
+  if (job.timeout.count() == 0) job.timeout = std::min(global.timeout, job.interval);
+  TRY(fields.read("metrics_path", job.metrics_path));
+  TRY(fields.read("scheme", job.scheme));
+  if (job.scheme != "http" && job.scheme != "https") return std::unexpected(fields.error("scheme", "http or https is expected"));
+  TRY(fields.read("honor_labels", job.honor_labels));
+  TRY(fields.read("honor_timestamps", job.honor_timestamps));
+  TRY(fields.read("track_timestamps_staleness", job.track_timestamps_staleness));
+  TRY(fields.read("enable_compression", job.enable_compression));
+  job.scrape_native_histograms = global.native_histograms;
+  TRY(fields.read("scrape_native_histograms", job.scrape_native_histograms));
+  TRY(fields.read("always_scrape_classic_histograms", job.always_scrape_classic_histograms));
+  TRY(fields.read("scrape_classic_histograms", job.always_scrape_classic_histograms));  // its former name
+  bool to_nhcb = false;
+  TRY(fields.read("convert_classic_histograms_to_nhcb", to_nhcb));
+  if (to_nhcb) return std::unexpected(fields.error("convert_classic_histograms_to_nhcb", "is not supported yet"));
+  double bucket_factor = 0;
+  TRY(fields.read("native_histogram_min_bucket_factor", bucket_factor));
+  if (bucket_factor != 0) return std::unexpected(fields.error("native_histogram_min_bucket_factor", "is not supported yet"));
+  std::string failure_log;
+  TRY(fields.read("scrape_failure_log_file", failure_log));
+  if (!failure_log.empty()) return std::unexpected(fields.error("scrape_failure_log_file", "is not supported yet: failures are in the log"));
+
+  job.protocols = global.protocols;
+  TRY(fields.read("scrape_protocols", job.protocols));
+  TRY(check_protocols(fields, "scrape_protocols", job.protocols));
+  if (job.protocols.empty()) job.protocols = kDefaultProtocols;
+  if (job.scrape_native_histograms && std::find(job.protocols.begin(), job.protocols.end(), "PrometheusProto") == job.protocols.end()) {
+    job.protocols.insert(job.protocols.begin(), "PrometheusProto");
+  }
+  TRY(fields.read("fallback_scrape_protocol", job.fallback_protocol));
+  if (!job.fallback_protocol.empty()) TRY(check_protocols(fields, "fallback_scrape_protocol", {job.fallback_protocol}));
+  std::string validation = global.validation;
+  TRY(fields.read("metric_name_validation_scheme", validation));
+  if (validation != "utf8" && validation != "legacy") return std::unexpected(fields.error("metric_name_validation_scheme", "utf8 or legacy is expected"));
+  job.utf8_names = validation == "utf8";
+  job.escaping = job.utf8_names ? "allow-utf-8" : "underscores";
+  if (!global.escaping.empty()) job.escaping = global.escaping;
+  TRY(fields.read("metric_name_escaping_scheme", job.escaping));
+
+  job.body_size_limit = global.body_size_limit;
+  TRY(fields.read_bytes("body_size_limit", job.body_size_limit));
+  job.sample_limit = TRY(size_field(fields, "sample_limit", global.sample_limit));
+  job.label_limit = TRY(size_field(fields, "label_limit", global.label_limit));
+  job.label_name_length_limit = TRY(size_field(fields, "label_name_length_limit", global.name_limit));
+  job.label_value_length_limit = TRY(size_field(fields, "label_value_length_limit", global.value_limit));
+  job.target_limit = TRY(size_field(fields, "target_limit", global.target_limit));
+  job.keep_dropped_targets = TRY(size_field(fields, "keep_dropped_targets", global.keep_dropped));
+  job.native_histogram_bucket_limit = TRY(size_field(fields, "native_histogram_bucket_limit", 0));
+
+  if (YAML::Node params = fields.get("params"); params.IsDefined() && !params.IsNull()) {
+    if (!params.IsMap()) return std::unexpected(fields.error("params", "a mapping is expected"));
+    for (const auto& entry : params) {
+      auto& values = job.params[entry.first.Scalar()];
+      if (entry.second.IsScalar()) values.push_back(entry.second.Scalar());
+      else for (const auto& value : entry.second) values.push_back(value.Scalar());
+    }
+  }
+  TRY(read_http_settings(fields, directory, job.http));
+  job.relabel = TRY(parse_relabel_rules(fields.get("relabel_configs"), file));
+  job.metric_relabel = TRY(parse_relabel_rules(fields.get("metric_relabel_configs"), file));
+  TRY(parse_discovery(fields, directory, job));
+  for (const auto& field : node) {
+    const std::string& key = field.first.Scalar();
+    if (key.ends_with("_sd_configs") && key != "file_sd_configs" && key != "http_sd_configs" && key != "dns_sd_configs") {
+      return std::unexpected(yaml::error_at(field.first, file, fmt::format("{}: this kind of discovery is not supported (static, file, http and dns are)", key)));
+    }
+  }
+  TRY(fields.finish());
+  job.yaml = YAML::Dump(without_secrets(node));
+  return job;
+}
+
+}  // namespace
+
+Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file_view, const std::string& directory) {
+  std::string file(file_view);
+  YAML::Node root = TRY(yaml::parse(text, file));
+  yaml::Fields fields(root, file);
+  TRY(fields.open());
+  ScrapeFile result;
+  Global global;
+  if (fields.has("global")) {
+    yaml::Fields g(fields.get("global"), file);
+    TRY(g.open());
+    bool timeout_given = g.has("scrape_timeout");
+    TRY(g.read("scrape_interval", global.interval));
+    TRY(g.read("scrape_timeout", global.timeout));
+    if (global.interval.count() <= 0) return std::unexpected(g.error("scrape_interval", "must be greater than zero"));
+    if (timeout_given && global.timeout > global.interval) return std::unexpected(g.error("scrape_timeout", "global scrape timeout greater than scrape interval"));
+    global.timeout = std::min(global.timeout, global.interval);
+    TRY(g.read("scrape_protocols", global.protocols));
+    TRY(check_protocols(g, "scrape_protocols", global.protocols));
+    TRY(g.read("scrape_native_histograms", global.native_histograms));
+    TRY(g.read("metric_name_validation_scheme", global.validation));
+    TRY(g.read("metric_name_escaping_scheme", global.escaping));
+    TRY(g.read_bytes("body_size_limit", global.body_size_limit));
+    TRY(g.read("sample_limit", global.sample_limit));
+    TRY(g.read("label_limit", global.label_limit));
+    TRY(g.read("label_name_length_limit", global.name_limit));
+    TRY(g.read("label_value_length_limit", global.value_limit));
+    TRY(g.read("target_limit", global.target_limit));
+    TRY(g.read("keep_dropped_targets", global.keep_dropped));
+    std::map<std::string, std::string> external;
+    TRY(g.read("external_labels", external));
+    for (const auto& [name, value] : external) result.external_labels.set(name, value);
+    for (const char* other : {"evaluation_interval", "rule_query_offset", "query_log_file", "scrape_failure_log_file", "runtime",
+                              "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb"}) {
+      (void)g.get(other);
+    }
+    TRY(g.finish());
+  }
+  for (const char* other : {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp", "runtime"}) {
+    if (fields.has(other)) result.warnings.push_back(fmt::format("{}: {} is not read here", file, other));
+  }
+  if (YAML::Node jobs = fields.get("scrape_configs"); jobs.IsDefined() && !jobs.IsNull()) {
+    if (!jobs.IsSequence()) return std::unexpected(fields.error("scrape_configs", "a list is expected"));
+    std::set<std::string> names;
+    for (const auto& node : jobs) {
+      ScrapeConfig job = TRY(parse_job(node, file, directory, global));
+      if (!names.insert(job.job_name).second) {
+        return std::unexpected(yaml::error_at(node, file, fmt::format("found multiple scrape configs with job name \"{}\"", job.job_name)));
+      }
+      result.jobs.push_back(std::move(job));
+    }
+  }
+  for (const char* other : {"scrape_config_files"}) {
+    if (fields.has(other)) return std::unexpected(fields.error(other, "is not supported yet"));
+  }
+  TRY(fields.finish());
+  return result;
+}
+
+std::string accept_header(const ScrapeConfig& config) {
+  static const std::map<std::string, std::string> kTypes = {
+      {"PrometheusProto", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
+      {"OpenMetricsText1.0.0", "application/openmetrics-text;version=1.0.0"},
+      {"OpenMetricsText0.0.1", "application/openmetrics-text;version=0.0.1"},
+      {"PrometheusText1.0.0", "text/plain;version=1.0.0"},
+      {"PrometheusText0.0.4", "text/plain;version=0.0.4"}};
+  std::string header;
+  std::size_t weight = config.protocols.size() + 1;
+  for (const std::string& protocol : config.protocols) {
+    header += kTypes.at(protocol);
+    // Only these versions know how names are escaped.
+    if (protocol == "OpenMetricsText1.0.0" || protocol == "PrometheusText1.0.0") header += ";escaping=" + config.escaping;
+    header += fmt::format(";q=0.{},", weight--);
+  }
+  return header + fmt::format("*/*;q=0.{}", weight);
+}
+
+}  // namespace tocayo::agent

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// `global` and `scrape_configs` of a Prometheus configuration file.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/scrape/http_settings.h"
+#include "core/error.h"
+#include "core/labels.h"
+#include "core/relabel.h"
+
+namespace tocayo::agent {
+
+// Some targets with labels they share, and where they were found (a file, an URL): later finds of one source replace the former.
+struct TargetGroup {
+  std::vector<Labels> targets;  // each at least __address__
+  Labels labels;
+  std::string source;
+};
+
+struct FileDiscoveryConfig {
+  std::vector<std::string> files;  // paths, `*` allowed in the last part
+  std::chrono::milliseconds refresh_interval{300'000};
+};
+struct HttpDiscoveryConfig {
+  std::string url;
+  std::chrono::milliseconds refresh_interval{60'000};
+  HttpSettings http;
+};
+struct DnsDiscoveryConfig {
+  std::vector<std::string> names;
+  std::string type = "SRV";  // A AAAA MX NS SRV
+  int port = 0;              // for all but SRV
+  std::chrono::milliseconds refresh_interval{30'000};
+};
+
+struct ScrapeConfig {
+  std::string job_name;
+  std::chrono::milliseconds interval{60'000}, timeout{10'000};
+  std::string metrics_path = "/metrics", scheme = "http";
+  std::map<std::string, std::vector<std::string>> params;
+  std::vector<std::string> protocols;        // PrometheusProto OpenMetricsText1.0.0 …, in order of preference
+  std::string fallback_protocol;
+  bool honor_labels = false, honor_timestamps = true, track_timestamps_staleness = false;
+  bool enable_compression = true;
+  std::uint64_t body_size_limit = 0;         // bytes, 0 = none
+  std::size_t sample_limit = 0, label_limit = 0, label_name_length_limit = 0, label_value_length_limit = 0, target_limit = 0;
+  std::size_t keep_dropped_targets = 0;      // 0 = all
+  std::size_t native_histogram_bucket_limit = 0;
+  bool scrape_native_histograms = false, always_scrape_classic_histograms = false;
+  bool utf8_names = true;                    // metric_name_validation_scheme
+  std::string escaping = "allow-utf-8";      // metric_name_escaping_scheme
+  HttpSettings http;
+  std::vector<RelabelRule> relabel, metric_relabel;
+  std::vector<TargetGroup> static_groups;
+  std::vector<FileDiscoveryConfig> file_discovery;
+  std::vector<HttpDiscoveryConfig> http_discovery;
+  std::vector<DnsDiscoveryConfig> dns_discovery;
+  std::string yaml;                          // as given, secrets hidden: for /api/v1/scrape_pools/config and for telling a change
+};
+
+struct ScrapeFile {
+  std::vector<ScrapeConfig> jobs;
+  Labels external_labels;
+  std::vector<std::string> warnings;  // parts that somebody else is in charge of (rules, alerting, remote_write …)
+};
+
+// Relative paths are taken from `directory`. Errors "<file>:<line>:<column>: …".
+Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file, const std::string& directory);
+
+// The Accept header for these protocols, with Prometheus' weights.
+std::string accept_header(const ScrapeConfig& config);
+
+}  // namespace tocayo::agent
