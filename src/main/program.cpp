@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/host/host_agent.h"
+#include "agent/scrape/scraper.h"
 #include "core/log.h"
 #include "core/process_metrics.h"
 #include "core/text.h"
@@ -19,8 +20,10 @@
 #include "db/sqlite_database.h"
 #include "events/api.h"
 #include "events/service.h"
+#include "http/client.h"
 #include "http/server.h"
 #include "main/health.h"
+#include "main/scrape_view.h"
 #include "main/store_gate.h"
 #include "main/wiring.h"
 #include "metrics/api/api.h"
@@ -89,6 +92,8 @@ class ProgramImpl final : public Program {
   Result<> open_server();
   void open_store();
   Result<> open_agent();
+  // Reads the file of agent.config; an empty file name is no jobs.
+  static Result<agent::ScrapeFile> read_scrape_file(const Config& config);
   std::shared_ptr<const metrics::Querier> querier(std::string_view tenant);
   std::vector<ui::HomeEvent> home_events(const std::string& tenant);
   // Tells the record of events; blocking.
@@ -115,6 +120,9 @@ class ProgramImpl final : public Program {
   std::unique_ptr<http::Authenticator> authenticator_;
   StoreGate store_;
   std::shared_ptr<metrics::ReplayProgress> replay_ = std::make_shared<metrics::ReplayProgress>();
+  std::unique_ptr<http::Client> client_;
+  std::unique_ptr<agent::Scraper> scraper_;
+  std::unique_ptr<metrics::api::TargetProvider> targets_;
   std::unique_ptr<promql::Engine> engine_;
   std::unique_ptr<metrics::api::NotificationHub> notifications_;
   std::unique_ptr<metrics::api::MetricsApi> metrics_api_;
@@ -220,6 +228,9 @@ std::vector<ui::HomeEvent> ProgramImpl::home_events(const std::string& tenant) {
 Result<> ProgramImpl::open_api() {
   auto config = this->config();
   engine_ = std::make_unique<promql::Engine>(TRY(engine_options(*config)));
+  client_ = http::Client::create();
+  scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, store_, compute_);
+  targets_ = make_target_provider(*scraper_);
   notifications_ = std::make_unique<metrics::api::NotificationHub>(compute_);
   metrics::api::ApiDependencies api;
   connect_store(api, store_);
@@ -227,6 +238,7 @@ Result<> ProgramImpl::open_api() {
   api.compute = &compute_;
   api.limits = [this](std::string_view tenant) { return api_limits(*limits_->limits(tenant)); };
   api.notifications = notifications_.get();
+  api.targets = targets_.get();
   api.replay = [this] {
     return metrics::api::ReplayProgress{static_cast<std::int64_t>(replay_->first.load()), static_cast<std::int64_t>(replay_->last.load()),
                                         static_cast<std::int64_t>(replay_->current.load())};
@@ -278,6 +290,7 @@ Result<> ProgramImpl::open_api() {
     return check_health({store_, data_dir_, memory_limit, error});
   };
   home.events = [this](const std::string& tenant) { return home_events(tenant); };
+  home.targets = targets_.get();
   home.version = version_text();
   home.start_time = start_time_;
   ui_ = std::make_unique<ui::UiDependencies>(ui::UiDependencies{page, std::move(home), *tenancy_, *short_links_, *live_, compute_});
@@ -345,8 +358,19 @@ void ProgramImpl::open_store() {
   log::info("main", "the metrics store is ready", {{"milliseconds", took}});
 }
 
+Result<agent::ScrapeFile> ProgramImpl::read_scrape_file(const Config& config) {
+  std::string path = config.text("agent.config");
+  if (path.empty()) return agent::ScrapeFile();
+  std::string text = TRY(read_file(path, 16 << 20));
+  auto slash = path.rfind('/');
+  auto file = TRY(agent::parse_scrape_file(text, path, slash == std::string::npos ? "" : path.substr(0, slash)));
+  for (const std::string& warning : file.warnings) log::warn("main", warning);
+  return file;
+}
+
 Result<> ProgramImpl::open_agent() {
   auto config = this->config();
+  scraper_->apply(TRY(read_scrape_file(*config)));
   if (!config->boolean("agent.enabled")) return {};
   agent::HostAgentOptions options;
   options.host.textfile_directories = {};
@@ -376,10 +400,16 @@ Result<> ProgramImpl::reload() {
     failed(next.error());
     return std::unexpected(next.error());
   }
+  auto jobs = read_scrape_file(*next);
+  if (!jobs) {
+    failed(jobs.error());
+    return std::unexpected(jobs.error());
+  }
   if (auto done = limits_->reload_limits(next->tree("limits")); !done) {
     failed(done.error());
     return std::unexpected(done.error());
   }
+  scraper_->apply(std::move(*jobs));
   auto level = log::parse_level(next->text("server.log_level"));
   if (level) log::set_level(*level);
   for (const std::string& path : config()->changed_but_fixed(*next)) {
@@ -403,6 +433,7 @@ Result<> ProgramImpl::reload() {
 Result<> ProgramImpl::stop() {
   stopped_ = true;
   log::info("main", "stopping");
+  if (scraper_) scraper_->stop();
   if (agent_) agent_->stop();
   live_.reset();
   if (server_) server_->stop(config()->duration("server.shutdown_grace"));

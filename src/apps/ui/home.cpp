@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace tocayo::ui {
 namespace json = boost::json;
@@ -76,22 +77,24 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
 
   json::array down;
   std::int64_t up = 0;
+  std::set<std::pair<std::string, std::string>> known;  // (job, instance) of targets whose state we know first hand
   if (dependencies.targets != nullptr) {
     for (const auto& target : dependencies.targets->active_targets()) {
+      known.emplace(target.labels.get("job"), target.labels.get("instance"));
       if (target.health == "up") ++up;
       if (target.health != "down") continue;
       down.push_back(json::object{{"job", target.labels.get("job")}, {"instance", target.labels.get("instance")},
                                   {"lastError", target.last_error}, {"sinceMs", target.last_scrape}});
     }
-  } else {
-    // Another tenant's view, or no scraper of our own: the series `up` tells.
-    for (const auto& sample : queries.vector("up")) {
-      if (sample.value == 1) {
-        ++up;
-        continue;
-      }
-      down.push_back(json::object{{"job", sample.labels.get("job")}, {"instance", sample.labels.get("instance")}, {"lastError", ""}, {"sinceMs", 0}});
+  }
+  // What others scrape and send us, and our own jobs: the series `up` tells.
+  for (const auto& sample : queries.vector("up")) {
+    if (known.contains({std::string(sample.labels.get("job")), std::string(sample.labels.get("instance"))})) continue;
+    if (sample.value == 1) {
+      ++up;
+      continue;
     }
+    down.push_back(json::object{{"job", sample.labels.get("job")}, {"instance", sample.labels.get("instance")}, {"lastError", ""}, {"sinceMs", 0}});
   }
   home["targets"] = json::object{{"up", up}, {"down", std::move(down)}};
 
