@@ -211,7 +211,8 @@ void HeadShard::read(const Series& series, const Cut& cut, TimestampMs start, Ti
     if (row.time > last) break;
     if (row.time >= start) out.histograms.push_back(row);
   }
-  for (std::size_t i = 0; i < std::min(cut.late, series.extra->late.size()); ++i) {
+  const std::size_t late_rows = cut.drops == series.drops ? std::min<std::size_t>(cut.late, series.extra->late.size()) : 0;
+  for (std::size_t i = 0; i < late_rows; ++i) {
     const LateRow& late = series.extra->late[i];
     if (late.time < start || late.time > end) continue;
     if (late.histogram) {
@@ -233,13 +234,13 @@ void HeadShard::recompute_range() {
 }
 
 void HeadShard::drop(Series& series, const Cut& cut) {
-  ++drops;
   // What came after the cut starts the series' memory anew; usually it is nothing, or a few rows.
   RowBuffer keep;
   if (cut.time < series.applied_time) {
-    Cut in_order{series.applied_time, 0};
+    Cut in_order{series.applied_time, 0, series.drops};
     read(series, in_order, cut.time + 1, kMaxTime, keep);
   }
+  ++series.drops;
   const TimestampMs applied = series.applied_time;
   slab_.free_chain(series.first_node);
   series.first_node = series.last_node = nullptr;

@@ -77,15 +77,18 @@ struct Series {
   bool logged = false;                 // its definition is durable in the journal or a checkpoint
   bool last_is_histogram = false;
   bool stale = false;                  // the newest accepted row is a stale marker
+  std::uint16_t drops = 0;             // how often rows moved to a segment
 
   std::span<const Symbol> pairs() const { return {labels, std::size_t{label_count} * 2}; }
   bool has_rows() const { return min_time <= max_time; }
 };
 
-// What a reader may see of one series: rows that came in order up to `time`, and the first `late` others.
+// What a reader may see of one series: rows that came in order up to `time`, and the first `late` others. When `drops` is not the
+// series' any more, those others are in a segment by now.
 struct Cut {
   TimestampMs time = kMinTime;
-  std::size_t late = 0;
+  std::uint32_t late = 0;
+  std::uint16_t drops = 0;
 };
 
 // Rows of one series, in no particular order of time between `floats` and late ones; see merge_rows().
@@ -138,7 +141,7 @@ class HeadShard {
   std::optional<Found> lookup(const Series& series, TimestampMs time) const;
 
   Cut cut(const Series& series) const {
-    return {series.applied_time, series.extra ? series.extra->late.size() : 0};
+    return {series.applied_time, series.extra ? static_cast<std::uint32_t>(series.extra->late.size()) : 0, series.drops};
   }
   // Appends the rows in [start, end] within the cut.
   void read(const Series& series, const Cut& cut, TimestampMs start, TimestampMs end, RowBuffer& out) const;
@@ -183,9 +186,6 @@ class HeadShard {
 
   // Positions of journal records whose rows are not applied yet.
   std::vector<std::uint64_t> in_flight;
-  // Raised by every drop(): a reader that captured cuts before must also look into newer segments.
-  std::uint64_t drops = 0;
-
   // Undo entries for readers that began before a request was applied; kept only while such readers live.
   struct Undo {
     std::uint64_t sequence;

@@ -69,7 +69,6 @@ class StoreSeriesSet final : public SeriesSet {
   std::shared_ptr<Tenant> tenant;  // shared: the set may outlive the querier
   std::shared_ptr<const SegmentList> segments;
   std::vector<Item> items;
-  std::vector<std::uint64_t> drops;  // of each shard, when the cuts were taken
   TimestampMs start = 0, end = 0;
 };
 
@@ -85,8 +84,9 @@ Result<> StoreSeriesSet::read(std::size_t index, SampleColumns& out) const {
     std::shared_ptr<const SegmentList> newer;
     {
       std::shared_lock lock(head.mutex);
-      if (const Series* series = head.find(item.head.id)) head.read(*series, item.head.cut, start, end, rows);
-      if (head.drops != drops[static_cast<std::size_t>(item.head.shard)]) newer = tenant->segments();
+      const Series* series = head.find(item.head.id);
+      if (series != nullptr) head.read(*series, item.head.cut, start, end, rows);
+      if (series == nullptr || series->drops != item.head.cut.drops) newer = tenant->segments();
     }
     if (newer) {
       // Rows moved from the head to a segment since the cut was taken.
@@ -135,11 +135,9 @@ bool in_range(const Series& series, TimestampMs start, TimestampMs end) {
 }
 
 Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const {
-  set.drops.resize(tenant_->shards.size());
   for (std::size_t shard = 0; shard < tenant_->shards.size(); ++shard) {
     const HeadShard& head = *tenant_->shards[shard];
     std::shared_lock lock(head.mutex);
-    set.drops[shard] = head.drops;
     auto ids = head.select(matchers);
     const auto cuts = cuts_before(head, sequence_);
     std::size_t done = 0;

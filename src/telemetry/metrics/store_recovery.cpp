@@ -457,8 +457,8 @@ Result<> StoreImpl::write_checkpoint() {
   namespace fs = std::filesystem;
   const std::uint64_t number = checkpoint_number_ + 1;
   std::vector<journal::Position> positions(shard_count_);
-  const auto tenants = all_tenants();
   for (std::uint32_t shard = 0; shard < shard_count_; ++shard) positions[shard] = partitions_[shard]->next();
+  const auto tenants = all_tenants();  // after the positions: whoever wrote a record before them is in the list
   for (const auto& tenant : tenants) {
     for (std::uint32_t shard = 0; shard < shard_count_; ++shard) {
       std::shared_lock lock(tenant->shards[shard]->mutex);
