@@ -175,7 +175,7 @@ ExprPtr Parser::finish_binary(std::unique_ptr<BinaryExpr> binary, ExprPtr lhs, E
   binary->lhs = std::move(lhs);
   binary->rhs = std::move(rhs);
   if (!options_.fill_modifiers && (binary->matching->fill_left || binary->matching->fill_right)) {
-    return fail(position_of(*binary), "binop fill modifiers are experimental and not enabled");
+    return fail_unless_lexing(position_of(*binary), "binop fill modifiers are experimental and not enabled");
   }
   if (!deepen(std::max(lhs_depth, rhs_depth), {position_of(*binary->lhs).end, position_of(*binary->lhs).end}))
     return nullptr;

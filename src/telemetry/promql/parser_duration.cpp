@@ -60,8 +60,10 @@ ExprPtr Parser::parse_duration_expression(int minimum) {
     Token op = take();
     ExprPtr right = parse_duration_expression(level == kPower ? kPower : level + 1);
     if (!right) return nullptr;
-    if (!duration_expressions_on(position_of(*left)) || !deepen(std::max(left_depth, depth_), range(op)))
-      return nullptr;
+    if (!options_.duration_expressions) {
+      return fail_unless_lexing(position_of(*left), "experimental duration expression is not enabled");
+    }
+    if (!deepen(std::max(left_depth, depth_), range(op))) return nullptr;
     left = duration_operation(op, std::move(left), std::move(right));
   }
   leave();
@@ -120,7 +122,7 @@ ExprPtr Parser::parse_duration_literal() {
 }
 
 // step() range() min_of(a, b) max_of(a, b)
-ExprPtr Parser::parse_duration_function() {
+ExprPtr Parser::parse_duration_function(bool check_feature) {
   Token name = take();
   if (!is(left_paren)) return unexpected("", "");
   take();
@@ -137,7 +139,7 @@ ExprPtr Parser::parse_duration_function() {
   }
   if (!is(right_paren)) return unexpected("", "");
   expr->position = {static_cast<int>(name.start), static_cast<int>(take().stop)};
-  if (!duration_expressions_on(position_of(*expr))) return nullptr;
+  if (check_feature && !duration_expressions_on(position_of(*expr))) return nullptr;
   return expr;
 }
 
@@ -247,12 +249,13 @@ ExprPtr Parser::parse_offset_sign() {
     case pre_range:
     case pre_min_of:
     case pre_max_of: {
-      ExprPtr function = parse_duration_function();
+      ExprPtr function = parse_duration_function(false);
       if (!function) return nullptr;
       auto signed_expr = std::make_unique<DurationExpr>();
       signed_expr->op = op.type == op_sub ? DurationExpr::Op::sub : DurationExpr::Op::add;
       signed_expr->rhs = std::move(function);
       signed_expr->position.start = static_cast<int>(op.start);
+      if (!duration_expressions_on(position_of(*signed_expr))) return nullptr;
       return signed_expr;
     }
     case op_add:

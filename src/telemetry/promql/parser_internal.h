@@ -82,7 +82,7 @@ class Parser {
   ExprPtr parse_duration_expression(int minimum);
   ExprPtr parse_duration_operand();
   ExprPtr parse_duration_literal();
-  ExprPtr parse_duration_function();
+  ExprPtr parse_duration_function(bool check_feature = true);
   ExprPtr parse_offset_value();
   ExprPtr parse_offset_sign();
   ExprPtr duration_operation(const Token& op, ExprPtr lhs, ExprPtr rhs);

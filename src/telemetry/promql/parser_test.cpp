@@ -301,6 +301,8 @@ TEST(PromqlParser, ExperimentalPartsNeedTheirOption) {
        "--enable-feature=promql-experimental-functions"},
       {"a[5m*2]", "1:3: parse error: experimental duration expression is not enabled"},
       {"a offset step()", "1:10: parse error: experimental duration expression is not enabled"},
+      {"a offset -step()", "1:10: parse error: experimental duration expression is not enabled"},
+      {"a offset -min_of(1m, 2m)", "1:10: parse error: experimental duration expression is not enabled"},
       {"a[5m] anchored", "1:1: parse error: anchored modifier is experimental and not enabled"},
       {"a + fill(1) b", "1:1: parse error: binop fill modifiers are experimental and not enabled"},
   };
