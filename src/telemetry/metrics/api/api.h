@@ -91,7 +91,8 @@ struct ApiDependencies {
   std::function<TimestampMs()> last_config_reload;
   std::string storage_retention;             // "15d"
   std::vector<std::pair<std::string, std::string>> external_labels;  // of /federate
-  std::string version = "0.1.0", revision, build_date;
+  std::string version = "3.14.0";            // of the Prometheus whose API this is: clients switch features by it
+  std::string tocayo_version = "0.1.0", revision, build_date;
 
   PushOptions push;
   std::size_t query_concurrency = 0;         // 0: twice the cores

@@ -30,7 +30,7 @@ Task<Result<QueryGate::Permit>> QueryGate::acquire(std::string tenant, Context c
       if (running_ < slots_) {
         ++running_;
         start = Start::run;
-      } else if (auto known = queues_.find(waiter->tenant); known != queues_.end() && known->second.size() >= queue_limit_) {
+      } else if (auto known = queues_.find(waiter->tenant); (known == queues_.end() ? 0 : known->second.size()) >= queue_limit_) {
         start = Start::refuse;
       } else {
         waiter->complete = complete;

@@ -235,8 +235,8 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
   const auto discard = [&](std::string_view reason, std::size_t count) {
     if (count == 0) return;
     registry_
-        .counter("cortex_discarded_samples_total", "Samples that were refused.",
-                 {{"reason", std::string(reason)}, {"user", tenant.name}, {"group", ""}})
+        .counter("cortex_discarded_samples_total", "The total number of samples that were discarded.",
+                 {{"reason", std::string(reason)}, {"user", tenant.name}})
         .add(static_cast<double>(count));
   };
 
@@ -271,8 +271,8 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
   if (result.floats_written + result.histograms_written > 0) {
     tenant.last_sample.set(static_cast<double>(clock_.now_ms()) / 1000);
   }
+  // What the store refused, the store counts.
   for (const auto& reason : rows.rejections().reasons()) discard(reason.name, reason.count);
-  for (const auto& reason : result.rejected) discard(reason.reason, reason.count);
 
   const std::optional<Error>& first = rows.rejections().failed() ? rows.rejections().first_error() : result.first_error;
   http::Response response;

@@ -17,9 +17,6 @@ namespace tocayo::metrics::api {
 
 namespace {
 
-// The Prometheus whose API this is: clients switch features by it.
-constexpr std::string_view kCompatibleVersion = "3.14.0";
-
 http::Response object(JsonWriter writer) {
   writer.raw('}');
   return json_body(std::move(writer));
@@ -100,14 +97,14 @@ Handled handle_status_buildinfo(ApiCore& core, http::Request&) {
   JsonWriter writer;
   writer.raw(kEnvelopeStart);
   writer.raw('{');
-  string_member(writer, "version", kCompatibleVersion, true);
+  string_member(writer, "version", core.deps.version, true);
   string_member(writer, "revision", core.deps.revision);
   string_member(writer, "branch", "");
   string_member(writer, "buildUser", "");
   string_member(writer, "buildDate", core.deps.build_date);
   string_member(writer, "goVersion", "");
   string_member(writer, "application", "Tocayo");
-  string_member(writer, "tocayoVersion", core.deps.version);
+  string_member(writer, "tocayoVersion", core.deps.tocayo_version);
   writer.raw('}');
   co_return object(std::move(writer));
 }
