@@ -9,7 +9,7 @@ const require = createRequire(`${web}package.json`);
 const { chromium } = require('playwright-core');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
-export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 30_000);
+export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 60_000);
 
 export function launch() {
   return chromium.launch({
