@@ -313,6 +313,7 @@ TEST_F(ServerTest, ADisconnectCancelsTheHandler) {
     EXPECT_TRUE(eventually([&] { return metric("tocayo_http_requests_in_flight") > 0; }));
   }
   EXPECT_TRUE(eventually([&] { return canceled == 1; }));
+  EXPECT_TRUE(eventually([&] { return metric("tocayo_http_requests_in_flight") == 0; }));
   RawClient reset(port());
   reset.send("POST /query HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx");
   EXPECT_TRUE(eventually([&] { return metric("tocayo_http_requests_in_flight") > 0; }));
