@@ -350,6 +350,12 @@ eval instant at 0 round(m)
 
 eval instant at 0 clamp(m, 5, 1)
 
+eval instant at 0 clamp_min(vector(NaN), Inf)
+  {} Inf
+
+eval instant at 0 clamp_max(vector(NaN), 1)
+  {} NaN
+
 eval instant at 0 neg % 3
   {} -2
 
@@ -376,6 +382,14 @@ eval instant at 0 day_of_week()
   EXPECT_EQ(field("hour", -1), 23);
   EXPECT_EQ(field("day_of_month", -1), 31);
   EXPECT_EQ(field("day_of_week", -1), 3);
+  // What Go makes of NaN.
+  EXPECT_EQ(eval::to_unix_seconds(std::nan("")), INT64_MIN);
+  EXPECT_EQ(field("year", INT64_MIN), 292277026596);
+  EXPECT_EQ(field("month", INT64_MIN), 12);
+  EXPECT_EQ(field("day_of_month", INT64_MIN), 4);
+  EXPECT_EQ(field("day_of_year", INT64_MIN), 339);
+  EXPECT_EQ(field("hour", INT64_MIN), 15);
+  EXPECT_EQ(field("minute", INT64_MIN), 30);
 }
 
 TEST(Traps, LimitRatioSplitsInTwo) {

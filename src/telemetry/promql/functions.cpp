@@ -71,9 +71,15 @@ constexpr Named<HistogramFunction> kHistogramFunctions[] = {
     {"histogram_sum", [](const FloatHistogram& h) { return h.sum; }},
 };
 
-// Go's math.Min and math.Max: NaN wins.
-double go_min(double a, double b) { return std::isnan(a) || std::isnan(b) ? kNaN : std::min(a, b); }
-double go_max(double a, double b) { return std::isnan(a) || std::isnan(b) ? kNaN : std::max(a, b); }
+// Go's math.Min and math.Max: NaN wins, but not against the infinity that decides anyway.
+double go_min(double a, double b) {
+  if (a == -kInfinity || b == -kInfinity) return -kInfinity;
+  return std::isnan(a) || std::isnan(b) ? kNaN : std::min(a, b);
+}
+double go_max(double a, double b) {
+  if (a == kInfinity || b == kInfinity) return kInfinity;
+  return std::isnan(a) || std::isnan(b) ? kNaN : std::max(a, b);
+}
 
 // Changes every series with `change` and takes its name away.
 template <typename F>

@@ -7,10 +7,18 @@ namespace tocayo::promql::eval {
 
 namespace {
 
-constexpr std::int64_t kDay = 86400;
+using Wide = __int128;  // all of int64 and then some: nothing below overflows
 
-std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
-std::int64_t floor_mod(std::int64_t a, std::int64_t b) { return a - floor_div(a, b) * b; }
+constexpr Wide kDay = 86400;
+
+Wide floor_div(Wide a, Wide b) { return a / b - (a % b < 0 ? 1 : 0); }
+Wide floor_mod(Wide a, Wide b) { return a - floor_div(a, b) * b; }
+
+// Go counts from the year -292277022399 in 64 bits: what lies before comes out at the other end.
+Wide unix_seconds(std::int64_t seconds) {
+  constexpr Wide kFirst = -static_cast<Wide>(9'223'372'028'715'321'600);
+  return seconds < kFirst ? static_cast<Wide>(seconds) + (static_cast<Wide>(1) << 64) : static_cast<Wide>(seconds);
+}
 
 struct Date {
   std::int64_t year;
@@ -26,8 +34,8 @@ int days_in(std::int64_t year, int month) {
 
 // Days since 1970-01-01 to a date; years counted from March, so that the leap day is a year's last.
 Date to_date(std::int64_t seconds) {
-  const std::int64_t days = floor_div(seconds, kDay) + 719468;  // since 0000-03-01
-  const std::int64_t era = floor_div(days, 146097);
+  const auto days = static_cast<std::int64_t>(floor_div(unix_seconds(seconds), kDay)) + 719468;  // since 0000-03-01
+  const auto era = static_cast<std::int64_t>(floor_div(days, 146097));
   const std::int64_t day_of_era = days - era * 146097;
   const std::int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
   const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -55,10 +63,10 @@ constexpr Entry kFunctions[] = {
        return static_cast<double>(days_in(date.year, date.month));
      }},
     {"day_of_month", [](std::int64_t s) { return static_cast<double>(to_date(s).day); }},
-    {"day_of_week", [](std::int64_t s) { return static_cast<double>(floor_mod(floor_div(s, kDay) + 4, 7)); }},  // 1970-01-01: Thursday
+    {"day_of_week", [](std::int64_t s) { return static_cast<double>(floor_mod(floor_div(unix_seconds(s), kDay) + 4, 7)); }},  // 1970-01-01: Thursday
     {"day_of_year", day_of_year},
-    {"hour", [](std::int64_t s) { return static_cast<double>(floor_mod(s, kDay) / 3600); }},
-    {"minute", [](std::int64_t s) { return static_cast<double>(floor_mod(s, 3600) / 60); }},
+    {"hour", [](std::int64_t s) { return static_cast<double>(floor_mod(unix_seconds(s), kDay) / 3600); }},
+    {"minute", [](std::int64_t s) { return static_cast<double>(floor_mod(unix_seconds(s), 3600) / 60); }},
     {"month", [](std::int64_t s) { return static_cast<double>(to_date(s).month); }},
     {"year", [](std::int64_t s) { return static_cast<double>(to_date(s).year); }},
 };
@@ -73,7 +81,7 @@ CalendarFunction find_calendar_function(std::string_view name) {
 }
 
 std::int64_t to_unix_seconds(double value) {
-  if (!(value > -9.2e18 && value < 9.2e18)) return std::numeric_limits<std::int64_t>::min();
+  if (!(value >= -0x1p63 && value < 0x1p63)) return std::numeric_limits<std::int64_t>::min();
   return static_cast<std::int64_t>(value);
 }
 
