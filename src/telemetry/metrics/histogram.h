@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Native histograms as the engine computes with them: float counts, spans of buckets. Shapes and rules: Prometheus' native
-// histogram specification. histogram.cpp has bounds, iteration, validation and text; histogram_algebra.cpp adding, subtracting,
-// resolution and reset detection; histogram_stats.cpp quantile, fraction, variance and trimming.
+// Native histograms as the engine computes with them: float counts, spans of buckets. Shapes and rules: Prometheus'
+// native histogram specification. histogram.cpp has bounds, iteration, validation and text; histogram_algebra.cpp
+// adding, subtracting, resolution and reset detection; histogram_stats.cpp quantile, fraction, variance and trimming.
 //
 // Value types and free functions: nothing here synchronises, all of it may be used from any thread on distinct objects.
 #pragma once
@@ -29,7 +29,7 @@ inline constexpr std::int32_t kMaxExponentialSchema = 8;
 enum class ResetHint : unsigned char { unknown, reset, not_reset, gauge };
 
 struct Span {
-  std::int32_t offset = 0;    // gap to the previous span (first: index of the first bucket)
+  std::int32_t offset = 0;  // gap to the previous span (first: index of the first bucket)
   std::uint32_t length = 0;
   bool operator==(const Span&) const = default;
 };
@@ -43,14 +43,14 @@ struct CombineOutcome {
 
 struct FloatHistogram {
   ResetHint hint = ResetHint::unknown;
-  std::int32_t schema = 0;            // -4..8, or kCustomBucketsSchema
+  std::int32_t schema = 0;  // -4..8, or kCustomBucketsSchema
   double zero_threshold = 0;
   double zero_count = 0;
   double count = 0;
   double sum = 0;
   std::vector<Span> positive_spans, negative_spans;
   std::vector<double> positive_buckets, negative_buckets;  // absolute counts, not deltas
-  std::vector<double> custom_values;  // upper bounds for kCustomBucketsSchema, without +Inf
+  std::vector<double> custom_values;                       // upper bounds for kCustomBucketsSchema, without +Inf
 
   bool uses_custom_buckets() const { return schema == kCustomBucketsSchema; }
 
@@ -58,20 +58,21 @@ struct FloatHistogram {
   void multiply(double factor);
   void divide(double divisor);
 
-  // Adds / subtracts counts, sum and buckets of `other`; brings schema, zero bucket and custom bounds of both to what they have
-  // in common. Buckets may come out empty: compact() when that matters. The hint becomes what is known of the result.
-  // O(buckets of both).
+  // Adds / subtracts counts, sum and buckets of `other`; brings schema, zero bucket and custom bounds of both to what
+  // they have in common. Buckets may come out empty: compact() when that matters. The hint becomes what is known of the
+  // result. O(buckets of both).
   CombineOutcome add(const FloatHistogram& other);
   CombineOutcome subtract(const FloatHistogram& other);
 
   // Removes empty buckets; gaps of at most `max_empty` buckets between populated ones are kept as explicit zeros.
   void compact(std::size_t max_empty = 0);
 
-  // Merges buckets down to a lower exponential schema. bad_input when `target` is not lower or custom buckets are involved.
+  // Merges buckets down to a lower exponential schema. bad_input when `target` is not lower or custom buckets are
+  // involved.
   Result<> reduce_resolution(std::int32_t target);
 
-  // Whether a counter reset lies between `previous` and this one: by the hint if it says so, else by any count that shrank,
-  // a populated bucket that vanished, a smaller zero threshold or a higher resolution.
+  // Whether a counter reset lies between `previous` and this one: by the hint if it says so, else by any count that
+  // shrank, a populated bucket that vanished, a smaller zero threshold or a higher resolution.
   bool detect_reset(const FloatHistogram& previous) const;
 
   // Same bits in all counts and the same populated layout (zero-length spans do not matter). The hint is not compared.
@@ -80,8 +81,8 @@ struct FloatHistogram {
   // Some count or the sum is infinite.
   bool has_overflow() const;
 
-  // Keeps observations below (upper = true) or above `bound`, interpolating inside the bucket that contains it; count and sum
-  // are then estimated from the buckets left.
+  // Keeps observations below (upper = true) or above `bound`, interpolating inside the bucket that contains it; count
+  // and sum are then estimated from the buckets left.
   void trim(double bound, bool upper);
 
   // bad_input with Prometheus' words when spans, buckets, counts or bounds do not fit together.

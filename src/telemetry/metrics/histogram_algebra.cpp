@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adding, subtracting and comparing native histograms whose buckets need not agree. Each side of a histogram is turned into a list
-// of (index, count) cells, the lists are brought to one schema and merged; when both layouts are equal, counts are added in place.
+// Adding, subtracting and comparing native histograms whose buckets need not agree. Each side of a histogram is turned
+// into a list of (index, count) cells, the lists are brought to one schema and merged; when both layouts are equal,
+// counts are added in place.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,7 +34,8 @@ Cells to_cells(std::span<const Span> spans, std::span<const double> buckets, std
   return cells;
 }
 
-void from_cells(const Cells& cells, std::vector<Span>& spans, std::vector<double>& buckets, std::vector<double>* errors) {
+void from_cells(const Cells& cells, std::vector<Span>& spans, std::vector<double>& buckets,
+                std::vector<double>* errors) {
   spans.clear();
   buckets.clear();
   buckets.reserve(cells.size());
@@ -104,7 +106,8 @@ Cells merge_cells(const Cells& a, const Cells& b, double sign) {
 // Drops the leading cells that a zero bucket of this threshold covers.
 void drop_covered(Cells& cells, std::int32_t schema, double threshold) {
   if (schema == kCustomBucketsSchema || threshold == 0) return;
-  auto first = std::ranges::find_if(cells, [&](const Cell& cell) { return bucket_bound(cell.index, schema) > threshold; });
+  auto first =
+      std::ranges::find_if(cells, [&](const Cell& cell) { return bucket_bound(cell.index, schema) > threshold; });
   cells.erase(cells.begin(), first);
 }
 
@@ -119,8 +122,8 @@ struct ZeroBucket {
   double threshold;
 };
 
-// What the zero bucket becomes when it has to reach to `threshold` (≥ its own): buckets inside are counted in, and a populated bucket
-// that contains the threshold moves it up to its end.
+// What the zero bucket becomes when it has to reach to `threshold` (≥ its own): buckets inside are counted in, and a
+// populated bucket that contains the threshold moves it up to its end.
 ZeroBucket widen_zero(const FloatHistogram& h, double zero_error, std::span<const double> positive_errors,
                       std::span<const double> negative_errors, double threshold) {
   if (threshold == h.zero_threshold) return {h.zero_count, zero_error, threshold};
@@ -150,9 +153,10 @@ ZeroBucket widen_zero(const FloatHistogram& h, double zero_error, std::span<cons
   }
 }
 
-void remove_inside_zero(std::vector<Span>& spans, std::vector<double>& buckets, std::vector<double>* errors, std::int32_t schema,
-                        double threshold) {
-  Cells cells = to_cells(spans, buckets, errors != nullptr ? std::span<const double>(*errors) : std::span<const double>());
+void remove_inside_zero(std::vector<Span>& spans, std::vector<double>& buckets, std::vector<double>* errors,
+                        std::int32_t schema, double threshold) {
+  Cells cells =
+      to_cells(spans, buckets, errors != nullptr ? std::span<const double>(*errors) : std::span<const double>());
   std::erase_if(cells, [&](const Cell& cell) {
     return bucket_bound(cell.index - 1, schema) < threshold || (cell.count == 0 && cell.error == 0);
   });
@@ -176,8 +180,8 @@ ZeroBucket reconcile_zero(FloatHistogram& h, Errors errors, const FloatHistogram
   while (zero.threshold < h.zero_threshold || zero.threshold > h.zero_threshold) {
     if (h.zero_threshold > zero.threshold) zero = widen_zero(other, 0, {}, {}, h.zero_threshold);
     if (zero.threshold > h.zero_threshold) {
-      const ZeroBucket wider = widen_zero(h, errors.zero != nullptr ? *errors.zero : 0, view(errors.positive), view(errors.negative),
-                                          zero.threshold);
+      const ZeroBucket wider = widen_zero(h, errors.zero != nullptr ? *errors.zero : 0, view(errors.positive),
+                                          view(errors.negative), zero.threshold);
       h.zero_count = wider.count;
       h.zero_threshold = wider.threshold;
       if (errors.zero != nullptr) *errors.zero = wider.error;
@@ -207,7 +211,8 @@ std::vector<double> common_bounds(const std::vector<double>& a, const std::vecto
 }
 
 // Counts of an NHCB per bucket of coarser bounds, a subset of its own.
-void map_to_bounds(const Cells& cells, const std::vector<double>& own, const std::vector<double>& bounds, double sign, Cells& into) {
+void map_to_bounds(const Cells& cells, const std::vector<double>& own, const std::vector<double>& bounds, double sign,
+                   Cells& into) {
   std::size_t target = 0;
   for (const Cell& cell : cells) {
     std::size_t slot = bounds.size();
@@ -244,15 +249,16 @@ void combine_custom(FloatHistogram& h, Errors errors, const FloatHistogram& othe
   h.custom_values = std::move(bounds);
 }
 
-void combine_side(std::vector<Span>& spans, std::vector<double>& buckets, std::vector<double>* errors, std::int32_t schema,
-                  std::int32_t own_schema, const std::vector<Span>& other_spans, const std::vector<double>& other_buckets,
-                  std::int32_t other_schema, double threshold, double sign) {
+void combine_side(std::vector<Span>& spans, std::vector<double>& buckets, std::vector<double>* errors,
+                  std::int32_t schema, std::int32_t own_schema, const std::vector<Span>& other_spans,
+                  const std::vector<double>& other_buckets, std::int32_t other_schema, double threshold, double sign) {
   if (own_schema == other_schema && spans == other_spans && buckets.size() == other_buckets.size() &&
       covers_none(spans, schema, threshold)) {
     if (errors == nullptr) {
       for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] += sign * other_buckets[i];
     } else {
-      for (std::size_t i = 0; i < buckets.size(); ++i) compensated_add(sign * other_buckets[i], buckets[i], (*errors)[i]);
+      for (std::size_t i = 0; i < buckets.size(); ++i)
+        compensated_add(sign * other_buckets[i], buckets[i], (*errors)[i]);
     }
     return;
   }
@@ -273,8 +279,8 @@ void combine_side(std::vector<Span>& spans, std::vector<double>& buckets, std::v
   from_cells(merged, spans, buckets, errors);
 }
 
-CombineOutcome combine(FloatHistogram& h, Errors errors, double* count_error, double* sum_error, const FloatHistogram& other,
-                       double sign) {
+CombineOutcome combine(FloatHistogram& h, Errors errors, double* count_error, double* sum_error,
+                       const FloatHistogram& other, double sign) {
   CombineOutcome outcome;
   if (h.uses_custom_buckets() != other.uses_custom_buckets()) {
     outcome.incompatible = true;
@@ -303,16 +309,17 @@ CombineOutcome combine(FloatHistogram& h, Errors errors, double* count_error, do
   }
   const std::int32_t own = h.schema;
   h.schema = std::min(h.schema, other.schema);
-  combine_side(h.positive_spans, h.positive_buckets, errors.positive, h.schema, own, other.positive_spans, other.positive_buckets,
-               other.schema, h.zero_threshold, sign);
-  combine_side(h.negative_spans, h.negative_buckets, errors.negative, h.schema, own, other.negative_spans, other.negative_buckets,
-               other.schema, h.zero_threshold, sign);
+  combine_side(h.positive_spans, h.positive_buckets, errors.positive, h.schema, own, other.positive_spans,
+               other.positive_buckets, other.schema, h.zero_threshold, sign);
+  combine_side(h.negative_spans, h.negative_buckets, errors.negative, h.schema, own, other.negative_spans,
+               other.negative_buckets, other.schema, h.zero_threshold, sign);
   return outcome;
 }
 
 void compact_side(std::vector<Span>& spans, std::vector<double>& buckets, std::size_t max_empty) {
   const bool populated = std::ranges::none_of(buckets, [](double count) { return count == 0; });
-  const bool tidy = populated && (spans.size() <= 1 || std::ranges::none_of(std::span(spans).subspan(1), [&](const Span& span) {
+  const bool tidy =
+      populated && (spans.size() <= 1 || std::ranges::none_of(std::span(spans).subspan(1), [&](const Span& span) {
                       return span.length == 0 || static_cast<std::size_t>(std::max(span.offset, 0)) <= max_empty;
                     }));
   if (tidy && (spans.empty() || spans[0].length > 0)) return;
@@ -324,7 +331,8 @@ void compact_side(std::vector<Span>& spans, std::vector<double>& buckets, std::s
       if (!filled.empty()) {
         const auto gap = static_cast<std::size_t>(cell.index - filled.back().index - 1);
         if (gap <= max_empty) {
-          for (std::int64_t index = filled.back().index + 1; index < cell.index; ++index) filled.push_back({index, 0, 0});
+          for (std::int64_t index = filled.back().index + 1; index < cell.index; ++index)
+            filled.push_back({index, 0, 0});
         }
       }
       filled.push_back(cell);
@@ -349,7 +357,8 @@ bool side_shrank(const Cells& before, const Cells& now) {
 }
 
 bool buckets_shrank(std::span<const Span> spans_before, std::span<const double> before, std::span<const Span> spans_now,
-                    std::span<const double> now, std::int32_t schema_before, std::int32_t schema_now, double threshold) {
+                    std::span<const double> now, std::int32_t schema_before, std::int32_t schema_now,
+                    double threshold) {
   if (schema_before == schema_now && std::ranges::equal(spans_before, spans_now) && before.size() == now.size() &&
       covers_none(spans_now, schema_now, threshold)) {
     for (std::size_t i = 0; i < now.size(); ++i) {
@@ -392,9 +401,13 @@ void FloatHistogram::divide(double divisor) {
   if (divisor < 0) hint = ResetHint::gauge;
 }
 
-CombineOutcome FloatHistogram::add(const FloatHistogram& other) { return combine(*this, {}, nullptr, nullptr, other, 1); }
+CombineOutcome FloatHistogram::add(const FloatHistogram& other) {
+  return combine(*this, {}, nullptr, nullptr, other, 1);
+}
 
-CombineOutcome FloatHistogram::subtract(const FloatHistogram& other) { return combine(*this, {}, nullptr, nullptr, other, -1); }
+CombineOutcome FloatHistogram::subtract(const FloatHistogram& other) {
+  return combine(*this, {}, nullptr, nullptr, other, -1);
+}
 
 void FloatHistogram::compact(std::size_t max_empty) {
   compact_side(positive_spans, positive_buckets, max_empty);
@@ -402,8 +415,10 @@ void FloatHistogram::compact(std::size_t max_empty) {
 }
 
 Result<> FloatHistogram::reduce_resolution(std::int32_t target) {
-  if (uses_custom_buckets()) return fail(ErrorKind::bad_input, "cannot reduce resolution when there are custom buckets");
-  if (target == kCustomBucketsSchema) return fail(ErrorKind::bad_input, "cannot reduce resolution to custom buckets schema");
+  if (uses_custom_buckets())
+    return fail(ErrorKind::bad_input, "cannot reduce resolution when there are custom buckets");
+  if (target == kCustomBucketsSchema)
+    return fail(ErrorKind::bad_input, "cannot reduce resolution to custom buckets schema");
   if (target >= schema) {
     return fail(ErrorKind::bad_input,
                 "cannot reduce resolution from schema " + std::to_string(schema) + " to " + std::to_string(target));
@@ -429,7 +444,8 @@ bool FloatHistogram::detect_reset(const FloatHistogram& previous) const {
       const std::vector<double> bounds = common_bounds(custom_values, previous.custom_values);
       Cells now = empty_cells(bounds.size() + 1), before = now;
       map_to_bounds(to_cells(positive_spans, positive_buckets), custom_values, bounds, 1, now);
-      map_to_bounds(to_cells(previous.positive_spans, previous.positive_buckets), previous.custom_values, bounds, 1, before);
+      map_to_bounds(to_cells(previous.positive_spans, previous.positive_buckets), previous.custom_values, bounds, 1,
+                    before);
       return side_shrank(before, now);
     }
   }
@@ -438,10 +454,10 @@ bool FloatHistogram::detect_reset(const FloatHistogram& previous) const {
     const ZeroBucket zero = widen_zero(previous, 0, {}, {}, zero_threshold);
     if (zero.threshold != zero_threshold || zero_count < zero.count) return true;
   }
-  return buckets_shrank(previous.positive_spans, previous.positive_buckets, positive_spans, positive_buckets, previous.schema, schema,
-                        zero_threshold) ||
-         buckets_shrank(previous.negative_spans, previous.negative_buckets, negative_spans, negative_buckets, previous.schema, schema,
-                        zero_threshold);
+  return buckets_shrank(previous.positive_spans, previous.positive_buckets, positive_spans, positive_buckets,
+                        previous.schema, schema, zero_threshold) ||
+         buckets_shrank(previous.negative_spans, previous.negative_buckets, negative_spans, negative_buckets,
+                        previous.schema, schema, zero_threshold);
 }
 
 HistogramSum::HistogramSum(FloatHistogram first) : value_(std::move(first)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is estimated from the buckets of one native histogram. Formulas: Prometheus' histogram_quantile, histogram_fraction,
-// histogram_stdvar and the trim operators.
+// What is estimated from the buckets of one native histogram. Formulas: Prometheus' histogram_quantile,
+// histogram_fraction, histogram_stdvar and the trim operators.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -54,7 +54,8 @@ Kept trim_unbounded(const Bucket& b, double bound, bool upper) {
       return {0, without_infinity(b.upper)};
     }
     if (bound <= b.lower) return {b.count, 0};
-    if (bound >= 0 && b.upper > bound && b.upper != kInfinity) return {b.count * (1 - bound / b.upper), (bound + b.upper) / 2};
+    if (bound >= 0 && b.upper > bound && b.upper != kInfinity)
+      return {b.count * (1 - bound / b.upper), (bound + b.upper) / 2};
     return {0, without_infinity(b.upper)};
   }
   // Up to +Inf: nobody knows where in it the observations lie, so it is kept whole or not at all.

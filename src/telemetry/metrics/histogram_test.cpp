@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-FloatHistogram exponential(std::int32_t schema, std::int32_t offset, std::vector<double> buckets, double zero = 0, double threshold = 0) {
+FloatHistogram exponential(std::int32_t schema, std::int32_t offset, std::vector<double> buckets, double zero = 0,
+                           double threshold = 0) {
   FloatHistogram h;
   h.schema = schema;
   h.zero_count = zero;
@@ -69,8 +70,8 @@ TEST(HistogramAdd, MergesLayoutsAndKeepsTotals) {
 }
 
 TEST(HistogramAdd, TakesTheLowerSchema) {
-  FloatHistogram fine = exponential(1, 1, {1, 2, 3, 4});    // (1,√2] (√2,2] (2,2√2] (2√2,4]
-  FloatHistogram coarse = exponential(0, 1, {10, 20});      // (1,2] (2,4]
+  FloatHistogram fine = exponential(1, 1, {1, 2, 3, 4});  // (1,√2] (√2,2] (2,2√2] (2√2,4]
+  FloatHistogram coarse = exponential(0, 1, {10, 20});    // (1,2] (2,4]
   fine.add(coarse);
   EXPECT_EQ(fine.schema, 0);
   EXPECT_EQ(fine.positive_buckets, (std::vector<double>{13, 27}));
@@ -214,7 +215,8 @@ TEST(HistogramValidate, NamesWhatIsWrong) {
   FloatHistogram h = exponential(0, 0, {1});
   h.positive_spans = {{0, 2}};
   EXPECT_EQ(h.validate().error().message,
-            "positive side: spans need 2 buckets, have 1 buckets: histogram spans specify different number of buckets than provided");
+            "positive side: spans need 2 buckets, have 1 buckets: histogram spans specify different number of buckets "
+            "than provided");
   h = exponential(9, 0, {1});
   EXPECT_NE(h.validate().error().message.find("got schema 9"), std::string::npos);
   EXPECT_FALSE(custom({2, 1}, {1}).validate().has_value());

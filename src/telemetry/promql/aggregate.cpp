@@ -27,7 +27,8 @@ Outcome<Parameter> evaluate_parameter(Evaluator& evaluator, const Expr& expr, co
 
 }  // namespace
 
-Grouping::Grouping(std::vector<std::string> names, bool without, bool keep_name) : names_(std::move(names)), without_(without) {
+Grouping::Grouping(std::vector<std::string> names, bool without, bool keep_name)
+    : names_(std::move(names)), without_(without) {
   if (without && !keep_name) names_.emplace_back(kMetricName);
   std::ranges::sort(names_);
   names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
@@ -69,7 +70,8 @@ std::size_t Grouping::group_of(const Labels& labels, bool lasting) {
     if (same_group(*representatives_[first->second], labels)) return first->second;
   }
   groups_.emplace(key, representatives_.size());
-  representatives_.push_back(lasting ? &labels : &copies_.emplace_back(without_ ? labels.drop(names_) : labels.keep(names_)));
+  representatives_.push_back(lasting ? &labels
+                                     : &copies_.emplace_back(without_ ? labels.drop(names_) : labels.keep(names_)));
   return representatives_.size() - 1;
 }
 

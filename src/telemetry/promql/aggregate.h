@@ -12,12 +12,14 @@
 
 namespace tocayo::promql::eval {
 
-// Numbers the groups of `by (names)` or `without (names)` in order of first appearance. No strings are built per series.
+// Numbers the groups of `by (names)` or `without (names)` in order of first appearance. No strings are built per
+// series.
 class Grouping {
  public:
   // `without` also ignores __name__, unless `keep_name`.
   Grouping(std::vector<std::string> names, bool without, bool keep_name = false);
-  // Number of the group that a series with these labels belongs to. `lasting`: they outlive this object and need no copy.
+  // Number of the group that a series with these labels belongs to. `lasting`: they outlive this object and need no
+  // copy.
   std::size_t group_of(const Labels& labels, bool lasting);
   std::size_t size() const { return representatives_.size(); }
   // The labels of a group.
@@ -46,7 +48,8 @@ struct Parameter {
 // aggregate_fold.cpp: sum avg min max count group stddev stdvar
 Outcome<> stream_fold(Evaluator& evaluator, const AggregateExpr& expr, const Grid& grid, const Sink& sink);
 // aggregate_select.cpp: topk bottomk limitk limit_ratio
-Outcome<> stream_select(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink);
+Outcome<> stream_select(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
+                        const Sink& sink);
 // aggregate_values.cpp: quantile count_values
 Outcome<> stream_quantile(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
                           const Sink& sink);

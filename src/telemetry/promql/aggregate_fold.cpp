@@ -34,12 +34,14 @@ class Group {
     if (op == AggregateOp::stddev || op == AggregateOp::stdvar) average.resize(steps);
   }
   std::size_t memory_bytes() const {
-    return sizeof(*this) + sizeof(double) * (value.size() + error.size() + count.size() + average.size()) + seen.word_count() * 8;
+    return sizeof(*this) + sizeof(double) * (value.size() + error.size() + count.size() + average.size()) +
+           seen.word_count() * 8;
   }
 
   std::vector<double> value, error, count, average;
-  StepSet seen;                     // a float was aggregated
-  std::vector<std::uint8_t> incremental;  // avg: the sum overflowed, `value` is the mean so far; empty as long as none did
+  StepSet seen;  // a float was aggregated
+  std::vector<std::uint8_t>
+      incremental;  // avg: the sum overflowed, `value` is the mean so far; empty as long as none did
   std::vector<std::unique_ptr<HistogramCell>> histograms;  // empty as long as there are none
   bool drop_name = false;
 };
@@ -47,7 +49,11 @@ class Group {
 class Fold {
  public:
   Fold(Evaluator& evaluator, const AggregateExpr& expr, const Grid& grid)
-      : evaluator_(evaluator), expr_(expr), grid_(grid), grouping_(expr.grouping, expr.without), position_(position_of(*expr.expr)),
+      : evaluator_(evaluator),
+        expr_(expr),
+        grid_(grid),
+        grouping_(expr.grouping, expr.without),
+        position_(position_of(*expr.expr)),
         charge_(evaluator.budget()) {}
 
   Outcome<> add(EvalSeries&& series) {

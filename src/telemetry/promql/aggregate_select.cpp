@@ -16,8 +16,8 @@ struct Candidate {
   std::uint32_t series;
 };
 
-// The k best of a group at one step. A binary heap with the worst on top, sifted as Go's container/heap does, so that among equal
-// values the same ones stay.
+// The k best of a group at one step. A binary heap with the worst on top, sifted as Go's container/heap does, so that
+// among equal values the same ones stay.
 class Best {
  public:
   // Whether the heap grew.
@@ -87,7 +87,8 @@ Outcome<> stream_nowhere(Evaluator& evaluator, const Expr& expr, const Grid& gri
   return evaluator.stream(expr, grid, [](EvalSeries&&) -> Outcome<> { return {}; });
 }
 
-Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink) {
+Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
+                      const Sink& sink) {
   const bool top = expr.op == AggregateOp::topk;
   Grouping grouping(expr.grouping, expr.without);
   std::vector<EvalSeries> inputs;  // without their columns
@@ -103,7 +104,8 @@ Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Par
     }
     const auto id = static_cast<std::uint32_t>(inputs.size());
     for_each_bit(series.column.words(), series.column.word_count(), [&](std::size_t i) {
-      if (const std::size_t k = count_at(parameter, i); k > 0) grown += groups[group][i].offer({series.column.value(i), id}, k, top);
+      if (const std::size_t k = count_at(parameter, i); k > 0)
+        grown += groups[group][i].offer({series.column.value(i), id}, k, top);
     });
     for (std::size_t i = 0; series.column.any_histograms() && !ignored && i < grid.steps; ++i) {
       ignored = series.column.has_histogram(i) && count_at(parameter, i) > 0;
@@ -111,7 +113,8 @@ Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Par
     inputs.push_back({series.labels, series.drop_name, {}, std::move(series.own)});
     return charge.take(grown, bytes + grown * sizeof(Candidate));
   }));
-  if (ignored) evaluator.annotations().add(annotation::histogram_ignored_in_aggregation(to_string(expr.op), expr.position));
+  if (ignored)
+    evaluator.annotations().add(annotation::histogram_ignored_in_aggregation(to_string(expr.op), expr.position));
 
   std::vector<EvalSeries> chosen;
   std::unordered_map<std::uint32_t, std::size_t> place;
@@ -131,7 +134,8 @@ Outcome<> stream_best(Evaluator& evaluator, const AggregateExpr& expr, const Par
   return {};
 }
 
-Outcome<> stream_first(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink) {
+Outcome<> stream_first(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
+                       const Sink& sink) {
   Grouping grouping(expr.grouping, expr.without);
   std::vector<std::vector<std::uint32_t>> taken;  // [group][step]
   return evaluator.stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
@@ -150,7 +154,8 @@ Outcome<> stream_first(Evaluator& evaluator, const AggregateExpr& expr, const Pa
   });
 }
 
-Outcome<> stream_ratio(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink) {
+Outcome<> stream_ratio(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
+                       const Sink& sink) {
   return evaluator.stream(*expr.expr, grid, [&](EvalSeries&& series) -> Outcome<> {
     const double offset = sampling_offset(*series.labels);
     for (std::size_t i = 0; i < grid.steps; ++i) {
@@ -170,12 +175,14 @@ double sampling_offset(const Labels& labels) {
 
 bool in_ratio(double ratio, double offset) { return ratio >= 0 ? offset < ratio : offset >= 1.0 + ratio; }
 
-Outcome<> stream_select(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid, const Sink& sink) {
+Outcome<> stream_select(Evaluator& evaluator, const AggregateExpr& expr, const Parameter& parameter, const Grid& grid,
+                        const Sink& sink) {
   if (expr.op == AggregateOp::limit_ratio) {
     if (parameter.max == 0 && parameter.min == 0) return stream_nowhere(evaluator, *expr.expr, grid);
     if (parameter.any_nan) return execution_error("Ratio value is NaN");
     if (parameter.max > 1) evaluator.annotations().add(annotation::invalid_ratio(parameter.max, 1, parameter.position));
-    if (parameter.min < -1) evaluator.annotations().add(annotation::invalid_ratio(parameter.min, -1, parameter.position));
+    if (parameter.min < -1)
+      evaluator.annotations().add(annotation::invalid_ratio(parameter.min, -1, parameter.position));
     return stream_ratio(evaluator, expr, parameter, grid, sink);
   }
   if (parameter.max < 1) return stream_nowhere(evaluator, *expr.expr, grid);

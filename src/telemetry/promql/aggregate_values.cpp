@@ -30,7 +30,8 @@ Outcome<> stream_quantile(Evaluator& evaluator, const AggregateExpr& expr, const
       ignored = series.column.has_histogram(i);
     }
   }
-  if (ignored) evaluator.annotations().add(annotation::histogram_ignored_in_aggregation("quantile", position_of(*expr.expr)));
+  if (ignored)
+    evaluator.annotations().add(annotation::histogram_ignored_in_aggregation("quantile", position_of(*expr.expr)));
 
   std::vector<double> values;
   for (std::size_t g = 0; g < members.size(); ++g) {
@@ -85,8 +86,11 @@ Outcome<> stream_count_values(Evaluator& evaluator, const AggregateExpr& expr, c
       const bool is_float = series.column.has_float(i);
       const double value = is_float ? series.column.value(i) : 0;
       std::size_t at = last;
-      if (!is_float || last == SIZE_MAX || std::bit_cast<std::uint64_t>(value) != std::bit_cast<std::uint64_t>(last_value)) {
-        const std::string text = !show_value ? "" : is_float ? format_number(value) : series.column.histogram(i)->to_string();
+      if (!is_float || last == SIZE_MAX ||
+          std::bit_cast<std::uint64_t>(value) != std::bit_cast<std::uint64_t>(last_value)) {
+        const std::string text = !show_value ? ""
+                                 : is_float  ? format_number(value)
+                                             : series.column.histogram(i)->to_string();
         auto [found, added] = group.by_value.try_emplace(text, group.counts.size());
         if (added) {
           group.counts.push_back({text, Column(grid.steps)});

@@ -70,7 +70,8 @@ ElementResult histogram_with_histogram(BinaryOp op, const HistogramPtr& lhs, con
 }
 
 // A vector and a scalar; `swapped`: the scalar stands on the left.
-Outcome<> stream_vector_scalar(Evaluator& evaluator, const BinaryExpr& expr, bool swapped, const Grid& grid, const Sink& sink) {
+Outcome<> stream_vector_scalar(Evaluator& evaluator, const BinaryExpr& expr, bool swapped, const Grid& grid,
+                               const Sink& sink) {
   const Expr& vector = swapped ? *expr.rhs : *expr.lhs;
   const auto scalars = TRY_EVAL(evaluator.scalar(swapped ? *expr.lhs : *expr.rhs, grid));
   const bool drops = changes_metric(expr.op) || expr.return_bool;
@@ -82,13 +83,15 @@ Outcome<> stream_vector_scalar(Evaluator& evaluator, const BinaryExpr& expr, boo
     Column& column = series.column;
     if (changes_metric(expr.op) && !column.any_histograms()) {
       double* values = column.values();
-      arithmetic_columns(expr.op, swapped ? scalars.data() : values, swapped ? values : scalars.data(), values, grid.steps);
+      arithmetic_columns(expr.op, swapped ? scalars.data() : values, swapped ? values : scalars.data(), values,
+                         grid.steps);
     } else {
       Column out(grid.steps);
       for (std::size_t i = 0; i < grid.steps; ++i) {
         if (!column.has(i)) continue;
         const Element element = element_at(column, i), scalar{scalars[i], nullptr};
-        const auto result = swapped ? binary_element(expr.op, scalar, element) : binary_element(expr.op, element, scalar);
+        const auto result =
+            swapped ? binary_element(expr.op, scalar, element) : binary_element(expr.op, element, scalar);
         if (!result.valid) {
           notes.set(i, result.note);
         } else if (expr.return_bool) {

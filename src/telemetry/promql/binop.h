@@ -21,8 +21,8 @@ enum class BinaryNote : unsigned char {
 struct ElementResult {
   double value = 0;
   metrics::HistogramPtr histogram;
-  bool keep = true;    // comparisons: whether it holds
-  bool valid = true;   // false: no result, see note
+  bool keep = true;   // comparisons: whether it holds
+  bool valid = true;  // false: no result, see note
   BinaryNote note = BinaryNote::none;
 };
 

@@ -48,8 +48,13 @@ Labels matched_labels(const VectorMatching& matching, const Labels& labels) {
 class Join {
  public:
   Join(Evaluator& evaluator, const BinaryExpr& expr, const Grid& grid)
-      : evaluator_(evaluator), expr_(expr), matching_(*expr.matching), grid_(grid), notes_(grid.steps),
-        swapped_(matching_.card == Cardinality::one_to_many), one_to_one_(matching_.card == Cardinality::one_to_one),
+      : evaluator_(evaluator),
+        expr_(expr),
+        matching_(*expr.matching),
+        grid_(grid),
+        notes_(grid.steps),
+        swapped_(matching_.card == Cardinality::one_to_many),
+        one_to_one_(matching_.card == Cardinality::one_to_one),
         charge_(evaluator.budget()) {}
 
   Outcome<> run(std::vector<EvalSeries>& lhs, std::vector<EvalSeries>& rhs, const Sink& sink) {
@@ -81,9 +86,9 @@ class Join {
     StepSet matched;  // steps at which elements met, kept or not
   };
   struct Group {
-    std::vector<std::size_t> one;  // series of the one side
+    std::vector<std::size_t> one;                                 // series of the one side
     std::unordered_multimap<std::uint64_t, std::size_t> outputs;  // into outputs_, by hash of labels
-    StepSet matched;                   // union over outputs; only one-to-one and fill need it
+    StepSet matched;  // union over outputs; only one-to-one and fill need it
   };
 
   // Steps at which there can be a result: both sides have something, or with fill values at least one.
@@ -124,7 +129,8 @@ class Join {
   Labels result_labels(const Labels& many, const Labels& one) const {
     const bool drop = changes_metric(expr_.op) || (!evaluator_.delayed() && expr_.return_bool);
     Labels labels = drop && has_metadata(many) ? without_metadata(many) : many;
-    if (one_to_one_) labels = matching_.on ? labels.keep(matching_.matching_labels) : labels.drop(matching_.matching_labels);
+    if (one_to_one_)
+      labels = matching_.on ? labels.keep(matching_.matching_labels) : labels.drop(matching_.matching_labels);
     for (const std::string& name : matching_.include) labels.set(name, one.get(name));
     return labels;
   }
@@ -139,7 +145,8 @@ class Join {
     EvalSeries series{nullptr, expr_.return_bool, Column(grid_.steps)};
     series.set_labels(std::move(labels));
     outputs_.push_back({std::move(series), StepSet(grid_.steps)});
-    TRY_VOID(charge_.take(0, sizeof(Output) + outputs_.back().series.column.memory_bytes() + memory_bytes(*outputs_.back().series.labels) +
+    TRY_VOID(charge_.take(0, sizeof(Output) + outputs_.back().series.column.memory_bytes() +
+                                 memory_bytes(*outputs_.back().series.labels) +
                                  outputs_.back().matched.word_count() * 8));
     return outputs_.size() - 1;
   }
@@ -147,7 +154,8 @@ class Join {
   Outcome<> note_match(Group& group, Output& output, std::size_t i) {
     if (one_to_one_) {
       if (group.matched.test(i)) {
-        return execution_error("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+        return execution_error(
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
       }
     } else if (output.matched.test(i)) {
       return execution_error("multiple matches for labels: grouping labels must ensure unique matches");
@@ -183,7 +191,8 @@ class Join {
     for (std::size_t r : group.one) {
       const EvalSeries& one = (*one_.series)[r];
       const std::size_t o = TRY_EVAL(output_for(group, result_labels(*series.labels, *one.labels)));
-      if (!series.column.any_histograms() && !one.column.any_histograms() && arithmetic_fast(group, outputs_[o], series.column, one.column)) {
+      if (!series.column.any_histograms() && !one.column.any_histograms() &&
+          arithmetic_fast(group, outputs_[o], series.column, one.column)) {
         one.column.add_presence(met);
         continue;
       }
@@ -194,7 +203,8 @@ class Join {
       }
     }
     if (!matching_.fill_right) return {};
-    const std::size_t o = TRY_EVAL(output_for(group, result_labels(*series.labels, matched_labels(matching_, *series.labels))));
+    const std::size_t o =
+        TRY_EVAL(output_for(group, result_labels(*series.labels, matched_labels(matching_, *series.labels))));
     for (std::size_t i = 0; i < grid_.steps; ++i) {
       if (!series.column.has(i) || met.test(i)) continue;
       TRY_VOID(combine(group, outputs_[o], i, element_at(series.column, i), {*matching_.fill_right, nullptr}));
@@ -202,7 +212,8 @@ class Join {
     return {};
   }
 
-  // Whole columns at once; false when nothing could be done because elements would meet twice (the slow way then finds the error).
+  // Whole columns at once; false when nothing could be done because elements would meet twice (the slow way then finds
+  // the error).
   bool arithmetic_fast(Group& group, Output& output, const Column& many, const Column& one) {
     if (!changes_metric(expr_.op)) return false;
     Column& column = output.series.column;
@@ -211,11 +222,13 @@ class Join {
       if ((many.words()[w] & one.words()[w] & taken.words()[w]) != 0) return false;
     }
     if (column.float_count() == 0) {
-      arithmetic_columns(expr_.op, (swapped_ ? one : many).values(), (swapped_ ? many : one).values(), column.values(), grid_.steps);
+      arithmetic_columns(expr_.op, (swapped_ ? one : many).values(), (swapped_ ? many : one).values(), column.values(),
+                         grid_.steps);
     } else {
       for (std::size_t i = 0; i < grid_.steps; ++i) {
         if (!many.has_float(i) || !one.has_float(i)) continue;
-        column.values()[i] = scalar_binary(expr_.op, (swapped_ ? one : many).value(i), (swapped_ ? many : one).value(i));
+        column.values()[i] =
+            scalar_binary(expr_.op, (swapped_ ? one : many).value(i), (swapped_ ? many : one).value(i));
       }
     }
     for (std::size_t w = 0; w < column.word_count(); ++w) {
@@ -234,7 +247,8 @@ class Join {
       Group& group = groups_[one_.groups[r]];
       if (group.matched.word_count() == 0) group.matched = StepSet(grid_.steps);
       const StepSet matched = group.matched;
-      const std::size_t o = TRY_EVAL(output_for(group, result_labels(matched_labels(matching_, *one.labels), *one.labels)));
+      const std::size_t o =
+          TRY_EVAL(output_for(group, result_labels(matched_labels(matching_, *one.labels), *one.labels)));
       for (std::size_t i = 0; i < grid_.steps; ++i) {
         if (!one.column.has(i) || matched.test(i)) continue;
         TRY_VOID(combine(group, outputs_[o], i, {*matching_.fill_left, nullptr}, element_at(one.column, i)));

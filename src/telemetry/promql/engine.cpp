@@ -34,8 +34,9 @@ struct Counters {
   std::array<Counter*, 7> errors;  // by QueryError::Type
   Counters() {
     for (std::size_t i = 0; i < errors.size(); ++i) {
-      errors[i] = &Registry::global().counter("tocayo_promql_query_errors_total", "Failed queries by type of error.",
-                                              Labels{{"type", std::string(to_string(static_cast<QueryError::Type>(i)))}});
+      errors[i] =
+          &Registry::global().counter("tocayo_promql_query_errors_total", "Failed queries by type of error.",
+                                      Labels{{"type", std::string(to_string(static_cast<QueryError::Type>(i)))}});
     }
   }
   static Counters& get() {
@@ -105,7 +106,8 @@ MatrixValue scalar_matrix(const std::vector<double>& values, const Grid& grid) {
 
 void sort_by_labels(MatrixValue& matrix) {
   const auto before = [](const Series& a, const Series& b) { return a.labels < b.labels; };
-  if (!std::ranges::is_sorted(matrix.series, before)) std::ranges::sort(matrix.series, before);  // selectors come sorted
+  if (!std::ranges::is_sorted(matrix.series, before))
+    std::ranges::sort(matrix.series, before);  // selectors come sorted
 }
 
 Outcome<Value> evaluate(Evaluator& evaluator, const Expr& expr, const Grid& grid, bool instant, QueryTimings& timings) {
@@ -181,7 +183,8 @@ std::string_view to_string(QueryError::Type type) {
 }
 
 Engine::Engine(EngineOptions options) : options_(std::move(options)) {
-  if (!options_.default_subquery_step) options_.default_subquery_step = [](Duration) { return Duration(std::chrono::minutes(1)); };
+  if (!options_.default_subquery_step)
+    options_.default_subquery_step = [](Duration) { return Duration(std::chrono::minutes(1)); };
   if (options_.lookback <= Duration(0)) options_.lookback = std::chrono::minutes(5);
 }
 
@@ -191,28 +194,28 @@ std::expected<ExprPtr, QueryError> Engine::parse(std::string_view expr, const Qu
   return std::move(*parsed);
 }
 
-QueryOutcome Engine::instant(const metrics::Querier& querier, std::string_view expr, TimestampMs time, const QueryOptions& options,
-                             const Context& context) const {
+QueryOutcome Engine::instant(const metrics::Querier& querier, std::string_view expr, TimestampMs time,
+                             const QueryOptions& options, const Context& context) const {
   return run(querier, TRY_EVAL(parse(expr, options)), time, time, Duration(0), true, options, context);
 }
 
-QueryOutcome Engine::instant(const metrics::Querier& querier, const Expr& expr, TimestampMs time, const QueryOptions& options,
-                             const Context& context) const {
+QueryOutcome Engine::instant(const metrics::Querier& querier, const Expr& expr, TimestampMs time,
+                             const QueryOptions& options, const Context& context) const {
   return run(querier, clone(expr), time, time, Duration(0), true, options, context);
 }
 
-QueryOutcome Engine::range(const metrics::Querier& querier, std::string_view expr, TimestampMs start, TimestampMs end, Duration step,
-                           const QueryOptions& options, const Context& context) const {
+QueryOutcome Engine::range(const metrics::Querier& querier, std::string_view expr, TimestampMs start, TimestampMs end,
+                           Duration step, const QueryOptions& options, const Context& context) const {
   return run(querier, TRY_EVAL(parse(expr, options)), start, end, step, false, options, context);
 }
 
-QueryOutcome Engine::range(const metrics::Querier& querier, const Expr& expr, TimestampMs start, TimestampMs end, Duration step,
-                           const QueryOptions& options, const Context& context) const {
+QueryOutcome Engine::range(const metrics::Querier& querier, const Expr& expr, TimestampMs start, TimestampMs end,
+                           Duration step, const QueryOptions& options, const Context& context) const {
   return run(querier, clone(expr), start, end, step, false, options, context);
 }
 
-QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, TimestampMs start, TimestampMs end, Duration step, bool instant,
-                         const QueryOptions& options, const Context& context) const {
+QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, TimestampMs start, TimestampMs end,
+                         Duration step, bool instant, const QueryOptions& options, const Context& context) const {
   const auto started = Clock::now();
   Counters& counters = Counters::get();
   counters.running.add(1);
@@ -230,12 +233,13 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
   };
 
   if (!instant) {
-    if (step <= Duration(0)) return failed(bad_data("zero or negative query resolution step widths are not accepted. Try a positive integer"));
+    if (step <= Duration(0))
+      return failed(bad_data("zero or negative query resolution step widths are not accepted. Try a positive integer"));
     if (end < start) return failed(bad_data("end timestamp must not be before start time"));
     const ValueType type = type_of(*expr);
     if (type != ValueType::vector && type != ValueType::scalar) {
-      return failed(bad_data(fmt::format("invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
-                                         documented_type(type))));
+      return failed(bad_data(fmt::format(
+          "invalid expression type \"{}\" for range query, must be Scalar or instant Vector", documented_type(type))));
     }
   }
   auto prepared = preprocess(std::move(expr), start, end, instant ? Duration(0) : step);
@@ -248,11 +252,13 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
   }
   const std::size_t max_samples = options.max_samples != 0 ? options.max_samples : options_.max_samples;
   if (grid.steps > max_samples) {
-    return failed({QueryError::Type::execution,
-                   Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}});
+    return failed(
+        {QueryError::Type::execution,
+         Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}});
   }
   const Features features = options.features.value_or(options_.features);
-  const Duration timeout = options.timeout > Duration(0) ? std::min(options.timeout, options_.timeout) : options_.timeout;
+  const Duration timeout =
+      options.timeout > Duration(0) ? std::min(options.timeout, options_.timeout) : options_.timeout;
   Evaluator evaluator(
       {
           .querier = &querier,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The query engine: an expression and a store's Querier in, values, annotations and statistics out.
 //
-// Evaluation is series-major: every node works on whole series over all steps at once, selectors stream series by series into
-// range functions and aggregations, so that `sum by (job) (rate(m[5m]))` over a million series holds only the groups. Calls are
-// synchronous and belong on a compute thread; an engine is immutable and may be used from many threads. Results do not depend on
-// the number of threads.
+// Evaluation is series-major: every node works on whole series over all steps at once, selectors stream series by
+// series into range functions and aggregations, so that `sum by (job) (rate(m[5m]))` over a million series holds only
+// the groups. Calls are synchronous and belong on a compute thread; an engine is immutable and may be used from many
+// threads. Results do not depend on the number of threads.
 #pragma once
 
 #include <chrono>
@@ -69,13 +69,13 @@ struct QueryOptions {
 // How the HTTP API names an error; error.kind alone cannot tell a bad query from one that failed while running.
 struct QueryError {
   enum class Type : unsigned char {
-    bad_data,   // 400: does not parse, or the parameters make no sense
-    execution,  // 422: failed on the data it met, or hit max_samples or the memory limit (then error.kind is `limit`)
-    canceled,   // 499
-    timeout,    // 503
+    bad_data,     // 400: does not parse, or the parameters make no sense
+    execution,    // 422: failed on the data it met, or hit max_samples or the memory limit (then error.kind is `limit`)
+    canceled,     // 499
+    timeout,      // 503
     unavailable,  // 503: the store is not ready or overloaded
     too_many_requests,  // 429
-    internal,   // 500: the store failed
+    internal,           // 500: the store failed
   };
   QueryError(Type t, Error e) : type(t), error(std::move(e)) {}
   QueryError(Error e);  // NOLINT: by kind, so that TRY works on a store's results
@@ -114,23 +114,23 @@ class Engine {
   explicit Engine(EngineOptions options = {});
 
   // Value of `expr` at `time`: scalar, string, vector, or for a range vector a matrix of its samples.
-  QueryOutcome instant(const metrics::Querier& querier, std::string_view expr, TimestampMs time, const QueryOptions& options = {},
-                       const Context& context = {}) const;
-  QueryOutcome instant(const metrics::Querier& querier, const Expr& expr, TimestampMs time, const QueryOptions& options = {},
-                       const Context& context = {}) const;
+  QueryOutcome instant(const metrics::Querier& querier, std::string_view expr, TimestampMs time,
+                       const QueryOptions& options = {}, const Context& context = {}) const;
+  QueryOutcome instant(const metrics::Querier& querier, const Expr& expr, TimestampMs time,
+                       const QueryOptions& options = {}, const Context& context = {}) const;
 
-  // Matrix at start, start + step, … up to end. bad_data when step <= 0, end < start, or the expression is neither a scalar nor an
-  // instant vector. The number of steps is the caller's to limit.
-  QueryOutcome range(const metrics::Querier& querier, std::string_view expr, TimestampMs start, TimestampMs end, Duration step,
-                     const QueryOptions& options = {}, const Context& context = {}) const;
-  QueryOutcome range(const metrics::Querier& querier, const Expr& expr, TimestampMs start, TimestampMs end, Duration step,
-                     const QueryOptions& options = {}, const Context& context = {}) const;
+  // Matrix at start, start + step, … up to end. bad_data when step <= 0, end < start, or the expression is neither a
+  // scalar nor an instant vector. The number of steps is the caller's to limit.
+  QueryOutcome range(const metrics::Querier& querier, std::string_view expr, TimestampMs start, TimestampMs end,
+                     Duration step, const QueryOptions& options = {}, const Context& context = {}) const;
+  QueryOutcome range(const metrics::Querier& querier, const Expr& expr, TimestampMs start, TimestampMs end,
+                     Duration step, const QueryOptions& options = {}, const Context& context = {}) const;
 
   const EngineOptions& options() const { return options_; }
 
  private:
-  QueryOutcome run(const metrics::Querier& querier, ExprPtr expr, TimestampMs start, TimestampMs end, Duration step, bool instant,
-                   const QueryOptions& options, const Context& context) const;
+  QueryOutcome run(const metrics::Querier& querier, ExprPtr expr, TimestampMs start, TimestampMs end, Duration step,
+                   bool instant, const QueryOptions& options, const Context& context) const;
   std::expected<ExprPtr, QueryError> parse(std::string_view expr, const QueryOptions& options) const;
 
   EngineOptions options_;

@@ -39,8 +39,8 @@ class ManySeries final : public metrics::Querier {
                                         const Context&) const override {
     return metrics::NameList{};
   }
-  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
-                                         const Context&) const override {
+  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
+                                         TimestampMs, std::size_t, const Context&) const override {
     return metrics::NameList{};
   }
   mutable metrics::SelectHints last_hints;
@@ -57,7 +57,8 @@ class ManySeries final : public metrics::Querier {
       ++all->reads;
       if (all->on_read) all->on_read();
       out.clear();
-      for (TimestampMs t = (hints.start + 15 * kSecond - 1) / (15 * kSecond) * 15 * kSecond; t <= hints.end; t += 15 * kSecond) {
+      for (TimestampMs t = (hints.start + 15 * kSecond - 1) / (15 * kSecond) * 15 * kSecond; t <= hints.end;
+           t += 15 * kSecond) {
         out.times.push_back(t);
         out.values.push_back(static_cast<double>(t / kSecond));
       }
@@ -89,7 +90,8 @@ TEST(Engine, TypesOfResults) {
   auto matrix = engine.instant(store, "up[2m]", 5 * kMinute);
   const auto& series = std::get<MatrixValue>(matrix->value).series;
   ASSERT_EQ(series.size(), 2U);
-  EXPECT_EQ(series[1].floats, (std::vector<FloatPoint>{{4 * kMinute, 8}, {5 * kMinute, 10}})) << "left open, right closed";
+  EXPECT_EQ(series[1].floats, (std::vector<FloatPoint>{{4 * kMinute, 8}, {5 * kMinute, 10}}))
+      << "left open, right closed";
   auto range = engine.range(store, "3", 0, 2 * kMinute, Duration(kMinute));
   EXPECT_EQ(std::get<MatrixValue>(range->value).series.at(0).floats.size(), 3U);
 }
@@ -106,7 +108,8 @@ TEST(Engine, ErrorsTellWhoseFaultItIs) {
   EXPECT_EQ(many.error().type, QueryError::Type::execution);
   EXPECT_EQ(many.error().message(),
             "found duplicate series for the match group {} on the right hand-side of the operation: "
-            "[{__name__=\"up\", job=\"a\"}, {__name__=\"up\", job=\"b\"}];many-to-many matching not allowed: matching labels must be unique "
+            "[{__name__=\"up\", job=\"a\"}, {__name__=\"up\", job=\"b\"}];many-to-many matching not allowed: matching "
+            "labels must be unique "
             "on one side");
   EXPECT_EQ(engine.range(store, "up[1m]", 0, 1, Duration(1)).error().type, QueryError::Type::bad_data);
   EXPECT_EQ(engine.range(store, "up", 0, 1, Duration(0)).error().type, QueryError::Type::bad_data);
@@ -158,7 +161,8 @@ TEST(Engine, AggregationsHoldOnlyTheirGroups) {
     Features features;
     features.delayed_name_removal = delayed;
     options.features = features;
-    auto sum = Engine().range(store, "sum by (job) (rate(m_total[5m]))", 60 * kMinute, 160 * kMinute, Duration(kMinute), options);
+    auto sum = Engine().range(store, "sum by (job) (rate(m_total[5m]))", 60 * kMinute, 160 * kMinute, Duration(kMinute),
+                              options);
     ASSERT_TRUE(sum) << sum.error().message();
     EXPECT_EQ(std::get<MatrixValue>(sum->value).series.size(), 3U);
     EXPECT_NEAR(std::get<MatrixValue>(sum->value).series[0].floats[0].value, 20'000 / 3 + 1, 1e-6);
@@ -176,7 +180,8 @@ TEST(Engine, CancelAndTimeout) {
   store.on_read = [&] {
     if (store.reads == 10) stop.request_stop();
   };
-  auto canceled = Engine().range(store, "m_total", 0, 60 * kMinute, Duration(kMinute), {}, Context(stop.get_token(), Context::Steady::time_point::max()));
+  auto canceled = Engine().range(store, "m_total", 0, 60 * kMinute, Duration(kMinute), {},
+                                 Context(stop.get_token(), Context::Steady::time_point::max()));
   ASSERT_FALSE(canceled);
   EXPECT_EQ(canceled.error().type, QueryError::Type::canceled);
   EXPECT_EQ(canceled.error().message(), "query was canceled in expression evaluation");
@@ -211,7 +216,8 @@ TEST(Engine, StatisticsCountAsPrometheusDoes) {
   auto fixed = engine.range(store, "m_total @ 1000 + 1", 60 * kMinute, 63 * kMinute, Duration(kMinute), per_step);
   EXPECT_EQ(fixed->stats.total_queryable_samples, 40);
   EXPECT_EQ(fixed->stats.samples_read, 10);
-  EXPECT_TRUE(engine.range(store, "m_total", 0, kMinute, Duration(kMinute))->stats.total_queryable_samples_per_step.empty());
+  EXPECT_TRUE(
+      engine.range(store, "m_total", 0, kMinute, Duration(kMinute))->stats.total_queryable_samples_per_step.empty());
 }
 
 TEST(Engine, HintsNameOnlyWhatIsNeeded) {
@@ -237,7 +243,8 @@ TEST(Engine, TimesAtTheEndsOfInt64AreHarmless) {
   const TestStorage store = small_store();
   const Engine engine;
   for (TimestampMs time : {std::numeric_limits<TimestampMs>::min(), std::numeric_limits<TimestampMs>::max()}) {
-    for (const char* expr : {"up", "rate(up[5m])", "up offset 1000w", "sum_over_time(up[5m:1m])", "up offset -1000w", "time()", "year()"}) {
+    for (const char* expr : {"up", "rate(up[5m])", "up offset 1000w", "sum_over_time(up[5m:1m])", "up offset -1000w",
+                             "time()", "year()"}) {
       EXPECT_TRUE(engine.instant(store, expr, time)) << expr;
     }
   }
@@ -248,7 +255,9 @@ TEST(Engine, AnnotationsCarryPositions) {
   auto result = Engine().instant(store, "1 +\nrate(up[5m])", 5 * kMinute);
   const auto texts = result->annotations.texts("1 +\nrate(up[5m])");
   ASSERT_EQ(texts.infos.size(), 1U);
-  EXPECT_EQ(texts.infos[0], "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"up\" (2:6)");
+  EXPECT_EQ(
+      texts.infos[0],
+      "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"up\" (2:6)");
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace {
 constexpr std::size_t kParallelThreshold = 256;  // series: fewer are not worth waking threads
 
 // Series made by one worker at a time: few enough that their columns stay small, whatever the number of threads.
-std::size_t block_size(std::size_t steps) { return std::clamp<std::size_t>(65'536 / std::max<std::size_t>(steps, 1), 4, 128); }
+std::size_t block_size(std::size_t steps) {
+  return std::clamp<std::size_t>(65'536 / std::max<std::size_t>(steps, 1), 4, 128);
+}
 
 constexpr std::string_view kMetadataNames[] = {"__name__", "__type__", "__unit__"};
 
@@ -39,7 +41,9 @@ class LabelIndex {
   std::unordered_multimap<std::uint64_t, std::pair<const Labels*, std::size_t>> groups_;
 };
 
-std::unexpected<QueryError> same_labelset() { return execution_error("vector cannot contain metrics with the same labelset"); }
+std::unexpected<QueryError> same_labelset() {
+  return execution_error("vector cannot contain metrics with the same labelset");
+}
 
 }  // namespace
 
@@ -83,7 +87,8 @@ bool has_one_name(const Expr& expr, const Features& features) {
         case AggregateOp::count_values: return false;
         default: break;
       }
-      return !features.type_and_unit_labels && (aggregate.without || std::ranges::none_of(aggregate.grouping, is_metadata));
+      return !features.type_and_unit_labels &&
+             (aggregate.without || std::ranges::none_of(aggregate.grouping, is_metadata));
     }
     case Kind::binary: {
       const auto& binary = *expr.as<BinaryExpr>();
@@ -106,7 +111,8 @@ bool has_one_name(const Expr& expr, const Features& features) {
 namespace {
 std::unexpected<QueryError> too_many_samples() {
   return std::unexpected(QueryError(
-      QueryError::Type::execution, Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}));
+      QueryError::Type::execution,
+      Error{ErrorKind::limit, "query processing would load too many samples into memory in query execution"}));
 }
 }  // namespace
 
@@ -118,12 +124,12 @@ Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
   peak_ = std::max(peak_, live_);
   if (live_ > max_samples_) return too_many_samples();
   if (max_bytes_ != 0 && bytes_ > max_bytes_) {
-    return std::unexpected(QueryError(
-        QueryError::Type::execution,
-        Error{ErrorKind::limit,
-              fmt::format("the query exceeded the maximum allowed estimated amount of memory consumed by a single query (limit: {} bytes) "
-                          "(err-mimir-max-estimated-memory-consumption-per-query)",
-                          max_bytes_)}));
+    return std::unexpected(
+        QueryError(QueryError::Type::execution,
+                   Error{ErrorKind::limit, fmt::format("the query exceeded the maximum allowed estimated amount of "
+                                                       "memory consumed by a single query (limit: {} bytes) "
+                                                       "(err-mimir-max-estimated-memory-consumption-per-query)",
+                                                       max_bytes_)}));
   }
   return {};
 }
@@ -141,7 +147,8 @@ Outcome<> Budget::touch(std::size_t samples) {
 
 Outcome<> Batch::add(EvalSeries&& one) {
   const std::size_t samples = one.column.weight();
-  const std::size_t bytes = one.column.memory_bytes() + sizeof(EvalSeries) + (one.own ? eval::memory_bytes(*one.own) : 0);
+  const std::size_t bytes =
+      one.column.memory_bytes() + sizeof(EvalSeries) + (one.own ? eval::memory_bytes(*one.own) : 0);
   series.push_back(std::move(one));
   return charge_.take(samples, bytes);
 }
@@ -150,7 +157,8 @@ std::size_t memory_bytes(const Labels& labels) {
   std::size_t bytes = sizeof(Labels);
   for (const Label& label : labels) {
     bytes += sizeof(Label);
-    for (const std::string* text : {&label.name, &label.value}) bytes += text->capacity() > 15 ? text->capacity() + 1 : 0;
+    for (const std::string* text : {&label.name, &label.value})
+      bytes += text->capacity() > 15 ? text->capacity() + 1 : 0;
   }
   return bytes;
 }
@@ -165,10 +173,13 @@ void StepStats::add(const StepStats& other) {
 }
 
 Evaluator::Evaluator(Settings settings, const Grid& grid)
-    : settings_(std::move(settings)), budget_(settings_.max_samples, settings_.max_bytes), root_stats_(grid, settings_.per_step_stats) {}
+    : settings_(std::move(settings)),
+      budget_(settings_.max_samples, settings_.max_bytes),
+      root_stats_(grid, settings_.per_step_stats) {}
 
 Outcome<> Evaluator::check() const {
-  if (auto checked = settings_.context.check(); !checked) return std::unexpected(QueryError(std::move(checked.error())));
+  if (auto checked = settings_.context.check(); !checked)
+    return std::unexpected(QueryError(std::move(checked.error())));
   return {};
 }
 
@@ -185,8 +196,9 @@ void Evaluator::drop_name(EvalSeries& series) {
   }
 }
 
-Outcome<std::shared_ptr<metrics::SeriesSet>> Evaluator::select(std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
-                                                               std::int64_t step, std::int64_t range, std::string_view function) {
+Outcome<std::shared_ptr<metrics::SeriesSet>> Evaluator::select(std::span<const Matcher> matchers, TimestampMs start,
+                                                               TimestampMs end, std::int64_t step, std::int64_t range,
+                                                               std::string_view function) {
   TRY_VOID(check());
   std::string key = fmt::format("{} {} {} {}", start, end, step, range);
   for (const Matcher& matcher : matchers) key += ',' + matcher.to_string();
@@ -348,7 +360,8 @@ Outcome<> Evaluator::stream(const Expr& expr, const Grid& grid, const Sink& sink
     case Kind::binary: return stream_binary(*this, *expr.as<BinaryExpr>(), grid, sink);
     default: break;
   }
-  return std::unexpected(QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not an instant vector"}));
+  return std::unexpected(
+      QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not an instant vector"}));
 }
 
 Outcome<std::vector<double>> Evaluator::scalar(const Expr& expr, const Grid& grid) {
@@ -382,7 +395,8 @@ Outcome<std::vector<double>> Evaluator::scalar(const Expr& expr, const Grid& gri
     case Kind::call: return scalar_function(*this, *expr.as<Call>(), grid);
     default: break;
   }
-  return std::unexpected(QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not a scalar"}));
+  return std::unexpected(
+      QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not a scalar"}));
 }
 
 }  // namespace tocayo::promql::eval

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One running query: the state all nodes share, and how nodes hand series to each other. Private to the room.
 //
-// Life cycle: Engine::run makes an Evaluator, calls stream()/collect()/scalar() on the root, drops it. Not thread-safe; only
-// for_each_series() uses other threads, and what it lets them touch is said there.
+// Life cycle: Engine::run makes an Evaluator, calls stream()/collect()/scalar() on the root, drops it. Not thread-safe;
+// only for_each_series() uses other threads, and what it lets them touch is said there.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +31,11 @@ template <typename T = void>
 using Outcome = std::expected<T, QueryError>;
 
 // auto x = TRY_EVAL(f());   as TRY, for results that carry a QueryError (or an Error, which becomes one).
-#define TRY_EVAL(...)                                                    \
-  ({                                                                     \
-    auto tried_ = (__VA_ARGS__);                                         \
-    if (!tried_) return std::unexpected(std::move(tried_.error()));      \
-    std::move(*tried_);                                                  \
+#define TRY_EVAL(...)                                               \
+  ({                                                                \
+    auto tried_ = (__VA_ARGS__);                                    \
+    if (!tried_) return std::unexpected(std::move(tried_.error())); \
+    std::move(*tried_);                                             \
   })
 // The same for something that returns no value.
 #define TRY_VOID(...) \
@@ -43,8 +43,8 @@ using Outcome = std::expected<T, QueryError>;
 
 [[nodiscard]] std::unexpected<QueryError> execution_error(std::string message);
 
-// One series of a node's result. `labels` are the store's or kept by the evaluator and live as long as the query, unless the series
-// has its own, which go with it: who needs the labels longer than the series copies them.
+// One series of a node's result. `labels` are the store's or kept by the evaluator and live as long as the query,
+// unless the series has its own, which go with it: who needs the labels longer than the series copies them.
 struct EvalSeries {
   const Labels* labels = nullptr;
   bool drop_name = false;  // delayed name removal: the name goes when the query ends
@@ -158,21 +158,23 @@ class Evaluator {
   };
   Evaluator(Settings settings, const Grid& grid);
 
-  // Pushes the series of an instant vector one after the other, in the node's order; empty series are left out. The labels pushed
-  // are unique, except in an instant query with delayed name removal (as in Prometheus).
+  // Pushes the series of an instant vector one after the other, in the node's order; empty series are left out. The
+  // labels pushed are unique, except in an instant query with delayed name removal (as in Prometheus).
   Outcome<> stream(const Expr& expr, const Grid& grid, const Sink& sink);
   Outcome<Batch> collect(const Expr& expr, const Grid& grid);
   // A scalar expression at every step.
   Outcome<std::vector<double>> scalar(const Expr& expr, const Grid& grid);
 
-  // Makes series 0 … count-1 with `make` and pushes the non-empty ones in order. With a pool, `make` runs on several threads at once
-  // (fixed blocks, so that nothing depends on their number); it may touch its Worker, keep() and const members only.
+  // Makes series 0 … count-1 with `make` and pushes the non-empty ones in order. With a pool, `make` runs on several
+  // threads at once (fixed blocks, so that nothing depends on their number); it may touch its Worker, keep() and const
+  // members only.
   using Maker = std::function<Outcome<std::optional<EvalSeries>>(std::size_t index, Worker& worker)>;
   Outcome<> for_each_series(std::size_t count, const Grid& grid, const Maker& make, const Sink& sink);
 
   // The series a selector means for reference times [first, last] reaching back `before` and forward `after` ms.
-  Outcome<std::shared_ptr<metrics::SeriesSet>> select(std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
-                                                      std::int64_t step, std::int64_t range, std::string_view function);
+  Outcome<std::shared_ptr<metrics::SeriesSet>> select(std::span<const Matcher> matchers, TimestampMs start,
+                                                      TimestampMs end, std::int64_t step, std::int64_t range,
+                                                      std::string_view function);
 
   // Gives labels the life of the query. Thread-safe.
   const Labels* keep(Labels labels);
@@ -210,18 +212,22 @@ class Evaluator {
   std::unordered_map<std::string, std::shared_ptr<metrics::SeriesSet>> selected_;
 };
 
-// --- nodes, each in its own file -----------------------------------------------------------------------------------------------
+// --- nodes, each in its own file
+// -----------------------------------------------------------------------------------------------
 
-// eval_selector.cpp: what a selector gives at each step: the sample's value, or its time or start time in seconds, or its time in ms.
+// eval_selector.cpp: what a selector gives at each step: the sample's value, or its time or start time in seconds, or
+// its time in ms.
 enum class SelectorValue : unsigned char { sample, time, start_time, raw_time };
 Outcome<> stream_selector(Evaluator& evaluator, const VectorSelector& selector, const Grid& grid, SelectorValue what,
                           std::string_view function, const Sink& sink);
 Outcome<> stream_smoothed(Evaluator& evaluator, const VectorSelector& selector, const Grid& grid, const Sink& sink);
-Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set, const Grid& grid, std::optional<TimestampMs> at,
-                            std::int64_t offset, SelectorValue what, bool stats_only, const Sink& sink);
+Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set, const Grid& grid,
+                            std::optional<TimestampMs> at, std::int64_t offset, SelectorValue what, bool stats_only,
+                            const Sink& sink);
 // eval_range.cpp: the samples of a range vector as the result of an instant query.
 Outcome<std::vector<Series>> matrix_result(Evaluator& evaluator, const Expr& expr, TimestampMs time);
-Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t matrix_arg, const Grid& grid, const Sink& sink);
+Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t matrix_arg, const Grid& grid,
+                            const Sink& sink);
 // functions.cpp
 bool is_range_argument(const Expr& arg);  // matrix selector or subquery, possibly inside a step-invariant wrapper
 Outcome<> stream_function(Evaluator& evaluator, const Call& call, const Grid& grid, const Sink& sink);

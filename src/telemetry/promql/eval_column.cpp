@@ -56,7 +56,8 @@ std::size_t Column::weight() const {
 }
 
 std::size_t Column::memory_bytes() const {
-  std::size_t bytes = sizeof(*this) + steps_ * sizeof(double) + (long_words_ ? word_count() * sizeof(std::uint64_t) : 0);
+  std::size_t bytes =
+      sizeof(*this) + steps_ * sizeof(double) + (long_words_ ? word_count() * sizeof(std::uint64_t) : 0);
   if (histograms_) {
     bytes += steps_ * sizeof(metrics::HistogramPtr);
     for (std::size_t i = 0; i < steps_; ++i) {

@@ -16,8 +16,8 @@ namespace tocayo::promql::eval {
 // The times an expression is evaluated at: start, start + step, …
 struct Grid {
   TimestampMs start = 0;
-  std::int64_t step = 1;    // > 0
-  std::size_t steps = 1;    // 0: nothing to evaluate
+  std::int64_t step = 1;  // > 0
+  std::size_t steps = 1;  // 0: nothing to evaluate
   TimestampMs time(std::size_t i) const { return start + static_cast<std::int64_t>(i) * step; }
   TimestampMs end() const { return steps == 0 ? start : time(steps - 1); }
   Grid first_step() const { return {start, step, 1}; }
@@ -26,12 +26,14 @@ struct Grid {
 // Times at the ends of int64 are legal input: arithmetic on them saturates.
 inline std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
   std::int64_t out;
-  if (__builtin_add_overflow(a, b, &out)) return a < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+  if (__builtin_add_overflow(a, b, &out))
+    return a < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   return out;
 }
 inline std::int64_t saturating_sub(std::int64_t a, std::int64_t b) {
   std::int64_t out;
-  if (__builtin_sub_overflow(a, b, &out)) return a < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+  if (__builtin_sub_overflow(a, b, &out))
+    return a < 0 ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   return out;
 }
 
@@ -75,8 +77,11 @@ class Column {
     if (steps > 64) long_words_ = std::make_unique<std::uint64_t[]>(words_for(steps));
   }
   Column(Column&& other) noexcept
-      : values_(std::move(other.values_)), long_words_(std::move(other.long_words_)), histograms_(std::move(other.histograms_)),
-        word_(other.word_), steps_(std::exchange(other.steps_, 0)) {}
+      : values_(std::move(other.values_)),
+        long_words_(std::move(other.long_words_)),
+        histograms_(std::move(other.histograms_)),
+        word_(other.word_),
+        steps_(std::exchange(other.steps_, 0)) {}
   Column& operator=(Column&& other) noexcept {
     values_ = std::move(other.values_);
     long_words_ = std::move(other.long_words_);

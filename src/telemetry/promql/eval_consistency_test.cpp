@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A range query must give at every step what an instant query gives at that time, whatever slides, is shared or runs in parallel.
+// A range query must give at every step what an instant query gives at that time, whatever slides, is shared or runs in
+// parallel.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -80,10 +81,30 @@ std::vector<TestSeries> random_series() {
 
 std::vector<std::string> expressions() {
   std::vector<std::string> all;
-  for (const char* function : {"rate", "increase", "delta", "irate", "idelta", "sum_over_time", "avg_over_time", "count_over_time",
-                               "min_over_time", "max_over_time", "last_over_time", "first_over_time", "present_over_time",
-                               "absent_over_time", "changes", "resets", "stddev_over_time", "stdvar_over_time", "mad_over_time", "deriv",
-                               "ts_of_first_over_time", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time"}) {
+  for (const char* function : {"rate",
+                               "increase",
+                               "delta",
+                               "irate",
+                               "idelta",
+                               "sum_over_time",
+                               "avg_over_time",
+                               "count_over_time",
+                               "min_over_time",
+                               "max_over_time",
+                               "last_over_time",
+                               "first_over_time",
+                               "present_over_time",
+                               "absent_over_time",
+                               "changes",
+                               "resets",
+                               "stddev_over_time",
+                               "stdvar_over_time",
+                               "mad_over_time",
+                               "deriv",
+                               "ts_of_first_over_time",
+                               "ts_of_last_over_time",
+                               "ts_of_max_over_time",
+                               "ts_of_min_over_time"}) {
     for (const char* range : {"30s", "3m", "40m"}) {
       all.push_back(std::string(function) + "(requests_total[" + range + "])");
       all.push_back(std::string(function) + "({__name__=~\"requests_total|level\"}[" + range + "] offset 90s)");
@@ -96,28 +117,59 @@ std::vector<std::string> expressions() {
       all.push_back(std::string(function) + "(requests_total[4m] " + modifier + ")");
     }
   }
-  for (const char* operation : {"sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk(2, ", "bottomk(3, ", "limitk(2, ",
-                                "limit_ratio(0.5, ", "quantile(0.3, ", "count_values(\"v\", "}) {
+  for (const char* operation :
+       {"sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk(2, ", "bottomk(3, ", "limitk(2, ",
+        "limit_ratio(0.5, ", "quantile(0.3, ", "count_values(\"v\", "}) {
     const std::string open = std::string(operation).back() == ' ' ? "" : "(";
     const auto name = std::string(operation);
     const auto paren = name.find('(');
-    const std::string by = paren == std::string::npos ? name + " by (job) (" : name.substr(0, paren) + " by (job) " + name.substr(paren);
+    const std::string by =
+        paren == std::string::npos ? name + " by (job) (" : name.substr(0, paren) + " by (job) " + name.substr(paren);
     all.push_back(by + "level)");
     all.push_back(name + open + "requests_total)");
   }
-  for (const char* expr :
-       {"quantile_over_time(0.9, level[20m])", "quantile_over_time(time() % 3 - 1, requests_total[3m])",
-        "predict_linear(requests_total[5m], 60)", "double_exponential_smoothing(level[20m], 0.3, 0.6)", "resets(level[4m] anchored)",
-        "changes(level[4m] anchored)", "level smoothed", "timestamp(level)", "timestamp(level offset 1m) + 1", "abs(level) - 2",
-        "-requests_total", "level > 20", "level > bool 20", "20 < level", "level * 2 / 3 ^ 0.5 % 7", "level atan2 scalar(sum(level))",
-        "requests_total + on (job) group_left sum by (job) (level)", "requests_total - ignoring (instance, le) requests_total",
-        "level / on (instance) level", "level == level", "level and on (job) requests_total > 30", "level unless on (job) requests_total > 30",
-        "(level > 20) or level offset 10m", "level or requests_total", "histogram_quantile(0.7, level)", "histogram_count(level)",
-        "histogram_fraction(0, 2, level)", "histogram_stddev(level)", "histogram_quantile(0.5, sum by (le) (level))",
-        "absent(level > 1e30)", "absent(level{job=\"j1\"} > 40)", "vector(time())", "minute(level)", "round(level, 0.3)",
-        "clamp(level, 5, time() % 100)", "label_replace(level, \"x\", \"$1\", \"instance\", \"i(.*)\")",
-        "level + on (instance) fill (3) (requests_total > 10)", "max_of(time(), 5)", "sum(level @ 3000) + level",
-        "sum_over_time(sum(level)[10m:1m])", "scalar(sum(requests_total))", "topk(time() % 4, level)"}) {
+  for (const char* expr : {"quantile_over_time(0.9, level[20m])",
+                           "quantile_over_time(time() % 3 - 1, requests_total[3m])",
+                           "predict_linear(requests_total[5m], 60)",
+                           "double_exponential_smoothing(level[20m], 0.3, 0.6)",
+                           "resets(level[4m] anchored)",
+                           "changes(level[4m] anchored)",
+                           "level smoothed",
+                           "timestamp(level)",
+                           "timestamp(level offset 1m) + 1",
+                           "abs(level) - 2",
+                           "-requests_total",
+                           "level > 20",
+                           "level > bool 20",
+                           "20 < level",
+                           "level * 2 / 3 ^ 0.5 % 7",
+                           "level atan2 scalar(sum(level))",
+                           "requests_total + on (job) group_left sum by (job) (level)",
+                           "requests_total - ignoring (instance, le) requests_total",
+                           "level / on (instance) level",
+                           "level == level",
+                           "level and on (job) requests_total > 30",
+                           "level unless on (job) requests_total > 30",
+                           "(level > 20) or level offset 10m",
+                           "level or requests_total",
+                           "histogram_quantile(0.7, level)",
+                           "histogram_count(level)",
+                           "histogram_fraction(0, 2, level)",
+                           "histogram_stddev(level)",
+                           "histogram_quantile(0.5, sum by (le) (level))",
+                           "absent(level > 1e30)",
+                           "absent(level{job=\"j1\"} > 40)",
+                           "vector(time())",
+                           "minute(level)",
+                           "round(level, 0.3)",
+                           "clamp(level, 5, time() % 100)",
+                           "label_replace(level, \"x\", \"$1\", \"instance\", \"i(.*)\")",
+                           "level + on (instance) fill (3) (requests_total > 10)",
+                           "max_of(time(), 5)",
+                           "sum(level @ 3000) + level",
+                           "sum_over_time(sum(level)[10m:1m])",
+                           "scalar(sum(requests_total))",
+                           "topk(time() % 4, level)"}) {
     all.emplace_back(expr);
   }
   return all;
@@ -181,7 +233,8 @@ TEST_P(Consistency, RangeIsInstantAtEveryStep) {
           ASSERT_EQ(a.positive_buckets.size(), b.positive_buckets.size()) << a.to_string() << " " << b.to_string();
         } else {
           ASSERT_TRUE(same(sample.value, found->second.value))
-              << sample.labels.to_string() << " at " << time << ": " << sample.value << " alone, " << found->second.value << " in the range";
+              << sample.labels.to_string() << " at " << time << ": " << sample.value << " alone, "
+              << found->second.value << " in the range";
         }
         ++seen;
       }
@@ -205,8 +258,9 @@ TEST_P(Consistency, RandomQueries) {
   data.start = 0;
   data.end = 60 * kMinute;
   const char* more = std::getenv("TOCAYO_RANDOM_QUERIES");
-  const Querygen generated = generate_queries(GetParam() ? 1 : 2, more != nullptr ? std::strtoul(more, nullptr, 10) : 800, data,
-                                              {.experimental = true, .native_histograms = true});
+  const Querygen generated =
+      generate_queries(GetParam() ? 1 : 2, more != nullptr ? std::strtoul(more, nullptr, 10) : 800, data,
+                       {.experimental = true, .native_histograms = true});
   const TimestampMs start = 30 * kMinute + 77, step = 95'000;
   const std::size_t steps = 4;
   std::size_t compared = 0;
@@ -214,7 +268,9 @@ TEST_P(Consistency, RandomQueries) {
     SCOPED_TRACE(expr);
     const auto has = [&](std::string_view text) { return expr.find(text) != std::string::npos; };
     // Mean another thing in a range, or choose among equals by an order that is not promised.
-    if (has("start()") || has("end()") || has("range()") || has("step()") || has("topk") || has("bottomk") || has("limitk")) continue;
+    if (has("start()") || has("end()") || has("range()") || has("step()") || has("topk") || has("bottomk") ||
+        has("limitk"))
+      continue;
     QueryOptions options;
     options.max_samples = 1'000'000;
     auto range = engine_->range(store_, expr, start, start + (steps - 1) * step, Duration(step), options);
@@ -243,8 +299,8 @@ TEST_P(Consistency, RandomQueries) {
         if (sample.histogram) {
           EXPECT_TRUE(same(sample.histogram->count, found->second.second->count)) << sample.labels.to_string();
         } else {
-          EXPECT_TRUE(same(sample.value, found->second.first))
-              << sample.labels.to_string() << " at " << time << ": " << sample.value << " alone, " << found->second.first;
+          EXPECT_TRUE(same(sample.value, found->second.first)) << sample.labels.to_string() << " at " << time << ": "
+                                                               << sample.value << " alone, " << found->second.first;
         }
       }
     }
@@ -262,7 +318,9 @@ TEST(Parallel, ResultsDoNotDependOnThreads) {
     TestSeries series;
     series.labels = Labels{{"__name__", "m"}, {"i", std::to_string(s)}, {"job", std::to_string(s % 7)}};
     for (int i = 0; i < 30; ++i) {
-      series.points.push_back({.time = i * 15'000, .value = std::pow(10.0, static_cast<double>(random() % 30)) * static_cast<double>(random() % 9)});
+      series.points.push_back(
+          {.time = i * 15'000,
+           .value = std::pow(10.0, static_cast<double>(random() % 30)) * static_cast<double>(random() % 9)});
     }
     all.push_back(std::move(series));
   }
@@ -270,7 +328,8 @@ TEST(Parallel, ResultsDoNotDependOnThreads) {
   store.add(all);
   Engine engine;
   Pool pool("query", 3);
-  for (const std::string expr : {"sum by (job) (rate(m[2m]))", "avg(m)", "rate(m[1m])", "topk(3, m)", "stddev by (job) (m)", "m + m"}) {
+  for (const std::string expr :
+       {"sum by (job) (rate(m[2m]))", "avg(m)", "rate(m[1m])", "topk(3, m)", "stddev by (job) (m)", "m + m"}) {
     QueryOptions parallel;
     parallel.pool = &pool;
     auto one = engine.range(store, expr, 60'000, 400'000, Duration(20'000));

@@ -55,7 +55,8 @@ class SelectorSource final : public RangeSource {
 // Results of a subquery, only the steps that have something: a fine resolution over sparse data stays small.
 class SubquerySource final : public RangeSource {
  public:
-  SubquerySource(Evaluator& evaluator, const Grid& grid) : evaluator_(evaluator), grid_(grid), charge_(evaluator.budget()) {}
+  SubquerySource(Evaluator& evaluator, const Grid& grid)
+      : evaluator_(evaluator), grid_(grid), charge_(evaluator.budget()) {}
 
   Outcome<> add(EvalSeries&& series) {
     Stored stored{series.own ? evaluator_.keep(*series.own) : series.labels, series.drop_name, {}};
@@ -125,8 +126,8 @@ Outcome<Grid> subquery_grid(const Evaluator& evaluator, const SubqueryExpr& expr
 }
 
 // Books what a subquery read at the outer steps that use it.
-void book_subquery(const StepStats& inner, const Grid& inner_grid, const Grid& outer, std::int64_t offset, std::int64_t range,
-                   StepStats& into) {
+void book_subquery(const StepStats& inner, const Grid& inner_grid, const Grid& outer, std::int64_t offset,
+                   std::int64_t range, StepStats& into) {
   if (outer.steps <= 1) {
     into.count(0, 0, inner.read);
     return;
@@ -135,14 +136,16 @@ void book_subquery(const StepStats& inner, const Grid& inner_grid, const Grid& o
     const std::int64_t count = inner.read_per_step[k];
     if (count == 0) continue;
     const TimestampMs time = saturating_add(inner_grid.time(k), offset);
-    std::size_t step = time > outer.start ? static_cast<std::size_t>((time - outer.start + outer.step - 1) / outer.step) : 0;
+    std::size_t step =
+        time > outer.start ? static_cast<std::size_t>((time - outer.start + outer.step - 1) / outer.step) : 0;
     step = std::min(step, outer.steps - 1);
     if (range > 0 && time <= outer.time(step) - range) continue;  // falls between two windows
     into.count(step, 0, count);
   }
 }
 
-Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Expr& arg, const Grid& grid, std::string_view function) {
+Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Expr& arg, const Grid& grid,
+                                                  std::string_view function) {
   if (const auto* matrix = arg.as<MatrixSelector>()) {
     const VectorSelector& selector = *matrix->selector;
     const std::int64_t lookback = evaluator.settings().lookback;
@@ -150,7 +153,8 @@ Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Ex
     TimestampMs start = saturating_add(saturating_sub(first, matrix->range.count()), 1), end = last;
     if (selector.anchored || selector.smoothed) start = saturating_sub(start, lookback);
     if (selector.smoothed) end = saturating_add(end, lookback);
-    auto set = TRY_EVAL(evaluator.select(selector.matchers, start, end, grid.steps > 1 ? grid.step : 0, matrix->range.count(), function));
+    auto set = TRY_EVAL(evaluator.select(selector.matchers, start, end, grid.steps > 1 ? grid.step : 0,
+                                         matrix->range.count(), function));
     auto source = std::make_unique<SelectorSource>(evaluator, std::move(set), selector.skip_histogram_buckets);
     source->at = selector.timestamp;
     source->offset = selector.original_offset.count();
@@ -164,7 +168,8 @@ Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Ex
   if (inner.steps > evaluator.settings().max_samples) return evaluator.budget_error();
   auto source = std::make_unique<SubquerySource>(evaluator, inner);
   StepStats outer_stats = evaluator.exchange_stats(StepStats(inner, grid.steps > 1));
-  auto done = evaluator.stream(*subquery.expr, inner, [&](EvalSeries&& series) { return source->add(std::move(series)); });
+  auto done =
+      evaluator.stream(*subquery.expr, inner, [&](EvalSeries&& series) { return source->add(std::move(series)); });
   const StepStats inner_stats = evaluator.exchange_stats(std::move(outer_stats));
   TRY_VOID(std::move(done));
   book_subquery(inner_stats, inner, grid, subquery.original_offset.count(), subquery.range.count(), evaluator.stats());
@@ -176,8 +181,8 @@ Outcome<std::unique_ptr<RangeSource>> make_source(Evaluator& evaluator, const Ex
 
 // Index ranges of (start, end] for all steps; ends ascend, so one pass does.
 template <typename Limits>
-void find_bounds(const std::vector<TimestampMs>& times, const Grid& grid, const Limits& limits, std::vector<std::uint32_t>& begins,
-                 std::vector<std::uint32_t>& ends) {
+void find_bounds(const std::vector<TimestampMs>& times, const Grid& grid, const Limits& limits,
+                 std::vector<std::uint32_t>& begins, std::vector<std::uint32_t>& ends) {
   begins.resize(grid.steps);
   ends.resize(grid.steps);
   std::size_t begin = 0, end = 0;
@@ -238,23 +243,25 @@ Outcome<> check_modifiers(const Expr& arg, std::string_view function) {
   const auto* matrix = arg.as<MatrixSelector>();
   if (matrix == nullptr) return {};
   if (matrix->selector->anchored && std::ranges::find(kAnchoredFunctions, function) == std::end(kAnchoredFunctions)) {
-    return execution_error(fmt::format("anchored modifier can only be used with: {} - not with {}", fmt::join(kAnchoredFunctions, ", "),
-                                       function));
+    return execution_error(fmt::format("anchored modifier can only be used with: {} - not with {}",
+                                       fmt::join(kAnchoredFunctions, ", "), function));
   }
   if (matrix->selector->smoothed && std::ranges::find(kSmoothedFunctions, function) == std::end(kSmoothedFunctions)) {
-    return execution_error(fmt::format("smoothed modifier can only be used with: {} - not with {}", fmt::join(kSmoothedFunctions, ", "),
-                                       function));
+    return execution_error(fmt::format("smoothed modifier can only be used with: {} - not with {}",
+                                       fmt::join(kSmoothedFunctions, ", "), function));
   }
   return {};
 }
 
 // rate() of something that does not look like a counter.
-void note_possible_non_counter(const Evaluator& evaluator, const Labels& labels, PositionRange position, Annotations& annotations) {
+void note_possible_non_counter(const Evaluator& evaluator, const Labels& labels, PositionRange position,
+                               Annotations& annotations) {
   const std::string_view name = metric_name(labels);
   if (name.empty()) return;
   if (evaluator.features().type_and_unit_labels) {
     const std::string_view type = labels.get("__type__");
-    if (type != "counter" && type != "histogram") annotations.add(annotation::possible_non_counter_label(name, type, position));
+    if (type != "counter" && type != "histogram")
+      annotations.add(annotation::possible_non_counter_label(name, type, position));
     return;
   }
   for (std::string_view suffix : {"_total", "_sum", "_count", "_bucket"}) {
@@ -264,7 +271,8 @@ void note_possible_non_counter(const Evaluator& evaluator, const Labels& labels,
 }
 
 // One series of 1 at the steps at which no series has anything.
-Outcome<> push_absence(Evaluator& evaluator, const StepSet& present, const Expr& arg, const Grid& grid, const Sink& sink) {
+Outcome<> push_absence(Evaluator& evaluator, const StepSet& present, const Expr& arg, const Grid& grid,
+                       const Sink& sink) {
   EvalSeries absent{evaluator.keep(labels_of_absent(arg)), true, Column(grid.steps)};
   for (std::size_t i = 0; i < grid.steps; ++i) {
     if (!present.test(i)) absent.column.set(i, 1);
@@ -277,7 +285,8 @@ Outcome<> push_absence(Evaluator& evaluator, const StepSet& present, const Expr&
 class UniqueLabels {
  public:
   Outcome<> check(const Labels& labels) {
-    if (!seen_.insert(labels.hash()).second) return execution_error("vector cannot contain metrics with the same labelset");
+    if (!seen_.insert(labels.hash()).second)
+      return execution_error("vector cannot contain metrics with the same labelset");
     return {};
   }
 
@@ -323,10 +332,12 @@ bool is_range_argument(const Expr& arg) {
   return kind == Kind::matrix_selector || kind == Kind::subquery;
 }
 
-Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t matrix_arg, const Grid& grid, const Sink& sink) {
+Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t matrix_arg, const Grid& grid,
+                            const Sink& sink) {
   const std::string_view function = call.function->name;
   const RangeKernel kernel = find_range_kernel(function);
-  if (kernel == nullptr) return execution_error(fmt::format("function {} is not implemented over range vectors", function));
+  if (kernel == nullptr)
+    return execution_error(fmt::format("function {} is not implemented over range vectors", function));
   const Expr& arg = unwrap(*call.args[matrix_arg]);
   TRY_VOID(check_modifiers(arg, function));
   const auto source = TRY_EVAL(make_source(evaluator, arg, grid, function));
@@ -343,8 +354,9 @@ Outcome<> stream_range_call(Evaluator& evaluator, const Call& call, std::size_t 
   common.lookback = evaluator.settings().lookback;
   common.anchored = source->anchored;
   common.smoothed = source->smoothed;
-  common.use_start_times = evaluator.features().use_start_timestamps &&
-                           (function == "rate" || function == "irate" || function == "increase" || function == "resets");
+  common.use_start_times =
+      evaluator.features().use_start_timestamps &&
+      (function == "rate" || function == "irate" || function == "increase" || function == "resets");
   for (const auto& values : scalars) common.scalars.emplace_back(values);
   common.position = position_of(*call.args.front());
   common.args_position = {common.position.start, position_of(*call.args.back()).end};
@@ -409,12 +421,15 @@ Outcome<std::vector<Series>> matrix_result(Evaluator& evaluator, const Expr& exp
     Series series{source->drop_name(s) && evaluator.delayed() ? without_metadata(labels) : labels, {}, {}};
     if (source->anchored || source->smoothed) {
       if (in.histogram_count(0) > 0) {
-        return execution_error(fmt::format("{} modifier is not supported with histograms", source->anchored ? "anchored" : "smoothed"));
+        return execution_error(
+            fmt::format("{} modifier is not supported with histograms", source->anchored ? "anchored" : "smoothed"));
       }
-      series.floats = extend_floats(in.float_times(0), in.floats(0), in.range_start(0), in.range_end(0), source->smoothed);
+      series.floats =
+          extend_floats(in.float_times(0), in.floats(0), in.range_start(0), in.range_end(0), source->smoothed);
       if (series.floats.empty()) continue;
     } else {
-      for (std::size_t i = 0; i < in.float_count(0); ++i) series.floats.push_back({in.float_times(0)[i], in.floats(0)[i]});
+      for (std::size_t i = 0; i < in.float_count(0); ++i)
+        series.floats.push_back({in.float_times(0)[i], in.floats(0)[i]});
       for (std::size_t i = 0; i < in.histogram_count(0); ++i) {
         series.histograms.push_back({in.histogram_times(0)[i], in.histograms(0)[i]});
       }

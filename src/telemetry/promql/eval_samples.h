@@ -7,7 +7,8 @@
 namespace tocayo::promql::eval {
 
 // Fills worker.samples with series `index`. Safe on any worker thread.
-Outcome<> read_series(Evaluator& evaluator, const metrics::SeriesSet& set, std::size_t index, bool stats_only, Worker& worker);
+Outcome<> read_series(Evaluator& evaluator, const metrics::SeriesSet& set, std::size_t index, bool stats_only,
+                      Worker& worker);
 // Reduces histograms to count and sum, with the reset hint their buckets imply.
 void keep_only_stats(metrics::SampleColumns& samples);
 // Removes stale markers.

@@ -21,13 +21,14 @@ double as_value(SelectorValue what, double value, TimestampMs time, TimestampMs 
 }
 
 // Puts the newest sample in (reference - lookback, reference] of every step into `out`, stale ones ending the series.
-void pick_samples(const metrics::SampleColumns& samples, const Grid& grid, std::optional<TimestampMs> at, std::int64_t offset,
-                  std::int64_t lookback, SelectorValue what, StepStats& stats, Column& out) {
+void pick_samples(const metrics::SampleColumns& samples, const Grid& grid, std::optional<TimestampMs> at,
+                  std::int64_t offset, std::int64_t lookback, SelectorValue what, StepStats& stats, Column& out) {
   std::size_t floats = 0, histograms = 0;  // how many are not after the reference time
   for (std::size_t i = 0; i < grid.steps; ++i) {
     const TimestampMs reference = saturating_sub(at.value_or(grid.time(i)), offset);
     while (floats < samples.times.size() && samples.times[floats] <= reference) ++floats;
-    while (histograms < samples.histogram_times.size() && samples.histogram_times[histograms] <= reference) ++histograms;
+    while (histograms < samples.histogram_times.size() && samples.histogram_times[histograms] <= reference)
+      ++histograms;
     const bool is_histogram =
         histograms > 0 && (floats == 0 || samples.histogram_times[histograms - 1] > samples.times[floats - 1]);
     if (!is_histogram && floats == 0) continue;
@@ -67,7 +68,8 @@ Window references(const VectorSelector& selector, const Grid& grid) {
 
 }  // namespace
 
-Outcome<> read_series(Evaluator& evaluator, const metrics::SeriesSet& set, std::size_t index, bool stats_only, Worker& worker) {
+Outcome<> read_series(Evaluator& evaluator, const metrics::SeriesSet& set, std::size_t index, bool stats_only,
+                      Worker& worker) {
   metrics::SampleColumns& samples = worker.samples;
   samples.clear();
   if (auto read = set.read(index, samples); !read) return std::unexpected(QueryError(std::move(read.error())));
@@ -100,8 +102,9 @@ void keep_only_stats(metrics::SampleColumns& samples) {
   }
 }
 
-Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set, const Grid& grid, std::optional<TimestampMs> at,
-                            std::int64_t offset, SelectorValue what, bool stats_only, const Sink& sink) {
+Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set, const Grid& grid,
+                            std::optional<TimestampMs> at, std::int64_t offset, SelectorValue what, bool stats_only,
+                            const Sink& sink) {
   const std::int64_t lookback = evaluator.settings().lookback;
   return evaluator.for_each_series(
       set.size(), grid,
@@ -118,8 +121,9 @@ Outcome<> stream_series_set(Evaluator& evaluator, const metrics::SeriesSet& set,
 Outcome<> stream_selector(Evaluator& evaluator, const VectorSelector& selector, const Grid& grid, SelectorValue what,
                           std::string_view function, const Sink& sink) {
   const Window window = references(selector, grid);
-  const auto set = TRY_EVAL(evaluator.select(selector.matchers, saturating_sub(window.first_reference, evaluator.settings().lookback - 1),
-                                        window.last_reference, grid.steps > 1 ? grid.step : 0, 0, function));
+  const auto set = TRY_EVAL(evaluator.select(selector.matchers,
+                                             saturating_sub(window.first_reference, evaluator.settings().lookback - 1),
+                                             window.last_reference, grid.steps > 1 ? grid.step : 0, 0, function));
   return stream_series_set(evaluator, *set, grid, selector.timestamp, selector.original_offset.count(), what,
                            selector.skip_histogram_buckets, sink);
 }
@@ -128,7 +132,8 @@ Outcome<> stream_smoothed(Evaluator& evaluator, const VectorSelector& selector, 
   const std::int64_t lookback = evaluator.settings().lookback;
   const Window window = references(selector, grid);
   const auto set = TRY_EVAL(evaluator.select(selector.matchers, saturating_sub(window.first_reference, lookback - 1),
-                                        saturating_add(window.last_reference, lookback), grid.steps > 1 ? grid.step : 0, 0, ""));
+                                             saturating_add(window.last_reference, lookback),
+                                             grid.steps > 1 ? grid.step : 0, 0, ""));
   return evaluator.for_each_series(
       set->size(), grid,
       [&](std::size_t index, Worker& worker) -> Outcome<std::optional<EvalSeries>> {

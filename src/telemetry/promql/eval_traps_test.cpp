@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The semantics that engines get wrong most often, one test each (specification: metrics §6.2), in the language of promqltest files.
-// Every eval is run again with @ and as a range query by the runner.
+// The semantics that engines get wrong most often, one test each (specification: metrics §6.2), in the language of
+// promqltest files. Every eval is run again with @ and as a range query by the runner.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -54,7 +54,9 @@ constexpr Named<FloatFunction> kFloatFunctions[] = {
     {"log10", [](double x) { return std::log10(x); }},
     {"log2", [](double x) { return std::log2(x); }},
     {"rad", [](double x) { return x * std::numbers::pi / 180; }},
-    {"sgn", [](double x) { return x < 0 ? -1.0 : x > 0 ? 1.0 : x; }},
+    {"sgn", [](double x) { return x < 0   ? -1.0
+                                  : x > 0 ? 1.0
+                                          : x; }},
     {"sin", [](double x) { return std::sin(x); }},
     {"sinh", [](double x) { return std::sinh(x); }},
     {"sqrt", [](double x) { return std::sqrt(x); }},
@@ -102,11 +104,13 @@ template <typename F>
 Outcome<> map_floats(Evaluator& evaluator, const Expr& arg, const Grid& grid, const Sink& sink, F&& f) {
   return map_series(evaluator, arg, grid, sink, [&](Column& column) {
     column.drop_histograms();
-    for_each_bit(column.words(), column.word_count(), [&](std::size_t i) { column.values()[i] = f(i, column.values()[i]); });
+    for_each_bit(column.words(), column.word_count(),
+                 [&](std::size_t i) { column.values()[i] = f(i, column.values()[i]); });
   });
 }
 
-Outcome<> stream_histogram_value(Evaluator& evaluator, const Call& call, HistogramFunction function, const Grid& grid, const Sink& sink) {
+Outcome<> stream_histogram_value(Evaluator& evaluator, const Call& call, HistogramFunction function, const Grid& grid,
+                                 const Sink& sink) {
   return map_series(evaluator, *call.args[0], grid, sink, [&](Column& column) {
     Column out(grid.steps);
     if (column.any_histograms()) {
@@ -178,7 +182,8 @@ Outcome<> stream_timestamp(Evaluator& evaluator, const Call& call, const Grid& g
   });
 }
 
-Outcome<> stream_calendar(Evaluator& evaluator, const Call& call, CalendarFunction function, const Grid& grid, const Sink& sink) {
+Outcome<> stream_calendar(Evaluator& evaluator, const Call& call, CalendarFunction function, const Grid& grid,
+                          const Sink& sink) {
   if (!call.args.empty()) {
     return map_floats(evaluator, *call.args[0], grid, sink,
                       [&](std::size_t, double value) { return function(to_unix_seconds(value)); });
@@ -245,7 +250,8 @@ Outcome<> stream_sort(Evaluator& evaluator, const Call& call, const Grid& grid, 
   Batch batch = TRY_EVAL(evaluator.collect(*call.args[0], grid));
   if (by_label) {
     std::vector<std::string_view> names;
-    for (std::size_t i = 1; i < call.args.size(); ++i) names.push_back(unwrap(*call.args[i]).as<StringLiteral>()->value);
+    for (std::size_t i = 1; i < call.args.size(); ++i)
+      names.push_back(unwrap(*call.args[i]).as<StringLiteral>()->value);
     std::ranges::stable_sort(batch.series, [&](const EvalSeries& a, const EvalSeries& b) {
       int order = 0;
       for (std::string_view label : names) {
@@ -325,12 +331,14 @@ Outcome<> stream_function(Evaluator& evaluator, const Call& call, const Grid& gr
     if (is_range_argument(*call.args[i])) return stream_range_call(evaluator, call, i, grid, sink);
   }
   if (const FloatFunction function = find_named(kFloatFunctions, name)) {
-    return map_floats(evaluator, *call.args[0], grid, sink, [function](std::size_t, double value) { return function(value); });
+    return map_floats(evaluator, *call.args[0], grid, sink,
+                      [function](std::size_t, double value) { return function(value); });
   }
   if (const HistogramFunction function = find_named(kHistogramFunctions, name)) {
     return stream_histogram_value(evaluator, call, function, grid, sink);
   }
-  if (const CalendarFunction function = find_calendar_function(name)) return stream_calendar(evaluator, call, function, grid, sink);
+  if (const CalendarFunction function = find_calendar_function(name))
+    return stream_calendar(evaluator, call, function, grid, sink);
   if (name.starts_with("clamp")) return stream_clamp(evaluator, call, grid, sink);
   if (name == "round") return stream_round(evaluator, call, grid, sink);
   if (name == "timestamp" || name == "start_timestamp") return stream_timestamp(evaluator, call, grid, sink);

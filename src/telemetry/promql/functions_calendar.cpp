@@ -41,7 +41,8 @@ Date to_date(std::int64_t seconds) {
   const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const std::int64_t shifted_month = (5 * day_of_year + 2) / 153;
   const int month = static_cast<int>(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
-  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month, static_cast<int>(day_of_year - (153 * shifted_month + 2) / 5 + 1)};
+  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+          static_cast<int>(day_of_year - (153 * shifted_month + 2) / 5 + 1)};
 }
 
 double day_of_year(std::int64_t seconds) {
@@ -63,7 +64,10 @@ constexpr Entry kFunctions[] = {
        return static_cast<double>(days_in(date.year, date.month));
      }},
     {"day_of_month", [](std::int64_t s) { return static_cast<double>(to_date(s).day); }},
-    {"day_of_week", [](std::int64_t s) { return static_cast<double>(floor_mod(floor_div(unix_seconds(s), kDay) + 4, 7)); }},  // 1970-01-01: Thursday
+    {"day_of_week",
+     [](std::int64_t s) {
+       return static_cast<double>(floor_mod(floor_div(unix_seconds(s), kDay) + 4, 7));
+     }},  // 1970-01-01: Thursday
     {"day_of_year", day_of_year},
     {"hour", [](std::int64_t s) { return static_cast<double>(floor_mod(unix_seconds(s), kDay) / 3600); }},
     {"minute", [](std::int64_t s) { return static_cast<double>(floor_mod(unix_seconds(s), 3600) / 60); }},

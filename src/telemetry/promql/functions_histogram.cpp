@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// histogram_quantile(), histogram_quantiles() and histogram_fraction() over vectors that may hold native histograms, the buckets of
-// classic ones, or both.
+// histogram_quantile(), histogram_quantiles() and histogram_fraction() over vectors that may hold native histograms,
+// the buckets of classic ones, or both.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -97,7 +97,9 @@ class Histograms {
     }
   }
   // The name for annotations: only known when its removal is delayed.
-  std::string_view name(const Labels& labels) const { return evaluator_.delayed() ? metric_name(labels) : std::string_view(); }
+  std::string_view name(const Labels& labels) const {
+    return evaluator_.delayed() ? metric_name(labels) : std::string_view();
+  }
 
  private:
   void add_classic(const EvalSeries& series, Grouping& grouping) {
@@ -131,7 +133,8 @@ class Histograms {
       for (std::size_t i = 0; i < grid_.steps; ++i) {
         if (!histogram.series->column.has_histogram(i) || !found->second->present.test(i)) continue;
         found->second->conflict.set(i);
-        evaluator_.annotations().add(annotation::mixed_classic_native_histograms(name(*histogram.series->labels), position_));
+        evaluator_.annotations().add(
+            annotation::mixed_classic_native_histograms(name(*histogram.series->labels), position_));
       }
     }
   }
@@ -161,8 +164,8 @@ double quantile_of_classic(Evaluator& evaluator, double q, std::vector<ClassicBu
                            PositionRange position, TimestampMs time) {
   const ClassicQuantile quantile = classic_quantile(q, buckets);
   if (quantile.forced_monotonic) {
-    evaluator.annotations().add(annotation::forced_monotonicity(name, position, time, quantile.min_bucket, quantile.max_bucket,
-                                                                quantile.max_difference));
+    evaluator.annotations().add(annotation::forced_monotonicity(name, position, time, quantile.min_bucket,
+                                                                quantile.max_bucket, quantile.max_difference));
   }
   return quantile.value;
 }
@@ -208,7 +211,8 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
 }
 
 Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Grid& grid, const Sink& sink) {
-  const auto lower = TRY_EVAL(evaluator.scalar(*call.args[0], grid)), upper = TRY_EVAL(evaluator.scalar(*call.args[1], grid));
+  const auto lower = TRY_EVAL(evaluator.scalar(*call.args[0], grid)),
+             upper = TRY_EVAL(evaluator.scalar(*call.args[1], grid));
   const PositionRange position = position_of(*call.args[2]);
   const Batch batch = TRY_EVAL(evaluator.collect(*call.args[2], grid));
   Histograms histograms(evaluator, batch, grid, position);

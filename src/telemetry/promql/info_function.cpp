@@ -46,7 +46,8 @@ std::vector<Matcher> name_matchers(std::vector<Matcher> given) {
   if (given.empty()) return {Matcher::equal(std::string(kMetricName), std::string(kTargetInfo))};
   if (std::ranges::none_of(given, [](const Matcher& matcher) { return !matcher.negative(); })) {
     // Only exclusions: out of everything that is called an info metric.
-    if (auto any = Matcher::create(Matcher::Type::regex, std::string(kMetricName), ".+_info")) given.insert(given.begin(), *any);
+    if (auto any = Matcher::create(Matcher::Type::regex, std::string(kMetricName), ".+_info"))
+      given.insert(given.begin(), *any);
   }
   return given;
 }
@@ -57,7 +58,8 @@ Identity identity_of(const Labels& labels) { return {labels.get(kIdentifying[0])
 
 class InfoJoin {
  public:
-  InfoJoin(Evaluator& evaluator, const Call& call, const Grid& grid) : evaluator_(evaluator), grid_(grid), shift_(shift_of(*call.args[0])) {
+  InfoJoin(Evaluator& evaluator, const Call& call, const Grid& grid)
+      : evaluator_(evaluator), grid_(grid), shift_(shift_of(*call.args[0])) {
     if (call.args.size() < 2) return;
     for (const Matcher& matcher : unwrap(*call.args[1]).as<VectorSelector>()->matchers) {
       if (matcher.name() == kMetricName) {
@@ -122,15 +124,16 @@ class InfoJoin {
 
     const TimestampMs first = saturating_sub(shift_.at.value_or(grid_.start), shift_.offset);
     const TimestampMs last = saturating_sub(shift_.at.value_or(grid_.end()), shift_.offset);
-    const auto set = TRY_EVAL(evaluator_.select(matchers, saturating_sub(first, evaluator_.settings().lookback - 1), last,
-                                           grid_.steps > 1 ? grid_.step : 0, 0, "info"));
-    return stream_series_set(evaluator_, *set, grid_, shift_.at, shift_.offset, SelectorValue::raw_time, false,
-                             [&](EvalSeries&& series) -> Outcome<> {
-                               if (series.column.any_histograms()) {
-                                 return execution_error("this should be an info metric, with float samples: " + series.labels->to_string());
-                               }
-                               return infos.add(std::move(series));
-                             });
+    const auto set = TRY_EVAL(evaluator_.select(matchers, saturating_sub(first, evaluator_.settings().lookback - 1),
+                                                last, grid_.steps > 1 ? grid_.step : 0, 0, "info"));
+    return stream_series_set(
+        evaluator_, *set, grid_, shift_.at, shift_.offset, SelectorValue::raw_time, false,
+        [&](EvalSeries&& series) -> Outcome<> {
+          if (series.column.any_histograms()) {
+            return execution_error("this should be an info metric, with float samples: " + series.labels->to_string());
+          }
+          return infos.add(std::move(series));
+        });
   }
 
   Outcome<> choose_newest(const Batch& base, const Batch& infos) {
@@ -152,9 +155,10 @@ class InfoJoin {
               const EvalSeries& other = infos.series[static_cast<std::size_t>(newest)];
               const double old_time = other.column.value(i), time = series.column.value(i);
               if (old_time == time) {
-                return execution_error(fmt::format("found duplicate series for info metric: existing {} @ {}, new {} @ {}",
-                                                   other.labels->to_string(false), static_cast<std::int64_t>(old_time),
-                                                   series.labels->to_string(false), static_cast<std::int64_t>(time)));
+                return execution_error(
+                    fmt::format("found duplicate series for info metric: existing {} @ {}, new {} @ {}",
+                                other.labels->to_string(false), static_cast<std::int64_t>(old_time),
+                                series.labels->to_string(false), static_cast<std::int64_t>(time)));
               }
               if (old_time > time) continue;
             }
@@ -167,7 +171,8 @@ class InfoJoin {
   }
 
   // The labels the chosen info series (in order of metric name) add to a base series; nullopt when the sample is to go.
-  Outcome<std::optional<Labels>> added_labels(const Labels& base, const std::vector<std::int32_t>& chosen, const Batch& infos) const {
+  Outcome<std::optional<Labels>> added_labels(const Labels& base, const std::vector<std::int32_t>& chosen,
+                                              const Batch& infos) const {
     Labels added;
     bool any = false;
     for (std::int32_t index : chosen) {
@@ -182,7 +187,8 @@ class InfoJoin {
     }
     if (!any) {
       for (const auto& [name, matchers] : data_) {
-        if (!std::ranges::all_of(matchers, [](const Matcher& matcher) { return matcher.matches_empty(); })) return std::nullopt;
+        if (!std::ranges::all_of(matchers, [](const Matcher& matcher) { return matcher.matches_empty(); }))
+          return std::nullopt;
       }
     }
     return added;

@@ -12,7 +12,9 @@ namespace tocayo::promql::eval {
 
 namespace {
 
-const std::string& string_arg(const Call& call, std::size_t index) { return unwrap(*call.args[index]).as<StringLiteral>()->value; }
+const std::string& string_arg(const Call& call, std::size_t index) {
+  return unwrap(*call.args[index]).as<StringLiteral>()->value;
+}
 
 bool is_valid_label_name(std::string_view name) { return !name.empty() && is_valid_utf8(name); }
 
@@ -69,7 +71,9 @@ class Template {
     std::string text;
     int group;  // -1: of no group, empty
   };
-  static bool is_word(char c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+  static bool is_word(char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }
   void add_literal(std::string_view text) {
     if (!text.empty()) parts_.push_back({std::string(text), kLiteral});
   }
@@ -84,13 +88,15 @@ void set_label(EvalSeries& series, const std::string& name, std::string_view val
 }
 
 Outcome<> stream_label_replace(Evaluator& evaluator, const Call& call, const Grid& grid, const Sink& sink) {
-  const std::string &destination = string_arg(call, 1), &replacement = string_arg(call, 2), &source = string_arg(call, 3);
+  const std::string &destination = string_arg(call, 1), &replacement = string_arg(call, 2),
+                    &source = string_arg(call, 3);
   const std::string& pattern = string_arg(call, 4);
   re2::RE2::Options options;
   options.set_log_errors(false);
   const re2::RE2 regex("^(?s:" + pattern + ")$", options);
   if (!regex.ok()) return execution_error("invalid regular expression in label_replace(): " + pattern);
-  if (!is_valid_label_name(destination)) return execution_error("invalid destination label name in label_replace(): " + destination);
+  if (!is_valid_label_name(destination))
+    return execution_error("invalid destination label name in label_replace(): " + destination);
   const Template expansion(replacement, regex);
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) + 1);
 
@@ -98,7 +104,8 @@ Outcome<> stream_label_replace(Evaluator& evaluator, const Call& call, const Gri
   for (EvalSeries& series : batch.series) {
     const std::string_view value = series.labels->get(source);
     const re2::StringPiece text(value.data() == nullptr ? "" : value.data(), value.size());
-    if (!regex.Match(text, 0, text.size(), re2::RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size()))) continue;
+    if (!regex.Match(text, 0, text.size(), re2::RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size())))
+      continue;
     set_label(series, destination, expansion.expand(groups));
   }
   return evaluator.push_merged(std::move(batch.series), grid, true, sink);
@@ -109,9 +116,11 @@ Outcome<> stream_label_join(Evaluator& evaluator, const Call& call, const Grid& 
   std::vector<std::string> sources;
   for (std::size_t i = 3; i < call.args.size(); ++i) {
     sources.push_back(string_arg(call, i));
-    if (!is_valid_label_name(sources.back())) return execution_error("invalid source label name in label_join(): " + sources.back());
+    if (!is_valid_label_name(sources.back()))
+      return execution_error("invalid source label name in label_join(): " + sources.back());
   }
-  if (!is_valid_label_name(destination)) return execution_error("invalid destination label name in label_join(): " + destination);
+  if (!is_valid_label_name(destination))
+    return execution_error("invalid destination label name in label_join(): " + destination);
   Batch batch = TRY_EVAL(evaluator.collect(*call.args[0], grid));
   for (EvalSeries& series : batch.series) {
     std::string joined;

@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// --- sum, avg ---------------------------------------------------------------------------------------------------------------
+// --- sum, avg
+// ---------------------------------------------------------------------------------------------------------------
 
 struct Sum {
   double value = 0, error = 0;
@@ -25,7 +26,8 @@ Sum direct_sum(std::span<const double> values) {
   return sum;
 }
 
-// Compensated sums of sliding windows without ever subtracting: sums of suffixes up to a middle, and a running sum behind it.
+// Compensated sums of sliding windows without ever subtracting: sums of suffixes up to a middle, and a running sum
+// behind it.
 class SlidingSum {
  public:
   SlidingSum(std::span<const double> values, std::vector<double>& scratch) : values_(values) {
@@ -117,7 +119,8 @@ Outcome<> sum_like(const RangeInput& in, Column& out, OfFloats&& of_floats, OfHi
 
 Outcome<> kernel_sum(const RangeInput& in, Column& out) {
   return sum_like(
-      in, out, [](Sum sum, auto) { return std::isinf(sum.value) ? sum.value : sum.value + sum.error; }, sum_of_histograms);
+      in, out, [](Sum sum, auto) { return std::isinf(sum.value) ? sum.value : sum.value + sum.error; },
+      sum_of_histograms);
 }
 
 Outcome<> kernel_avg(const RangeInput& in, Column& out) {
@@ -131,7 +134,8 @@ Outcome<> kernel_avg(const RangeInput& in, Column& out) {
       average_of_histograms);
 }
 
-// --- counting and picking ---------------------------------------------------------------------------------------------------
+// --- counting and picking
+// ---------------------------------------------------------------------------------------------------
 
 Outcome<> kernel_count(const RangeInput& in, Column& out) {
   for (std::size_t i = 0; i < in.grid.steps; ++i) {
@@ -156,7 +160,8 @@ Outcome<> kernel_pick(const RangeInput& in, Column& out) {
     const std::size_t h = kLast ? in.histogram_end[i] - 1 : in.histogram_begin[i];
     bool take_float = in.float_count(i) > 0;
     if (take_float && in.histogram_count(i) > 0) {
-      take_float = kLast ? in.samples->histogram_times[h] < in.samples->times[f] : in.samples->times[f] < in.samples->histogram_times[h];
+      take_float = kLast ? in.samples->histogram_times[h] < in.samples->times[f]
+                         : in.samples->times[f] < in.samples->histogram_times[h];
     }
     if constexpr (kTime) {
       out.set(i, static_cast<double>(take_float ? in.samples->times[f] : in.samples->histogram_times[h]) / 1000);
@@ -169,7 +174,8 @@ Outcome<> kernel_pick(const RangeInput& in, Column& out) {
   return {};
 }
 
-// --- min, max ----------------------------------------------------------------------------------------------------------------
+// --- min, max
+// ----------------------------------------------------------------------------------------------------------------
 
 void note_ignored_histograms(const RangeInput& in, std::size_t step, OncePerSeries& once) {
   if (in.histogram_count(step) > 0) {
@@ -219,10 +225,11 @@ Outcome<> kernel_time_of_extremum(const RangeInput& in, Column& out) {
   return {};
 }
 
-// --- changes, resets -----------------------------------------------------------------------------------------------------------
+// --- changes, resets
+// -----------------------------------------------------------------------------------------------------------
 
-// How many events lie between neighbouring samples, floats and histograms in the order of time: counted once for the series, a
-// window then is a difference of two counts.
+// How many events lie between neighbouring samples, floats and histograms in the order of time: counted once for the
+// series, a window then is a difference of two counts.
 template <typename OfFloats, typename OfHistograms>
 Outcome<> count_events(const RangeInput& in, Column& out, OfFloats&& of_floats, OfHistograms&& of_histograms) {
   const auto& s = *in.samples;
@@ -276,10 +283,12 @@ Outcome<> kernel_resets(const RangeInput& in, Column& out) {
   return count_events(
       in, out,
       [&](std::size_t f) {
-        return s.values[f] < s.values[f - 1] || is_start_time_reset(in.float_start(f - 1), s.times[f - 1], in.float_start(f), s.times[f]);
+        return s.values[f] < s.values[f - 1] ||
+               is_start_time_reset(in.float_start(f - 1), s.times[f - 1], in.float_start(f), s.times[f]);
       },
       [&](std::size_t h) {
-        return is_start_time_reset(in.histogram_start(h - 1), s.histogram_times[h - 1], in.histogram_start(h), s.histogram_times[h]) ||
+        return is_start_time_reset(in.histogram_start(h - 1), s.histogram_times[h - 1], in.histogram_start(h),
+                                   s.histogram_times[h]) ||
                s.histograms[h]->detect_reset(*s.histograms[h - 1]);
       });
 }
@@ -329,7 +338,8 @@ bool is_start_time_reset(TimestampMs previous_start, TimestampMs previous, Times
   // Unknown (0), invalid (after the sample) or "unknown" in OpenTelemetry's way (at the sample).
   if (start == 0 || start >= time) return false;
   if (start != previous) return start > previous;
-  // It began exactly at the previous sample: a delta series (reset), or a cumulative one whose first sample had no known start.
+  // It began exactly at the previous sample: a delta series (reset), or a cumulative one whose first sample had no
+  // known start.
   if (previous_start > previous) return false;
   return previous_start != 0 && previous_start != previous;
 }

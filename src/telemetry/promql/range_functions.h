@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions over range vectors: one series with its samples in, one column out. The windows of all steps are known beforehand as
-// index ranges into the samples, so that a function can slide over them instead of looking at every window anew. Private to the room.
+// Functions over range vectors: one series with its samples in, one column out. The windows of all steps are known
+// beforehand as index ranges into the samples, so that a function can slide over them instead of looking at every
+// window anew. Private to the room.
 #pragma once
 
 #include <optional>
@@ -20,7 +21,7 @@ struct RangeInput {
   const std::uint32_t* histogram_begin = nullptr;
   const std::uint32_t* histogram_end = nullptr;
   Grid grid;
-  std::optional<TimestampMs> at;  // fixed by @
+  std::optional<TimestampMs> at;                     // fixed by @
   std::int64_t offset = 0, range = 0, lookback = 0;  // ms
   bool anchored = false, smoothed = false;
   bool use_start_times = false;
@@ -112,11 +113,11 @@ metrics::HistogramPtr sum_of_histograms(const RangeInput& in, std::size_t step);
 metrics::HistogramPtr average_of_histograms(const RangeInput& in, std::size_t step);
 // range_functions_extended.cpp: anchored and smoothed windows.
 void extended_increase(const RangeInput& in, std::size_t step, bool counter, bool per_second, Column& out);
-void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, const VectorSelector& selector, std::int64_t lookback,
-                   const Labels& labels, Annotations& annotations, Column& out);
+void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, const VectorSelector& selector,
+                   std::int64_t lookback, const Labels& labels, Annotations& annotations, Column& out);
 // The float samples of one window with a point put on each of its ends; empty when there are none.
-std::vector<FloatPoint> extend_floats(std::span<const TimestampMs> times, std::span<const double> values, TimestampMs start,
-                                      TimestampMs end, bool smoothed);
+std::vector<FloatPoint> extend_floats(std::span<const TimestampMs> times, std::span<const double> values,
+                                      TimestampMs start, TimestampMs end, bool smoothed);
 // range_functions_stats.cpp
 Outcome<> kernel_stddev(const RangeInput& in, Column& out);
 Outcome<> kernel_stdvar(const RangeInput& in, Column& out);
@@ -126,7 +127,8 @@ Outcome<> kernel_deriv(const RangeInput& in, Column& out);
 Outcome<> kernel_predict_linear(const RangeInput& in, Column& out);
 Outcome<> kernel_double_exponential(const RangeInput& in, Column& out);
 
-// φ-quantile of values, which are sorted in place with NaN lowest: linear between ranks, ±Inf outside 0..1, NaN for NaN or none.
+// φ-quantile of values, which are sorted in place with NaN lowest: linear between ranks, ±Inf outside 0..1, NaN for NaN
+// or none.
 double quantile_of(double q, std::span<double> values);
 
 }  // namespace tocayo::promql::eval

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Anchored and smoothed ranges: values at the exact ends of a range instead of extrapolation. Anchored takes the sample at or
-// before the start, smoothed interpolates between the samples around each end.
+// Anchored and smoothed ranges: values at the exact ends of a range instead of extrapolation. Anchored takes the sample
+// at or before the start, smoothed interpolates between the samples around each end.
 #include <algorithm>
 
 #include "promql/range_functions.h"
@@ -24,12 +24,14 @@ struct Notes {
   std::string_view name;
   PositionRange position;
   void mixed_schemas() { annotations.add(annotation::mixed_exponential_custom_histograms(name, position)); }
-  void reconciled(HistogramOperation operation) { annotations.add(annotation::mismatched_custom_buckets(position, operation)); }
+  void reconciled(HistogramOperation operation) {
+    annotations.add(annotation::mismatched_custom_buckets(position, operation));
+  }
 };
 
 // The same for histograms; null (with an annotation) when they cannot be combined.
-HistogramResult interpolate(TimestampMs t1, const FloatHistogram& h1, TimestampMs t2, const FloatHistogram& h2, TimestampMs time,
-                            bool counter, Notes& notes) {
+HistogramResult interpolate(TimestampMs t1, const FloatHistogram& h1, TimestampMs t2, const FloatHistogram& h2,
+                            TimestampMs time, bool counter, Notes& notes) {
   if (time == t1) return std::make_shared<FloatHistogram>(h1);
   auto result = std::make_shared<FloatHistogram>(h2);
   if (time == t2) return result;
@@ -69,14 +71,16 @@ struct EndValues {
   double left, right;
 };
 
-EndValues end_values(std::span<const TimestampMs> times, std::span<const double> values, Ends ends, TimestampMs start, TimestampMs end,
-                     bool smoothed, bool counter) {
+EndValues end_values(std::span<const TimestampMs> times, std::span<const double> values, Ends ends, TimestampMs start,
+                     TimestampMs end, bool smoothed, bool counter) {
   EndValues out{values[ends.first], values[ends.last]};
   if (smoothed && times[ends.first] < start) {
-    out.left = interpolate(times[ends.first], values[ends.first], times[ends.first + 1], values[ends.first + 1], start, counter);
+    out.left = interpolate(times[ends.first], values[ends.first], times[ends.first + 1], values[ends.first + 1], start,
+                           counter);
   }
   if (smoothed && ends.last > 0 && times[ends.last] > end) {
-    out.right = interpolate(times[ends.last - 1], values[ends.last - 1], times[ends.last], values[ends.last], end, counter);
+    out.right =
+        interpolate(times[ends.last - 1], values[ends.last - 1], times[ends.last], values[ends.last], end, counter);
   }
   return out;
 }
@@ -110,8 +114,9 @@ struct Correction {
   bool failed = false;
 };
 
-Correction reset_correction(const RangeInput& in, std::span<const metrics::HistogramPtr> points, std::span<const TimestampMs> times,
-                            Ends ends, const FloatHistogram& left, const FloatHistogram& right, TimestampMs start) {
+Correction reset_correction(const RangeInput& in, std::span<const metrics::HistogramPtr> points,
+                            std::span<const TimestampMs> times, Ends ends, const FloatHistogram& left,
+                            const FloatHistogram& right, TimestampMs start) {
   std::size_t next = ends.first + 1;  // `left` stands for the first
   const FloatHistogram* previous = &left;
   if (in.smoothed && times[ends.first] < start && points[ends.first + 1]->detect_reset(*points[ends.first])) {
@@ -155,11 +160,13 @@ void histogram_increase_extended(const RangeInput& in, std::size_t step, bool co
   }
   HistogramResult left = std::make_shared<FloatHistogram>(*points[ends->first]);
   if (in.smoothed && times[ends->first] < start) {
-    left = interpolate(times[ends->first], *points[ends->first], times[ends->first + 1], *points[ends->first + 1], start, counter, notes);
+    left = interpolate(times[ends->first], *points[ends->first], times[ends->first + 1], *points[ends->first + 1],
+                       start, counter, notes);
   }
   HistogramResult right = std::make_shared<FloatHistogram>(*points[ends->last]);
   if (in.smoothed && ends->last > 0 && times[ends->last] > end) {
-    right = interpolate(times[ends->last - 1], *points[ends->last - 1], times[ends->last], *points[ends->last], end, counter, notes);
+    right = interpolate(times[ends->last - 1], *points[ends->last - 1], times[ends->last], *points[ends->last], end,
+                        counter, notes);
   }
   if (!left || !right) return;
   if (!counter && (left->hint != ResetHint::gauge || right->hint != ResetHint::gauge)) {
@@ -193,8 +200,8 @@ void extended_increase(const RangeInput& in, std::size_t step, bool counter, boo
   }
 }
 
-std::vector<FloatPoint> extend_floats(std::span<const TimestampMs> times, std::span<const double> values, TimestampMs start,
-                                      TimestampMs end, bool smoothed) {
+std::vector<FloatPoint> extend_floats(std::span<const TimestampMs> times, std::span<const double> values,
+                                      TimestampMs start, TimestampMs end, bool smoothed) {
   std::vector<FloatPoint> out;
   if (times.empty()) return out;
   Ends ends{0, times.size() - 1};
@@ -213,8 +220,8 @@ std::vector<FloatPoint> extend_floats(std::span<const TimestampMs> times, std::s
   return out;
 }
 
-void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, const VectorSelector& selector, std::int64_t lookback,
-                   const Labels& labels, Annotations& annotations, Column& out) {
+void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, const VectorSelector& selector,
+                   std::int64_t lookback, const Labels& labels, Annotations& annotations, Column& out) {
   const PositionRange position = position_of(selector);
   Notes notes{annotations, metric_name(labels), position};
   const auto window = [&](const std::vector<TimestampMs>& times, TimestampMs after, TimestampMs up_to) {
@@ -223,9 +230,11 @@ void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, cons
                      static_cast<std::size_t>(std::ranges::upper_bound(begin, times.end(), up_to) - times.begin()));
   };
   for (std::size_t i = 0; i < grid.steps; ++i) {
-    const TimestampMs time = saturating_sub(selector.timestamp.value_or(grid.time(i)), selector.original_offset.count());
+    const TimestampMs time =
+        saturating_sub(selector.timestamp.value_or(grid.time(i)), selector.original_offset.count());
     const auto [f_begin, f_end] = window(samples.times, saturating_sub(time, lookback), saturating_add(time, lookback));
-    const auto [h_begin, h_end] = window(samples.histogram_times, saturating_sub(time, lookback), saturating_add(time, lookback));
+    const auto [h_begin, h_end] =
+        window(samples.histogram_times, saturating_sub(time, lookback), saturating_add(time, lookback));
     if (f_begin < f_end && h_begin < h_end) {
       annotations.add(annotation::mixed_floats_histograms(notes.name, position));
       continue;
@@ -234,14 +243,15 @@ void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, cons
     const auto& times = histograms ? samples.histogram_times : samples.times;
     const std::size_t begin = histograms ? h_begin : f_begin, end = histograms ? h_end : f_end;
     if (begin == end) continue;
-    const auto at = static_cast<std::size_t>(
-        std::lower_bound(times.begin() + static_cast<std::ptrdiff_t>(begin), times.begin() + static_cast<std::ptrdiff_t>(end), time) -
-        times.begin());
+    const auto at = static_cast<std::size_t>(std::lower_bound(times.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                              times.begin() + static_cast<std::ptrdiff_t>(end), time) -
+                                             times.begin());
     const bool exact = at < end && times[at] == time;
     if (!exact && at == begin) continue;  // nothing yet
     if (!histograms) {
       double value = exact ? samples.values[at] : samples.values[at - 1];
-      if (!exact && at < end) value = interpolate(times[at - 1], samples.values[at - 1], times[at], samples.values[at], time, false);
+      if (!exact && at < end)
+        value = interpolate(times[at - 1], samples.values[at - 1], times[at], samples.values[at], time, false);
       out.set(i, value);
       continue;
     }
@@ -258,7 +268,8 @@ void smooth_series(const metrics::SampleColumns& samples, const Grid& grid, cons
         continue;
       }
       const bool counter = before.hint != ResetHint::gauge || after.hint != ResetHint::gauge;
-      if (auto value = interpolate(times[at - 1], before, times[at], after, time, counter, notes)) out.set_histogram(i, std::move(value));
+      if (auto value = interpolate(times[at - 1], before, times[at], after, time, counter, notes))
+        out.set_histogram(i, std::move(value));
     }
   }
 }

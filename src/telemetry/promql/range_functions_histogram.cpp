@@ -31,7 +31,8 @@ struct HintsSeen {
 
 // What the window of an aggregation has to say; nothing when it has no result.
 void note_aggregation(const RangeInput& in, const HintsSeen& hints, bool reconciled) {
-  if (hints.reset && hints.not_reset) in.annotations->add(annotation::counter_reset_collision(in.position, HistogramOperation::aggregation));
+  if (hints.reset && hints.not_reset)
+    in.annotations->add(annotation::counter_reset_collision(in.position, HistogramOperation::aggregation));
   if (reconciled) note_reconciled(in, HistogramOperation::aggregation);
 }
 
@@ -74,7 +75,8 @@ std::shared_ptr<FloatHistogram> histogram_increase(const RangeInput& in, std::si
   std::int32_t schema = std::min(last.schema, first->schema);
   if (counter) {
     for (const auto& point : points.subspan(1, points.size() - 2)) {
-      if (point->hint == ResetHint::gauge) in.annotations->add(annotation::native_histogram_not_counter(in.name(), in.position));
+      if (point->hint == ResetHint::gauge)
+        in.annotations->add(annotation::native_histogram_not_counter(in.name(), in.position));
       schema = std::min(schema, point->schema);
       if (point->uses_custom_buckets() != custom) {
         note_mixed_schemas(in);
@@ -93,7 +95,8 @@ std::shared_ptr<FloatHistogram> histogram_increase(const RangeInput& in, std::si
     bool overlap = false;
     const FloatHistogram* previous = first;
     for (std::size_t i = 1; i < points.size(); ++i) {
-      if (!overlap && start_time_overlaps(in.histogram_start(base + i - 1), times[i - 1], in.histogram_start(base + i))) {
+      if (!overlap &&
+          start_time_overlaps(in.histogram_start(base + i - 1), times[i - 1], in.histogram_start(base + i))) {
         in.annotations->add(annotation::start_time_overlap(in.name(), in.position));
         overlap = true;
       }

@@ -84,14 +84,15 @@ class FloatIncrease {
     double increase = values[end - 1] - values[begin];
     if (counter_) {
       while (reset_ < facts_.resets.size() && facts_.resets[reset_] <= begin) ++reset_;
-      for (std::size_t r = reset_; r < facts_.resets.size() && facts_.resets[r] < end; ++r) increase += values[facts_.resets[r] - 1];
+      for (std::size_t r = reset_; r < facts_.resets.size() && facts_.resets[r] < end; ++r)
+        increase += values[facts_.resets[r] - 1];
       while (overlap_ < facts_.overlaps.size() && facts_.overlaps[overlap_] <= begin) ++overlap_;
       if (overlap_ < facts_.overlaps.size() && facts_.overlaps[overlap_] < end) {
         in_.annotations->add(annotation::start_time_overlap(in_.name(), in_.position));
       }
     }
-    const Edges edges{in_.range_start(step), in_.range_end(step),          in_.samples->times[begin], in_.samples->times[end - 1],
-                      end - begin,           in_.float_start(begin)};
+    const Edges edges{in_.range_start(step),       in_.range_end(step), in_.samples->times[begin],
+                      in_.samples->times[end - 1], end - begin,         in_.float_start(begin)};
     const Extrapolation e = extrapolate(edges, counter_, values[begin], increase);
     if (e.factor == 0 && !e.from_zero) return;
     double factor = e.factor;
@@ -169,7 +170,8 @@ void instant_like(const RangeInput& in, bool rate, Column& out) {
     std::size_t f = in.float_end[i], h = in.histogram_end[i];
     Newest pair[2];  // newest first
     for (Newest& one : pair) {
-      const bool take_float = h == in.histogram_begin[i] || (f > in.float_begin[i] && s.times[f - 1] > s.histogram_times[h - 1]);
+      const bool take_float =
+          h == in.histogram_begin[i] || (f > in.float_begin[i] && s.times[f - 1] > s.histogram_times[h - 1]);
       if (take_float) {
         --f;
         one = {false, f, s.times[f], in.float_start(f)};

@@ -49,13 +49,17 @@ struct Rank {
 // The values of a sliding window, kept sorted.
 class SortedWindow {
  public:
-  SortedWindow(std::span<const double> values, std::vector<double>& storage) : values_(values), sorted_(storage) { sorted_.clear(); }
+  SortedWindow(std::span<const double> values, std::vector<double>& storage) : values_(values), sorted_(storage) {
+    sorted_.clear();
+  }
   void move_to(std::size_t begin, std::size_t end) {
     if (begin >= end_ || (begin - begin_) + (end - end_) > (end - begin) / 4) {
-      sorted_.assign(values_.begin() + static_cast<std::ptrdiff_t>(begin), values_.begin() + static_cast<std::ptrdiff_t>(end));
+      sorted_.assign(values_.begin() + static_cast<std::ptrdiff_t>(begin),
+                     values_.begin() + static_cast<std::ptrdiff_t>(end));
       std::sort(sorted_.begin(), sorted_.end(), nan_first);
     } else {
-      for (std::size_t i = begin_; i < begin; ++i) sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), values_[i], nan_first));
+      for (std::size_t i = begin_; i < begin; ++i)
+        sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), values_[i], nan_first));
       for (std::size_t i = end_; i < end; ++i) {
         sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), values_[i], nan_first), values_[i]);
       }
@@ -162,7 +166,8 @@ Outcome<> kernel_mad(const RangeInput& in, Column& out) {
 }
 
 Outcome<> kernel_deriv(const RangeInput& in, Column& out) {
-  return each_float_window(in, 2, [&](std::size_t i, auto values, auto times) { out.set(i, regression(values, times, times[0]).slope); });
+  return each_float_window(
+      in, 2, [&](std::size_t i, auto values, auto times) { out.set(i, regression(values, times, times[0]).slope); });
 }
 
 Outcome<> kernel_predict_linear(const RangeInput& in, Column& out) {
