@@ -19,7 +19,7 @@ namespace {
 using Writer = protozero::pbf_writer;
 using Lines = std::vector<std::string>;
 
-enum Type { kCounter, kGauge, kSummary, kUntyped, kHistogram, kGaugeHistogram };
+enum Type : std::int32_t { kCounter, kGauge, kSummary, kUntyped, kHistogram, kGaugeHistogram };
 
 void add_family(std::string& body, const std::string& name, Type type, const std::function<void(Writer&)>& metrics,
                 const std::string& help = "", const std::string& unit = "") {
