@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One source of host metrics. To add one: a class in a *.cpp of this folder with a make_… function, and a row in registry.cpp.
+// One source of host metrics. To add one: a class in a *.cpp of this folder with a make_… function, and a row in
+// registry.cpp.
 #pragma once
 
 #include <chrono>
@@ -20,18 +21,21 @@ struct HostContext {
   std::string sys(std::string_view path) const { return options.sysfs + "/" + std::string(path); }
 };
 
-// Created with its Writer, in which it declares its families; both are used by one thread at a time, not always the same one.
+// Created with its Writer, in which it declares its families; both are used by one thread at a time, not always the
+// same one.
 class Collector {
  public:
   virtual ~Collector() = default;
-  // Puts this moment's samples. not_found = this machine does not have the thing (no log line); any other error is logged once.
-  // After an error the samples put so far count all the same, as node_exporter's do. `buffer` is the reading thread's.
+  // Puts this moment's samples. not_found = this machine does not have the thing (no log line); any other error is
+  // logged once. After an error the samples put so far count all the same, as node_exporter's do. `buffer` is the
+  // reading thread's.
   virtual Result<> collect(Writer& out, Buffer& buffer) = 0;
 };
 
 using CollectorFactory = std::unique_ptr<Collector> (*)(const HostContext& context, Writer& out);
 
-// `guarded`: reads drivers, devices or locks that can stall; runs on the helper thread and is left behind after a second.
+// `guarded`: reads drivers, devices or locks that can stall; runs on the helper thread and is left behind after a
+// second.
 enum class Lane : unsigned char { direct, guarded };
 
 struct CollectorSpec {

@@ -71,7 +71,8 @@ TEST(Collectors, BigMachineWith256Cpus) {
   for (int i = 0; i < 256; ++i) {
     stat += "cpu" + std::to_string(i) + " " + std::to_string(100 * i) + " 0 0 500 0 0 0 0 0 0\n";
     char line[160];
-    std::snprintf(line, sizeof line, "%08x 00000000 00000000 0 0 0 0 0 00000000 00000000 00000000 00000000 %08x\n", i, i);
+    std::snprintf(line, sizeof line, "%08x 00000000 00000000 0 0 0 0 0 00000000 00000000 00000000 00000000 %08x\n", i,
+                  i);
     softnet += line;
     schedstat += "cpu" + std::to_string(i) + " 0 0 0 0 0 0 1000000000 2000000000 3\n";
   }
@@ -117,13 +118,16 @@ TEST(Collectors, FilesOfTheFixtureTree) {
   EXPECT_EQ(run(options, make_vmstat).values.size(), 7u) << "fields that the filter leaves out are not there";
   Outcome disks = run(options, make_diskstats);
   EXPECT_EQ(disks.at("node_disk_read_bytes_total{device=\"sda\"}"), 1003346126.0 * 512);
-  EXPECT_EQ(disks.at("node_disk_info{device=\"sda\", major=\"8\", minor=\"0\", model=\"EXAMPLE-1000\", path=\"pci-0000:00:1f.2-ata-1\", "
+  EXPECT_EQ(disks.at("node_disk_info{device=\"sda\", major=\"8\", minor=\"0\", model=\"EXAMPLE-1000\", "
+                     "path=\"pci-0000:00:1f.2-ata-1\", "
                      "revision=\"A1\", rotational=\"1\", serial=\"S3R14L\", wwn=\"0x5000c500a1b2c3d4\"}"),
             1);
   EXPECT_FALSE(disks.values.contains("node_disk_io_now{device=\"sda1\"}")) << "partitions are filtered";
-  EXPECT_FALSE(disks.values.contains("node_disk_flush_requests_total{device=\"nvme0n1\"}")) << "that kernel had no such column";
-  EXPECT_EQ(run(options, make_nvme).at("node_nvme_info{cntlid=\"5\", device=\"nvme0\", firmware_revision=\"1B2QEXP7\", "
-                                       "model=\"Samsung SSD\", serial=\"S680HF8N\", state=\"live\"}"),
+  EXPECT_FALSE(disks.values.contains("node_disk_flush_requests_total{device=\"nvme0n1\"}"))
+      << "that kernel had no such column";
+  EXPECT_EQ(run(options, make_nvme)
+                .at("node_nvme_info{cntlid=\"5\", device=\"nvme0\", firmware_revision=\"1B2QEXP7\", "
+                    "model=\"Samsung SSD\", serial=\"S680HF8N\", state=\"live\"}"),
             1);
   Outcome edac = run(options, make_edac);
   EXPECT_EQ(edac.at("node_edac_channel_correctable_errors_total{channel=\"0\", controller=\"0\", csrow=\"0\", "
@@ -139,7 +143,8 @@ TEST(Collectors, FilesOfTheFixtureTree) {
   EXPECT_EQ(run(options, make_hwmon).at("node_hwmon_freq_freq_mhz{chip=\"applesmc\", sensor=\"sclk\"}"), 214);
   EXPECT_EQ(run(options, make_nfs).at("node_nfs_requests_total{method=\"GetDeviceInfo\", proto=\"4\"}"), 45);
   EXPECT_EQ(run(options, make_nfsd).at("node_nfsd_requests_total{method=\"Access\", proto=\"4\"}"), 1098);
-  EXPECT_EQ(run(options, make_btrfs).at("node_btrfs_last_commit_seconds{uuid=\"0abb23a9-579b-43e6-ad30-227ef47fcb9d\"}"), 1);
+  EXPECT_EQ(
+      run(options, make_btrfs).at("node_btrfs_last_commit_seconds{uuid=\"0abb23a9-579b-43e6-ad30-227ef47fcb9d\"}"), 1);
   Outcome processes = run(options, make_processes);
   EXPECT_EQ(processes.at("node_processes_threads"), 3);
   EXPECT_EQ(processes.at("node_processes_threads_state{thread_state=\"D\"}"), 1);
@@ -175,19 +180,25 @@ TEST(Collectors, UnreadableFilesFailOnlyTheirCollector) {
   ASSERT_TRUE(collectors.has_value());
   std::string text = host_metrics_text(**collectors, (*collectors)->enabled());
   for (const char* name : {"cpu", "stat", "meminfo", "netstat", "mdadm"}) {
-    EXPECT_NE(text.find("node_scrape_collector_success{collector=\"" + std::string(name) + "\"} 0\n"), std::string::npos) << name;
+    EXPECT_NE(text.find("node_scrape_collector_success{collector=\"" + std::string(name) + "\"} 0\n"),
+              std::string::npos)
+        << name;
   }
   for (const char* name : {"loadavg", "vmstat", "diskstats", "sockstat", "hwmon", "zfs"}) {
-    EXPECT_NE(text.find("node_scrape_collector_success{collector=\"" + std::string(name) + "\"} 1\n"), std::string::npos) << name;
+    EXPECT_NE(text.find("node_scrape_collector_success{collector=\"" + std::string(name) + "\"} 1\n"),
+              std::string::npos)
+        << name;
   }
 }
 
-// Every file of the tree cut off at many places: no collector crashes, none goes on for ever, none invents a label without end.
+// Every file of the tree cut off at many places: no collector crashes, none goes on for ever, none invents a label
+// without end.
 TEST(Collectors, AnyFileCutOffAnywhere) {
   FixtureTree tree;
   fs::copy(fixture(), tree.path("m"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   HostOptions options = tree_options(tree.path("m"));
-  options.collectors["filesystem"] = false;  // its scanner is tested below; statfs on the tree's mounts is not what is meant here
+  options.collectors["filesystem"] =
+      false;  // its scanner is tested below; statfs on the tree's mounts is not what is meant here
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(tree.path("m"))) {
     if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
@@ -214,7 +225,8 @@ TEST(Collectors, AnyFileCutOffAnywhere) {
 
 TEST(Filesystem, MountinfoLines) {
   MountLine mount;
-  ASSERT_TRUE(parse_mountinfo_line("36 35 98:0 /mnt1 /mnt2\\040x rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue", mount));
+  ASSERT_TRUE(parse_mountinfo_line(
+      "36 35 98:0 /mnt1 /mnt2\\040x rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue", mount));
   EXPECT_EQ(mount.major, "98");
   EXPECT_EQ(mount.mountpoint, "/mnt2\\040x");
   EXPECT_EQ(mount.fstype, "ext3");
@@ -222,7 +234,8 @@ TEST(Filesystem, MountinfoLines) {
   EXPECT_FALSE(mount.readonly);
   ASSERT_TRUE(parse_mountinfo_line("36 35 98:0 / / rw - xfs /dev/sda1 ro,attr2", mount));
   EXPECT_TRUE(mount.readonly);
-  for (const char* bad : {"", "36", "36 35 98:0 /mnt1 /mnt2 rw", "36 35 98 / / rw - ext3 d rw", "36 35 a:b / / rw - ext3 d rw"}) {
+  for (const char* bad :
+       {"", "36", "36 35 98:0 /mnt1 /mnt2 rw", "36 35 98 / / rw - ext3 d rw", "36 35 a:b / / rw - ext3 d rw"}) {
     EXPECT_FALSE(parse_mountinfo_line(bad, mount)) << bad;
   }
 }
@@ -230,7 +243,9 @@ TEST(Filesystem, MountinfoLines) {
 // One mount never answers: the others are on time, and after the limit it is reported; when it answers it is back.
 TEST(Filesystem, StuckMountIsReportedAndTheOthersAreOnTime) {
   FixtureTree tree;
-  tree.write("proc/1/mountinfo", "1 0 8:1 / /good rw - ext4 /dev/a rw\n2 0 8:2 / /stuck rw - nfs srv:/x rw\n3 0 8:3 / /late ro - ext4 /dev/b rw\n");
+  tree.write("proc/1/mountinfo",
+             "1 0 8:1 / /good rw - ext4 /dev/a rw\n2 0 8:2 / /stuck rw - nfs srv:/x rw\n3 0 8:3 / /late ro - ext4 "
+             "/dev/b rw\n");
   HostOptions options = tree_options(tree.path());
   options.rootfs = "/";
   HostContext context{options};
@@ -268,7 +283,9 @@ TEST(Filesystem, StuckMountIsReportedAndTheOthersAreOnTime) {
   EXPECT_EQ(first["node_filesystem_size_bytes{device=\"/dev/a\", fstype=\"ext4\", mountpoint=\"/good\"}"], 40960);
   EXPECT_EQ(first["node_filesystem_size_bytes{device=\"/dev/b\", fstype=\"ext4\", mountpoint=\"/late\"}"], 40960);
   EXPECT_EQ(first["node_filesystem_readonly{device=\"/dev/b\", fstype=\"ext4\", mountpoint=\"/late\"}"], 1);
-  std::string reported = "node_filesystem_device_error{device=\"srv:/x\", device_error=\"mountpoint timeout\", fstype=\"nfs\", mountpoint=\"/stuck\"}";
+  std::string reported =
+      "node_filesystem_device_error{device=\"srv:/x\", device_error=\"mountpoint timeout\", fstype=\"nfs\", "
+      "mountpoint=\"/stuck\"}";
   auto second = values();
   EXPECT_EQ(second[reported], 1);
   EXPECT_EQ(second["node_filesystem_device_error{device=\"/dev/a\", fstype=\"ext4\", mountpoint=\"/good\"}"], 0);
@@ -326,8 +343,14 @@ class QuickCollector final : public Collector {
 
 TEST(HostCollectors, ACollectorThatHangsIsLeftBehindAndComesBack) {
   static const CollectorSpec kSpecs[] = {
-      {"hanging", true, Lane::guarded, [](const HostContext&, Writer& out) -> std::unique_ptr<Collector> { return std::make_unique<HangingCollector>(out); }},
-      {"quick", true, Lane::guarded, [](const HostContext&, Writer& out) -> std::unique_ptr<Collector> { return std::make_unique<QuickCollector>(out); }},
+      {"hanging", true, Lane::guarded,
+       [](const HostContext&, Writer& out) -> std::unique_ptr<Collector> {
+         return std::make_unique<HangingCollector>(out);
+       }},
+      {"quick", true, Lane::guarded,
+       [](const HostContext&, Writer& out) -> std::unique_ptr<Collector> {
+         return std::make_unique<QuickCollector>(out);
+       }},
   };
   auto collectors = HostCollectors::create_with({}, kSpecs);
   ASSERT_TRUE(collectors.has_value());
@@ -341,7 +364,10 @@ TEST(HostCollectors, ACollectorThatHangsIsLeftBehindAndComesBack) {
   EXPECT_FALSE(collection.parts[0].success);
   EXPECT_TRUE(collection.parts[1].success);
   (*collectors)->collect((*collectors)->enabled(), {}, collection);
-  EXPECT_EQ(hang().runs, 1) << "it is not started again while it hangs";
+  {
+    std::lock_guard lock(hang().mutex);
+    EXPECT_EQ(hang().runs, 1) << "it is not started again while it hangs";
+  }
   EXPECT_LT(collection.duration, std::chrono::milliseconds(900)) << "and nobody waits for it any more";
   {
     std::lock_guard lock(hang().mutex);
@@ -396,7 +422,8 @@ TEST(HostOptions, Flags) {
   EXPECT_EQ(options.filter("netdev.device").exclude, "^veth");
   EXPECT_TRUE(options.apply_flag("--collector.diskstats.device-include=^sda$").has_value());
   EXPECT_EQ(options.filter("diskstats.device").exclude, "") << "a default gives way";
-  EXPECT_FALSE(options.apply_flag("--collector.netdev.device-include=^eth").has_value()) << "both halves were asked for";
+  EXPECT_FALSE(options.apply_flag("--collector.netdev.device-include=^eth").has_value())
+      << "both halves were asked for";
   EXPECT_FALSE(options.apply_flag("--collector.netdev.device-exclude=(").has_value());
   EXPECT_FALSE(options.apply_flag("--collector.nonsense").has_value());
   EXPECT_FALSE(options.apply_flag("--collector.wifi").has_value());
@@ -420,7 +447,8 @@ TEST(Writer, ConstantLabelsWinAndOwnOnesAreRenamed) {
   writer.put(family, {"own", "bad\xff\xfe"}, 1);
   writer.put(family, {"own", "bad\xff\xfe"}, 2);
   ASSERT_EQ(writer.samples().size(), 1u) << "a series twice in a round keeps its first value";
-  EXPECT_EQ(writer.samples()[0].series->labels.to_string(), "g{device=\"bad\xEF\xBF\xBD\", exported_job=\"own\", job=\"node\"}");
+  EXPECT_EQ(writer.samples()[0].series->labels.to_string(),
+            "g{device=\"bad\xEF\xBF\xBD\", exported_job=\"own\", job=\"node\"}");
 }
 
 TEST(Writer, SeriesAreFoundAgainInAnyOrderAndRetired) {
@@ -432,7 +460,8 @@ TEST(Writer, SeriesAreFoundAgainInAnyOrderAndRetired) {
   for (const Sample& sample : writer.samples()) first[sample.series->labels.to_string()] = sample.series.get();
   writer.begin(2);
   for (int i = 99; i >= 0; i -= 2) writer.put(family, {std::to_string(i)}, i);
-  for (const Sample& sample : writer.samples()) EXPECT_EQ(first[sample.series->labels.to_string()], sample.series.get());
+  for (const Sample& sample : writer.samples())
+    EXPECT_EQ(first[sample.series->labels.to_string()], sample.series.get());
   EXPECT_EQ(writer.series_count(), 100u);
   for (std::int64_t now : {300, 600}) {
     writer.begin(now);
@@ -441,7 +470,8 @@ TEST(Writer, SeriesAreFoundAgainInAnyOrderAndRetired) {
   writer.begin(650);
   EXPECT_EQ(writer.series_count(), 50u) << "what was not seen for ten minutes is gone";
   for (int i = 99; i >= 0; i -= 2) writer.put(family, {std::to_string(i)}, i);
-  for (const Sample& sample : writer.samples()) EXPECT_EQ(first[sample.series->labels.to_string()], sample.series.get());
+  for (const Sample& sample : writer.samples())
+    EXPECT_EQ(first[sample.series->labels.to_string()], sample.series.get());
 }
 
 TEST(Scanners, SmallOnes) {
@@ -461,7 +491,8 @@ TEST(Scanners, SmallOnes) {
   EXPECT_FALSE(split_sensor_name("temp1x", name));
   EXPECT_FALSE(split_sensor_name("1temp", name));
   EXPECT_EQ(clean_metric_name("__PCI:0 a__"), "pci:0_a");
-  EXPECT_EQ(parse_human_size("1.5k"), 1536 + 1024 * (5 / 10.24 - 0.5)) << "the fraction is in steps of 1/1024, as the kernel prints it";
+  EXPECT_EQ(parse_human_size("1.5k"), 1536 + 1024 * (5 / 10.24 - 0.5))
+      << "the fraction is in steps of 1/1024, as the kernel prints it";
   EXPECT_EQ(parse_human_size("-3M"), -3.0 * 1024 * 1024);
   EXPECT_FALSE(parse_human_size("x").has_value());
   std::string address;
@@ -475,7 +506,9 @@ TEST(Scanners, SmallOnes) {
 }
 
 TEST(Textfile, FormatAndErrors) {
-  auto file = parse_text_file("# HELP a_total help \\\\ here\n# TYPE a_total counter\na_total{x=\"1\\n2\",y=\"\\\"\"} 1e3\nb NaN\nc +Inf\n\n# free text\n");
+  auto file = parse_text_file(
+      "# HELP a_total help \\\\ here\n# TYPE a_total counter\na_total{x=\"1\\n2\",y=\"\\\"\"} 1e3\nb NaN\nc +Inf\n\n# "
+      "free text\n");
   ASSERT_TRUE(file.has_value()) << file.error().message;
   EXPECT_EQ(file->families[0].help, "help \\ here");
   EXPECT_EQ(file->samples[0].labels[0].value, "1\n2");
@@ -484,10 +517,12 @@ TEST(Textfile, FormatAndErrors) {
     const char* text;
     const char* error;
   };
-  for (const Case& bad : {Case{"a 1\nb\n", "line 2: expected float"}, Case{"a{x=\"1\" 1\n", "line 1: expected ','"}, Case{"a{x=1} 1\n", "line 1: expected '\"'"},
-                          Case{"a 1 1700000000\n", "line 1: client-side timestamps"}, Case{"a{x=\"1\n", "line 1: label value is not ended"},
-                          Case{"# TYPE a nonsense\n", "line 1: unknown metric type"}, Case{"1a 1\n", "line 1: invalid metric name"},
-                          Case{"a{x=\"1\",x=\"2\"} 1\n", "line 1: duplicate label"}}) {
+  for (const Case& bad :
+       {Case{"a 1\nb\n", "line 2: expected float"}, Case{"a{x=\"1\" 1\n", "line 1: expected ','"},
+        Case{"a{x=1} 1\n", "line 1: expected '\"'"}, Case{"a 1 1700000000\n", "line 1: client-side timestamps"},
+        Case{"a{x=\"1\n", "line 1: label value is not ended"},
+        Case{"# TYPE a nonsense\n", "line 1: unknown metric type"}, Case{"1a 1\n", "line 1: invalid metric name"},
+        Case{"a{x=\"1\",x=\"2\"} 1\n", "line 1: duplicate label"}}) {
     auto parsed = parse_text_file(bad.text);
     ASSERT_FALSE(parsed.has_value()) << bad.text;
     EXPECT_TRUE(parsed.error().message.starts_with(bad.error)) << parsed.error().message;

@@ -15,7 +15,8 @@ namespace tocayo::agent {
 namespace {
 
 constexpr std::size_t kModes = 10;
-constexpr std::array<std::string_view, 8> kModeNames = {"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"};
+constexpr std::array<std::string_view, 8> kModeNames = {"user",   "nice", "system",  "idle",
+                                                        "iowait", "irq",  "softirq", "steal"};
 constexpr std::size_t kIdle = 3;
 constexpr double kJumpBackSeconds = 3;  // an idle counter that falls by more was reset (hot plug), not mis-accounted
 constexpr int kTopologyEvery = 60;      // collections between two looks at which CPUs exist
@@ -26,13 +27,17 @@ class CpuCollector final : public Collector {
       : context_(context),
         seconds_(out.counter("node_cpu_seconds_total", "Seconds each CPU spent in each mode.", {"cpu", "mode"})),
         guest_(out.counter("node_cpu_guest_seconds_total", "Seconds each CPU spent running guests.", {"cpu", "mode"})),
-        core_throttles_(out.counter("node_cpu_core_throttles_total", "Times this core was throttled.", {"package", "core"})),
-        package_throttles_(out.counter("node_cpu_package_throttles_total", "Times this package was throttled.", {"package"})),
+        core_throttles_(
+            out.counter("node_cpu_core_throttles_total", "Times this core was throttled.", {"package", "core"})),
+        package_throttles_(
+            out.counter("node_cpu_package_throttles_total", "Times this package was throttled.", {"package"})),
         isolated_(out.gauge("node_cpu_isolated", "1 for each CPU kept free of the scheduler.", {"cpu"})),
         online_(out.gauge("node_cpu_online", "Whether the CPU is online.", {"cpu"})),
         info_(out.gauge("node_cpu_info", "CPU identification from /proc/cpuinfo.",
-                        {"package", "core", "cpu", "vendor", "family", "model", "model_name", "microcode", "stepping", "cachesize"})),
-        frequency_(out.gauge("node_cpu_frequency_hertz", "CPU frequency from /proc/cpuinfo.", {"package", "core", "cpu"})),
+                        {"package", "core", "cpu", "vendor", "family", "model", "model_name", "microcode", "stepping",
+                         "cachesize"})),
+        frequency_(
+            out.gauge("node_cpu_frequency_hertz", "CPU frequency from /proc/cpuinfo.", {"package", "core", "cpu"})),
         flag_info_(out.gauge("node_cpu_flag_info", "A CPU flag of the first core.", {"flag"})),
         bug_info_(out.gauge("node_cpu_bug_info", "A CPU bug of the first core.", {"bug"})),
         stat_(context.proc("stat")),
@@ -184,8 +189,8 @@ class CpuCollector final : public Collector {
         return found == fields.end() ? std::string_view{} : found->second;
       };
       out.put(info_,
-              {field("physical id"), field("core id"), field("processor"), field("vendor_id"), field("cpu family"), field("model"),
-               field("model name"), field("microcode"), field("stepping"), field("cache size")},
+              {field("physical id"), field("core id"), field("processor"), field("vendor_id"), field("cpu family"),
+               field("model"), field("model name"), field("microcode"), field("stepping"), field("cache size")},
               1);
       if (auto mhz = scan::to_double(field("cpu MHz")); mhz && frequency_on_) {
         out.put(frequency_, {field("physical id"), field("core id"), field("processor")}, *mhz * 1e6);
@@ -215,8 +220,8 @@ class CpuCollector final : public Collector {
   }
 
   const HostContext& context_;
-  const Family &seconds_, &guest_, &core_throttles_, &package_throttles_, &isolated_, &online_, &info_, &frequency_, &flag_info_,
-      &bug_info_;
+  const Family &seconds_, &guest_, &core_throttles_, &package_throttles_, &isolated_, &online_, &info_, &frequency_,
+      &flag_info_, &bug_info_;
   KeptFile stat_, online_list_;
   Filter flags_, bugs_;
   bool guest_on_, flags_on_, bugs_on_, info_on_, frequency_on_;

@@ -29,7 +29,8 @@ constexpr std::array<Column, kColumns> kTable = {{
     {"node_disk_write_time_seconds_total", FamilyType::counter, 0.001, "Seconds spent by all writes."},
     {"node_disk_io_now", FamilyType::gauge, 1, "Requests in flight."},
     {"node_disk_io_time_seconds_total", FamilyType::counter, 0.001, "Seconds with at least one request in flight."},
-    {"node_disk_io_time_weighted_seconds_total", FamilyType::counter, 0.001, "Seconds in flight, weighted by the number of requests."},
+    {"node_disk_io_time_weighted_seconds_total", FamilyType::counter, 0.001,
+     "Seconds in flight, weighted by the number of requests."},
     {"node_disk_discards_completed_total", FamilyType::counter, 1, "Discards completed."},
     {"node_disk_discards_merged_total", FamilyType::counter, 1, "Discards merged with a neighbour."},
     {"node_disk_discarded_sectors_total", FamilyType::counter, 1, "Sectors discarded."},
@@ -51,8 +52,10 @@ class DiskstatsCollector final : public Collector {
         mapper_info_(out.gauge("node_disk_device_mapper_info", "The device mapper's names of a block device.",
                                {"device", "name", "uuid", "vg_name", "lv_name", "lv_layer"})),
         write_cache_(out.gauge("node_disk_ata_write_cache", "Whether the ATA disk has a write cache.", {"device"})),
-        write_cache_enabled_(out.gauge("node_disk_ata_write_cache_enabled", "Whether the ATA disk's write cache is on.", {"device"})),
-        rotation_rate_(out.gauge("node_disk_ata_rotation_rate_rpm", "Rotation rate of the ATA disk, 0 for solid state.", {"device"})) {
+        write_cache_enabled_(
+            out.gauge("node_disk_ata_write_cache_enabled", "Whether the ATA disk's write cache is on.", {"device"})),
+        rotation_rate_(out.gauge("node_disk_ata_rotation_rate_rpm", "Rotation rate of the ATA disk, 0 for solid state.",
+                                 {"device"})) {
     for (std::size_t i = 0; i < kColumns; ++i) {
       columns_[i] = &out.family(kTable[i].name, kTable[i].type, kTable[i].help, {"device"});
     }
@@ -70,7 +73,8 @@ class DiskstatsCollector final : public Collector {
       std::string_view major = scan::next_word(line), minor = scan::next_word(line), device = scan::next_word(line);
       if (device.empty() || filter_.ignored(device)) continue;
       if (!scan::to_u64(major) || !scan::to_u64(minor)) {
-        return fail(ErrorKind::internal, file_.path() + ": device number is no number: " + std::string(major.substr(0, 32)));
+        return fail(ErrorKind::internal,
+                    file_.path() + ": device number is no number: " + std::string(major.substr(0, 32)));
       }
       auto found = disks_.find(device);
       if (found == disks_.end() || found->second.major != major || found->second.minor != minor) {
@@ -121,20 +125,25 @@ class DiskstatsCollector final : public Collector {
   }
 
   void put_properties(Writer& out, std::string_view device, const Disk& disk) {
-    out.put(info_, {device, disk.major, disk.minor, disk.get("ID_PATH"), disk.get("ID_WWN"), disk.get("ID_MODEL"), disk.serial,
-                    disk.get("ID_REVISION"), disk.rotational},
+    out.put(info_,
+            {device, disk.major, disk.minor, disk.get("ID_PATH"), disk.get("ID_WWN"), disk.get("ID_MODEL"), disk.serial,
+             disk.get("ID_REVISION"), disk.rotational},
             1);
     if (disk.udev.empty()) return;
     if (auto type = disk.get("ID_FS_TYPE"); !type.empty()) {
-      out.put(filesystem_info_, {device, type, disk.get("ID_FS_USAGE"), disk.get("ID_FS_UUID"), disk.get("ID_FS_VERSION")}, 1);
+      out.put(filesystem_info_,
+              {device, type, disk.get("ID_FS_USAGE"), disk.get("ID_FS_UUID"), disk.get("ID_FS_VERSION")}, 1);
     }
     if (auto name = disk.get("DM_NAME"); !name.empty()) {
-      out.put(mapper_info_,
-              {device, name, disk.get("DM_UUID"), disk.get("DM_VG_NAME"), disk.get("DM_LV_NAME"), disk.get("DM_LV_LAYER")}, 1);
+      out.put(
+          mapper_info_,
+          {device, name, disk.get("DM_UUID"), disk.get("DM_VG_NAME"), disk.get("DM_LV_NAME"), disk.get("DM_LV_LAYER")},
+          1);
     }
     if (disk.get("ID_ATA").empty()) return;
     if (auto value = scan::to_double(disk.get("ID_ATA_WRITE_CACHE"))) out.put(write_cache_, {device}, *value);
-    if (auto value = scan::to_double(disk.get("ID_ATA_WRITE_CACHE_ENABLED"))) out.put(write_cache_enabled_, {device}, *value);
+    if (auto value = scan::to_double(disk.get("ID_ATA_WRITE_CACHE_ENABLED")))
+      out.put(write_cache_enabled_, {device}, *value);
     if (auto value = scan::to_double(disk.get("ID_ATA_ROTATION_RATE_RPM"))) out.put(rotation_rate_, {device}, *value);
   }
 

@@ -113,9 +113,11 @@ class InfinibandCollector final : public Collector {
         info_(out.gauge("node_infiniband_info", "Properties of an InfiniBand device that are no numbers.",
                         {"device", "board_id", "firmware_version", "hca_type"})),
         state_(out.gauge("node_infiniband_state_id", "Logical state of the port.", {"device", "port"})),
-        physical_state_(out.gauge("node_infiniband_physical_state_id", "Physical state of the port.", {"device", "port"})),
+        physical_state_(
+            out.gauge("node_infiniband_physical_state_id", "Physical state of the port.", {"device", "port"})),
         rate_(out.gauge("node_infiniband_rate_bytes_per_second", "Signalling rate of the port.", {"device", "port"})),
-        lifespan_(out.gauge("node_infiniband_lifespan_seconds", "Period in which counters may repeat.", {"device", "port"})) {}
+        lifespan_(out.gauge("node_infiniband_lifespan_seconds", "Period in which counters may repeat.",
+                            {"device", "port"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto devices = TRY(list_directory(base_));
@@ -144,11 +146,15 @@ class InfinibandCollector final : public Collector {
     return text ? scan::to_u64(scan::trim(text->substr(0, text->find(':')))) : std::nullopt;
   }
 
-  void put_port(Writer& out, Buffer& buffer, std::string_view device, std::string_view port, const std::string& directory) {
-    if (auto id = leading_number(directory + "/state", buffer)) out.put(state_, {device, port}, static_cast<double>(*id));
-    if (auto id = leading_number(directory + "/phys_state", buffer)) out.put(physical_state_, {device, port}, static_cast<double>(*id));
+  void put_port(Writer& out, Buffer& buffer, std::string_view device, std::string_view port,
+                const std::string& directory) {
+    if (auto id = leading_number(directory + "/state", buffer))
+      out.put(state_, {device, port}, static_cast<double>(*id));
+    if (auto id = leading_number(directory + "/phys_state", buffer))
+      out.put(physical_state_, {device, port}, static_cast<double>(*id));
     if (auto text = read_trimmed(directory + "/rate", buffer)) {  // "40 Gb/sec (4X QDR)"
-      if (auto gigabits = scan::to_double(scan::next_word(*text))) out.put(rate_, {device, port}, std::floor(*gigabits * 125000000));
+      if (auto gigabits = scan::to_double(scan::next_word(*text)))
+        out.put(rate_, {device, port}, std::floor(*gigabits * 125000000));
     }
     counters_.put(out, buffer, directory + "/counters", {device, port});
     legacy_.put(out, buffer, directory + "/counters_ext", {device, port});
@@ -169,8 +175,8 @@ class FibreChannelCollector final : public Collector {
   FibreChannelCollector(const HostContext& context, Writer& out)
       : base_(context.sys("class/fc_host")),
         info_(out.gauge("node_fibrechannel_info", "Properties of a Fibre Channel host that are no numbers.",
-                        {"fc_host", "speed", "port_state", "port_type", "port_id", "port_name", "fabric_name", "symbolic_name",
-                         "supported_classes", "supported_speeds", "dev_loss_tmo"})) {
+                        {"fc_host", "speed", "port_state", "port_type", "port_id", "port_name", "fabric_name",
+                         "symbolic_name", "supported_classes", "supported_speeds", "dev_loss_tmo"})) {
     for (auto [file, metric] : kCounters) {
       counters_.push_back({file, &out.counter("node_fibrechannel_" + std::string(metric), {}, {"fc_host"})});
     }
@@ -186,9 +192,10 @@ class FibreChannelCollector final : public Collector {
         if (hexadecimal && value.size() > 2) value.erase(0, 2);  // 0x
         return value;
       };
-      std::string speed = text("speed"), state = text("port_state"), type = text("port_type"), id = text("port_id", true),
-                  name = text("port_name", true), fabric = text("fabric_name", true), symbolic = text("symbolic_name"),
-                  classes = text("supported_classes"), speeds = text("supported_speeds"), timeout = text("dev_loss_tmo");
+      std::string speed = text("speed"), state = text("port_state"), type = text("port_type"),
+                  id = text("port_id", true), name = text("port_name", true), fabric = text("fabric_name", true),
+                  symbolic = text("symbolic_name"), classes = text("supported_classes"),
+                  speeds = text("supported_speeds"), timeout = text("dev_loss_tmo");
       out.put(info_, {host, speed, state, type, id, name, fabric, symbolic, classes, speeds, timeout}, 1);
       bool known = !state.empty() && state != "Unknown";
       for (const auto& [file, family] : counters_) {
@@ -197,7 +204,8 @@ class FibreChannelCollector final : public Collector {
           continue;
         }
         auto value = read_u64(directory + "statistics/" + std::string(file), buffer);
-        if (value && *value != ~std::uint64_t{0}) out.put(*family, {host}, static_cast<double>(*value));  // -1: not supported
+        if (value && *value != ~std::uint64_t{0})
+          out.put(*family, {host}, static_cast<double>(*value));  // -1: not supported
       }
     }
     return {};
@@ -242,7 +250,8 @@ class BondingCollector final : public Collector {
       std::string_view rest = names;
       for (auto slave = scan::next_word(rest); !slave.empty(); slave = scan::next_word(rest)) {
         auto state = read_trimmed(directory + "/lower_" + std::string(slave) + "/bonding_slave/mii_status", buffer);
-        if (!state) state = read_trimmed(directory + "/slave_" + std::string(slave) + "/bonding_slave/mii_status", buffer);
+        if (!state)
+          state = read_trimmed(directory + "/slave_" + std::string(slave) + "/bonding_slave/mii_status", buffer);
         ++count;
         if (state && *state == "up") ++up;
       }
@@ -259,13 +268,16 @@ class BondingCollector final : public Collector {
 
 class IpvsCollector final : public Collector {
  public:
-  IpvsCollector(const HostContext& context, Writer& out) : stats_(context.proc("net/ip_vs_stats")), table_(context.proc("net/ip_vs")) {
-    for (std::string_view name : {"connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"}) {
+  IpvsCollector(const HostContext& context, Writer& out)
+      : stats_(context.proc("net/ip_vs_stats")), table_(context.proc("net/ip_vs")) {
+    for (std::string_view name :
+         {"connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"}) {
       totals_.push_back(&out.counter("node_ipvs_" + std::string(name) + "_total", "IPVS: " + std::string(name) + "."));
     }
     for (std::string_view name : {"connections_active", "connections_inactive", "weight"}) {
-      backends_.push_back(&out.gauge("node_ipvs_backend_" + std::string(name), "IPVS backend: " + std::string(name) + ".",
-                                     {"local_address", "local_port", "remote_address", "remote_port", "proto", "local_mark"}));
+      backends_.push_back(
+          &out.gauge("node_ipvs_backend_" + std::string(name), "IPVS backend: " + std::string(name) + ".",
+                     {"local_address", "local_port", "remote_address", "remote_port", "proto", "local_mark"}));
     }
   }
 
@@ -300,16 +312,19 @@ class IpvsCollector final : public Collector {
       if (first == "TCP" || first == "UDP") {
         service = {};
         service.protocol = first;
-        if (!parse_ipvs_address(second, service.local, service.local_port)) return fail(ErrorKind::internal, table_.path() + ": address is not understood");
+        if (!parse_ipvs_address(second, service.local, service.local_port))
+          return fail(ErrorKind::internal, table_.path() + ": address is not understood");
       } else if (first == "FWM") {
         service = {};
         service.protocol = first;
         service.mark = second;
       } else if (first == "->" && second != "RemoteAddress:Port") {
         Key key = service;
-        if (!parse_ipvs_address(second, key.remote, key.remote_port)) return fail(ErrorKind::internal, table_.path() + ": address is not understood");
+        if (!parse_ipvs_address(second, key.remote, key.remote_port))
+          return fail(ErrorKind::internal, table_.path() + ": address is not understood");
         scan::next_word(line);  // forwarding method
-        auto weight = scan::to_u64(scan::next_word(line)), active = scan::to_u64(scan::next_word(line)), idle = scan::to_u64(scan::next_word(line));
+        auto weight = scan::to_u64(scan::next_word(line)), active = scan::to_u64(scan::next_word(line)),
+             idle = scan::to_u64(scan::next_word(line));
         if (!weight || !active || !idle) continue;
         auto& sum = sums[key];
         sum[0] += static_cast<double>(*active);
@@ -332,8 +347,10 @@ class IpvsCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_infiniband, InfinibandCollector)
 TOCAYO_MAKE(make_fibrechannel, FibreChannelCollector)
 TOCAYO_MAKE(make_bonding, BondingCollector)

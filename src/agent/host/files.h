@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading /proc and /sys. Text is read into a reused buffer; a view into it is good until the next read with that buffer.
+// Reading /proc and /sys. Text is read into a reused buffer; a view into it is good until the next read with that
+// buffer.
 #pragma once
 
 #include <memory>
@@ -23,8 +24,9 @@ class Buffer {
   std::vector<char> bytes_ = std::vector<char>(16384);
 };
 
-// Reads an open file from its start. `one_read`: the file answers in one read (sysfs attributes), so no second call looks for
-// the end. EAGAIN, EIO, ENODEV … are errors with that errno in words; unavailable when the file is over kMaxFile.
+// Reads an open file from its start. `one_read`: the file answers in one read (sysfs attributes), so no second call
+// looks for the end. EAGAIN, EIO, ENODEV … are errors with that errno in words; unavailable when the file is over
+// kMaxFile.
 Result<std::string_view> read_fd(int fd, Buffer& buffer, bool one_read = false);
 
 // A file that is read at every collection: its descriptor stays open. Opens on the first read, and again after an

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// node_filesystem_*: mount points from /proc/1/mountinfo, sizes from statfs(2). statfs on a dead network mount never returns, so
-// it runs on a prober thread; a mount that holds it for 5 s is left to that thread and reported, the others get a new one.
+// node_filesystem_*: mount points from /proc/1/mountinfo, sizes from statfs(2). statfs on a dead network mount never
+// returns, so it runs on a prober thread; a mount that holds it for 5 s is left to that thread and reported, the others
+// get a new one.
 #include <sys/statfs.h>
 
 #include <cerrno>
@@ -21,7 +22,9 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPatience{200};  // a collection waits no longer than this for a mount that hangs
 constexpr std::chrono::seconds kStuckAfter{5};
 
-int real_statfs(const std::string& path, struct statfs& result) { return ::statfs(path.c_str(), &result) == 0 ? 0 : errno; }
+int real_statfs(const std::string& path, struct statfs& result) {
+  return ::statfs(path.c_str(), &result) == 0 ? 0 : errno;
+}
 
 // The state of one mount, shared with the prober thread that may be stuck in it.
 struct Probe {
@@ -38,7 +41,7 @@ struct Prober {
   std::condition_variable wake, done;
   std::vector<std::shared_ptr<Probe>> work;
   std::size_t next = 0;
-  bool stop = false;      // finish and exit
+  bool stop = false;  // finish and exit
   bool exited = false;
 };
 
@@ -117,7 +120,8 @@ namespace {
 
 class FilesystemCollector final : public Collector {
  public:
-  FilesystemCollector(const HostContext& context, Writer& out, StatfsFunction call, std::chrono::milliseconds stuck_after)
+  FilesystemCollector(const HostContext& context, Writer& out, StatfsFunction call,
+                      std::chrono::milliseconds stuck_after)
       : context_(context),
         call_(std::move(call)),
         stuck_after_(stuck_after),
@@ -201,7 +205,8 @@ class FilesystemCollector final : public Collector {
     if (mount.round != round_) mount.readonly = line.readonly;
     mount.round = round_;
     if (mount.probe == nullptr) {
-      mount.device = line.device.find('\\') == std::string_view::npos ? std::string(line.device) : unescape_octal(line.device);
+      mount.device =
+          line.device.find('\\') == std::string_view::npos ? std::string(line.device) : unescape_octal(line.device);
       mount.fstype = line.fstype;
       mount.probe = std::make_shared<Probe>();
       const std::string& root = context_.options.rootfs;
@@ -248,7 +253,8 @@ class FilesystemCollector final : public Collector {
   // The prober hangs in work[next]: leave it that one mount and give the rest to a new thread.
   void abandon(std::unique_lock<std::mutex>& lock) {
     std::shared_ptr<Prober> old = prober_;
-    std::vector<std::shared_ptr<Probe>> rest(old->work.begin() + static_cast<std::ptrdiff_t>(old->next) + 1, old->work.end());
+    std::vector<std::shared_ptr<Probe>> rest(old->work.begin() + static_cast<std::ptrdiff_t>(old->next) + 1,
+                                             old->work.end());
     old->work.resize(old->next + 1);
     stuck_[old->work[old->next].get()] = old;
     old->stop = true;
@@ -290,11 +296,14 @@ class FilesystemCollector final : public Collector {
   void put_mount(Writer& out, const Mount& mount) {
     if (!mount.has_values && mount.error == 0) return;  // asked a moment ago, no answer yet
     std::string_view message;
-    if (mount.error == ETIMEDOUT) message = "mountpoint timeout";
-    else if (mount.error != 0) message = ::strerrordesc_np(mount.error) == nullptr ? "error" : ::strerrordesc_np(mount.error);
+    if (mount.error == ETIMEDOUT)
+      message = "mountpoint timeout";
+    else if (mount.error != 0)
+      message = ::strerrordesc_np(mount.error) == nullptr ? "error" : ::strerrordesc_np(mount.error);
     // Go writes errno texts in lower case.
     std::string lowered(message);
-    if (!lowered.empty() && lowered[0] >= 'A' && lowered[0] <= 'Z') lowered[0] = static_cast<char>(lowered[0] - 'A' + 'a');
+    if (!lowered.empty() && lowered[0] >= 'A' && lowered[0] <= 'Z')
+      lowered[0] = static_cast<char>(lowered[0] - 'A' + 'a');
     auto put = [&](const Family* family, double value) {
       out.put(*family, {mount.device, mount.point, mount.fstype, lowered}, value);
     };

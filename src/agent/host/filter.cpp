@@ -22,7 +22,8 @@ Result<> Filter::check(const FilterOption& option, std::string_view flag) {
   for (const std::string* pattern : {&option.include, &option.exclude}) {
     auto regex = compile(*pattern);
     if (regex != nullptr && !regex->ok()) {
-      return fail(ErrorKind::bad_input, std::string(flag) + ": regular expression \"" + *pattern + "\": " + regex->error());
+      return fail(ErrorKind::bad_input,
+                  std::string(flag) + ": regular expression \"" + *pattern + "\": " + regex->error());
     }
   }
   return {};

@@ -57,9 +57,12 @@ class ThermalZoneCollector final : public Collector {
  public:
   ThermalZoneCollector(const HostContext& context, Writer& out)
       : base_(context.sys("class/thermal")),
-        temperature_(out.gauge("node_thermal_zone_temp", "Temperature of the zone in degrees Celsius.", {"zone", "type"})),
-        current_(out.gauge("node_cooling_device_cur_state", "Present throttle state of the cooling device.", {"name", "type"})),
-        maximum_(out.gauge("node_cooling_device_max_state", "Highest throttle state of the cooling device.", {"name", "type"})) {}
+        temperature_(
+            out.gauge("node_thermal_zone_temp", "Temperature of the zone in degrees Celsius.", {"zone", "type"})),
+        current_(out.gauge("node_cooling_device_cur_state", "Present throttle state of the cooling device.",
+                           {"name", "type"})),
+        maximum_(out.gauge("node_cooling_device_max_state", "Highest throttle state of the cooling device.",
+                           {"name", "type"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto names = list_directory(base_);
@@ -71,8 +74,10 @@ class ThermalZoneCollector final : public Collector {
     });
     each_numbered(*names, "cooling_device", [&](const std::string& name, std::string_view device) {
       std::string type = text_of(base_ + "/" + name + "/type", buffer);
-      if (auto value = read_i64(base_ + "/" + name + "/cur_state", buffer)) out.put(current_, {device, type}, static_cast<double>(*value));
-      if (auto value = read_i64(base_ + "/" + name + "/max_state", buffer)) out.put(maximum_, {device, type}, static_cast<double>(*value));
+      if (auto value = read_i64(base_ + "/" + name + "/cur_state", buffer))
+        out.put(current_, {device, type}, static_cast<double>(*value));
+      if (auto value = read_i64(base_ + "/" + name + "/max_state", buffer))
+        out.put(maximum_, {device, type}, static_cast<double>(*value));
     });
     return {};
   }
@@ -141,8 +146,8 @@ class PowerSupplyCollector final : public Collector {
                 {"power_now", "power_watt", kGauge, 1e-6}},
                {"power_supply"}),
         info_(out.gauge("node_power_supply_info", "Properties of a power supply that are no numbers.",
-                        {"power_supply", "capacity_level", "charge_type", "health", "manufacturer", "model_name", "serial_number",
-                         "status", "technology", "type", "usb_type", "scope"})) {}
+                        {"power_supply", "capacity_level", "charge_type", "health", "manufacturer", "model_name",
+                         "serial_number", "status", "technology", "type", "usb_type", "scope"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto names = TRY(list_directory(base_));
@@ -152,9 +157,10 @@ class PowerSupplyCollector final : public Collector {
       plain_.put(out, buffer, directory, {name});
       micro_.put(out, buffer, directory, {name});
       auto text = [&](const char* file) { return text_of(directory + "/" + file, buffer); };
-      std::string level = text("capacity_level"), charge = text("charge_type"), health = text("health"), maker = text("manufacturer"),
-                  model = text("model_name"), serial = text("serial_number"), status = text("status"), technology = text("technology"),
-                  type = text("type"), usb = text("usb_type"), scope = text("scope");
+      std::string level = text("capacity_level"), charge = text("charge_type"), health = text("health"),
+                  maker = text("manufacturer"), model = text("model_name"), serial = text("serial_number"),
+                  status = text("status"), technology = text("technology"), type = text("type"), usb = text("usb_type"),
+                  scope = text("scope");
       out.put(info_, {name, level, charge, health, maker, model, serial, status, technology, type, usb, scope}, 1);
     }
     return {};
@@ -218,15 +224,20 @@ class EdacCollector final : public Collector {
  public:
   EdacCollector(const HostContext& context, Writer& out)
       : base_(context.sys("devices/system/edac/mc")),
-        controller_(out, "node_edac_", {{"ce_count", "correctable_errors_total"}, {"ue_count", "uncorrectable_errors_total"}}, {"controller"}),
-        row_(out, "node_edac_csrow_", {{"ce_count", "correctable_errors_total"}, {"ue_count", "uncorrectable_errors_total"}},
+        controller_(out, "node_edac_",
+                    {{"ce_count", "correctable_errors_total"}, {"ue_count", "uncorrectable_errors_total"}},
+                    {"controller"}),
+        row_(out, "node_edac_csrow_",
+             {{"ce_count", "correctable_errors_total"}, {"ue_count", "uncorrectable_errors_total"}},
              {"controller", "csrow"}),
-        unknown_row_(out, "node_edac_csrow_",
-                     {{"ce_noinfo_count", "correctable_errors_total"}, {"ue_noinfo_count", "uncorrectable_errors_total"}},
-                     {"controller", "csrow"}),
+        unknown_row_(
+            out, "node_edac_csrow_",
+            {{"ce_noinfo_count", "correctable_errors_total"}, {"ue_noinfo_count", "uncorrectable_errors_total"}},
+            {"controller", "csrow"}),
         channel_ce_(out.counter("node_edac_channel_correctable_errors_total", "Memory errors that were corrected.",
                                 {"controller", "csrow", "channel", "dimm_label"})),
-        channel_ue_(out.counter("node_edac_channel_uncorrectable_errors_total", "Memory errors that could not be corrected.",
+        channel_ue_(out.counter("node_edac_channel_uncorrectable_errors_total",
+                                "Memory errors that could not be corrected.",
                                 {"controller", "csrow", "channel", "dimm_label"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -262,8 +273,10 @@ class EdacCollector final : public Collector {
       if (!scan::to_u64(channel)) continue;
       std::string prefix = directory + "/ch" + std::string(channel);
       std::string label = dimm_label(text_of(prefix + "_dimm_label", buffer));
-      if (auto value = read_u64(prefix + "_ce_count", buffer)) out.put(channel_ce_, {controller, row, channel, label}, static_cast<double>(*value));
-      if (auto value = read_u64(prefix + "_ue_count", buffer)) out.put(channel_ue_, {controller, row, channel, label}, static_cast<double>(*value));
+      if (auto value = read_u64(prefix + "_ce_count", buffer))
+        out.put(channel_ce_, {controller, row, channel, label}, static_cast<double>(*value));
+      if (auto value = read_u64(prefix + "_ue_count", buffer))
+        out.put(channel_ue_, {controller, row, channel, label}, static_cast<double>(*value));
     }
   }
 
@@ -272,7 +285,8 @@ class EdacCollector final : public Collector {
     if (text.empty()) return "unknown";
     std::erase(text, '#');
     for (std::string_view word : {"csrow", "channel"}) {
-      for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + word.size() + 1)) text.insert(at, "_");
+      for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + word.size() + 1))
+        text.insert(at, "_");
     }
     return text;
   }
@@ -292,14 +306,16 @@ class NvmeCollector final : public Collector {
         capacity_(out.gauge("node_nvme_namespace_capacity_bytes", "Capacity of the namespace.", {"device", "nsid"})),
         size_(out.gauge("node_nvme_namespace_size_bytes", "Size of the namespace.", {"device", "nsid"})),
         used_(out.gauge("node_nvme_namespace_used_bytes", "Used space of the namespace.", {"device", "nsid"})),
-        block_(out.gauge("node_nvme_namespace_logical_block_size_bytes", "Logical block size of the namespace.", {"device", "nsid"})) {}
+        block_(out.gauge("node_nvme_namespace_logical_block_size_bytes", "Logical block size of the namespace.",
+                         {"device", "nsid"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto devices = TRY(list_directory(base_));
     for (const std::string& device : devices) {
       std::string directory = base_ + "/" + device;
       auto text = [&](const char* file) { return text_of(directory + "/" + file, buffer); };
-      std::string firmware = text("firmware_rev"), model = text("model"), serial = text("serial"), state = text("state"), id = text("cntlid");
+      std::string firmware = text("firmware_rev"), model = text("model"), serial = text("serial"),
+                  state = text("state"), id = text("cntlid");
       out.put(info_, {device, firmware, model, serial, state, id}, 1);
       auto entries = list_directory(directory);
       if (entries) put_namespaces(out, buffer, directory, device, *entries);
@@ -366,18 +382,22 @@ class TapestatsCollector final : public Collector {
 // Read once: it does not change until the next boot.
 class DmiCollector final : public Collector {
  public:
-  DmiCollector(const HostContext& context, Writer& out) : base_(context.sys("class/dmi/id")), info_(out.gauge("node_dmi_info", "What the firmware says about this machine.")) {}
+  DmiCollector(const HostContext& context, Writer& out)
+      : base_(context.sys("class/dmi/id")),
+        info_(out.gauge("node_dmi_info", "What the firmware says about this machine.")) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     static constexpr std::string_view kFiles[] = {
-        "bios_date",      "bios_release",   "bios_vendor",    "bios_version",   "board_asset_tag", "board_name",     "board_serial",
-        "board_vendor",   "board_version",  "chassis_asset_tag", "chassis_serial", "chassis_vendor", "chassis_version", "product_family",
-        "product_name",   "product_serial", "product_sku",    "product_uuid",   "product_version", "sys_vendor"};
+        "bios_date",      "bios_release",   "bios_vendor",     "bios_version",    "board_asset_tag",
+        "board_name",     "board_serial",   "board_vendor",    "board_version",   "chassis_asset_tag",
+        "chassis_serial", "chassis_vendor", "chassis_version", "product_family",  "product_name",
+        "product_serial", "product_sku",    "product_uuid",    "product_version", "sys_vendor"};
     if (!read_) {
       read_ = true;
       for (std::string_view file : kFiles) {
         std::string text = text_of(base_ + "/" + std::string(file), buffer);
-        if (!text.empty()) labels_.push_back({std::string(file == "sys_vendor" ? "system_vendor" : file), std::move(text)});
+        if (!text.empty())
+          labels_.push_back({std::string(file == "sys_vendor" ? "system_vendor" : file), std::move(text)});
       }
     }
     if (labels_.empty()) return fail(ErrorKind::not_found, "no DMI");
@@ -394,8 +414,10 @@ class DmiCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_cpufreq, CpufreqCollector)
 TOCAYO_MAKE(make_thermal_zone, ThermalZoneCollector)
 TOCAYO_MAKE(make_powersupplyclass, PowerSupplyCollector)

@@ -66,8 +66,8 @@ struct Group {
 
 class Agent final : public HostAgent {
  public:
-  Agent(HostAgentOptions options, std::unique_ptr<HostCollectors> collectors, metrics::Appender& appender, Registry& registry,
-        Clock& clock)
+  Agent(HostAgentOptions options, std::unique_ptr<HostCollectors> collectors, metrics::Appender& appender,
+        Registry& registry, Clock& clock)
       : options_(std::move(options)),
         collectors_(std::move(collectors)),
         appender_(appender),
@@ -81,14 +81,17 @@ class Agent final : public HostAgent {
         groups_(kFirstCollector + collector_specs().size()) {
     for (const std::string& name : options_.fast_collectors) {
       int index = collector_index(name);
-      if (index >= 0 && collectors_->enabled().test(static_cast<std::size_t>(index))) fast_.set(static_cast<std::size_t>(index));
+      if (index >= 0 && collectors_->enabled().test(static_cast<std::size_t>(index)))
+        fast_.set(static_cast<std::size_t>(index));
     }
     auto skipped = [&](std::string reason) {
-      return &registry.counter("tocayo_agent_skipped_collections_total", "Host collections that were left out.", {{"reason", reason}});
+      return &registry.counter("tocayo_agent_skipped_collections_total", "Host collections that were left out.",
+                               {{"reason", reason}});
     };
     skipped_append_ = skipped("append_under_way");
     skipped_late_ = skipped("late");
-    failures_ = &registry.counter("tocayo_agent_append_failures_total", "Appends of host metrics that the store refused.");
+    failures_ =
+        &registry.counter("tocayo_agent_append_failures_total", "Appends of host metrics that the store refused.");
     samples_ = &registry.counter("tocayo_agent_host_samples_total", "Samples handed to the store.");
     duration_ = &registry.histogram("tocayo_agent_host_collection_duration_seconds", "Time of one host collection.");
   }
@@ -212,11 +215,13 @@ class Agent final : public HostAgent {
     add_group(groups_[kSelfFast], self_fast_.samples(), time);
     if (!full) return;
     add_group(groups_[kSelfRest], self_rest_.samples(), time);
-    add_meta(self_meta_, groups_[kSelfMeta], time, Steady::now() - begin, self_fast_.samples().size() + self_rest_.samples().size());
+    add_meta(self_meta_, groups_[kSelfMeta], time, Steady::now() - begin,
+             self_fast_.samples().size() + self_rest_.samples().size());
   }
 
   // As Prometheus writes for each target it scrapes.
-  void add_meta(Writer& writer, Group& group, TimestampMs time, std::chrono::nanoseconds duration, std::size_t samples) {
+  void add_meta(Writer& writer, Group& group, TimestampMs time, std::chrono::nanoseconds duration,
+                std::size_t samples) {
     writer.begin(std::chrono::duration_cast<std::chrono::seconds>(Steady::now().time_since_epoch()).count());
     auto put = [&](std::string_view name, double value) { writer.put(writer.gauge(name), value); };
     put("up", 1);
@@ -278,13 +283,12 @@ class Agent final : public HostAgent {
     }
     if (flight.rows.empty()) return;
     under_way_ = true;
-    spawn<Result<metrics::AppendResult>>(
-        appender_.append(options_.tenant, {flight.series, flight.metadata}),
-        [flight = flight_](Result<metrics::AppendResult> result) {
-          std::lock_guard lock(flight->mutex);
-          flight->result.emplace(std::move(result));
-          flight->done.notify_all();
-        });
+    spawn<Result<metrics::AppendResult>>(appender_.append(options_.tenant, {flight.series, flight.metadata}),
+                                         [flight = flight_](Result<metrics::AppendResult> result) {
+                                           std::lock_guard lock(flight->mutex);
+                                           flight->result.emplace(std::move(result));
+                                           flight->done.notify_all();
+                                         });
   }
 
   // Takes the answer of the append under way, if there is one. False when it has not come until `limit`.
@@ -354,11 +358,12 @@ class Agent final : public HostAgent {
 
 }  // namespace
 
-Result<std::unique_ptr<HostAgent>> HostAgent::create(HostAgentOptions options, metrics::Appender& appender, Registry& registry,
-                                                     Clock& clock) {
+Result<std::unique_ptr<HostAgent>> HostAgent::create(HostAgentOptions options, metrics::Appender& appender,
+                                                     Registry& registry, Clock& clock) {
   if (options.fast_interval.count() < 100 || options.interval < options.fast_interval ||
       options.interval.count() % options.fast_interval.count() != 0) {
-    return fail(ErrorKind::bad_input, "host collection interval must be a multiple of the fast interval, which is at least 100ms");
+    return fail(ErrorKind::bad_input,
+                "host collection interval must be a multiple of the fast interval, which is at least 100ms");
   }
   for (const std::string& name : options.fast_collectors) {
     if (collector_index(name) < 0) return fail(ErrorKind::bad_input, "unknown host collector \"" + name + "\"");

@@ -75,7 +75,9 @@ class FakeAppender final : public metrics::Appender {
 class HostAgentTest : public ::testing::Test {
  protected:
   HostAgentTest() {
-    tree_.write("proc/stat", "cpu  10 0 5 100 0 0 0 0 0 0\ncpu0 6 0 3 60 0 0 0 0 0 0\ncpu1 4 0 2 40 0 0 0 0 0 0\nintr 7\nctxt 9\nbtime 1000\nprocesses 5\nprocs_running 1\nprocs_blocked 0\n");
+    tree_.write("proc/stat",
+                "cpu  10 0 5 100 0 0 0 0 0 0\ncpu0 6 0 3 60 0 0 0 0 0 0\ncpu1 4 0 2 40 0 0 0 0 0 0\nintr 7\nctxt "
+                "9\nbtime 1000\nprocesses 5\nprocs_running 1\nprocs_blocked 0\n");
     tree_.write("proc/loadavg", "0.5 0.25 0.125 1/94 14874\n");
     tree_.write("proc/meminfo", "MemTotal:       100 kB\nMemFree: 50 kB\n");
     options_.host.procfs = tree_.path("proc");
@@ -110,9 +112,10 @@ TEST_F(HostAgentTest, FullCollectionWritesBothJobs) {
   ASSERT_EQ(own.size(), 1u);
   EXPECT_EQ(own[0].value, 3);
   for (const char* job : {"node", "tocayo"}) {
-    for (const char* name : {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
-                             "scrape_series_added"}) {
-      EXPECT_EQ(appender_.named(std::string(name) + "{instance=\"box\", job=\"" + job + "\"}").size(), 1u) << name << " " << job;
+    for (const char* name : {"up", "scrape_duration_seconds", "scrape_samples_scraped",
+                             "scrape_samples_post_metric_relabeling", "scrape_series_added"}) {
+      EXPECT_EQ(appender_.named(std::string(name) + "{instance=\"box\", job=\"" + job + "\"}").size(), 1u)
+          << name << " " << job;
     }
   }
   EXPECT_EQ(appender_.metadata["node_cpu_seconds_total"], "counter");
@@ -152,7 +155,8 @@ TEST_F(HostAgentTest, UnpluggedCpuGoesStaleOnceAndComesBack) {
   auto agent = make();
   ASSERT_TRUE(agent->collect_once(1000, true));
   appender_.clear();
-  tree_.write("proc/stat", "cpu  10 0 5 100 0 0 0 0 0 0\ncpu0 6 0 3 60 0 0 0 0 0 0\nintr 7\nctxt 9\nbtime 1000\nprocesses 5\n");
+  tree_.write("proc/stat",
+              "cpu  10 0 5 100 0 0 0 0 0 0\ncpu0 6 0 3 60 0 0 0 0 0 0\nintr 7\nctxt 9\nbtime 1000\nprocesses 5\n");
   ASSERT_TRUE(agent->collect_once(2000, false));
   auto gone = appender_.named("cpu=\"1\"");
   ASSERT_EQ(gone.size(), 10u);
@@ -185,7 +189,8 @@ TEST_F(HostAgentTest, SlowAppendSkipsTheTickAndCounts) {
   appender_.hold = true;
   ASSERT_TRUE(agent->collect_once(1000, true));
   EXPECT_FALSE(agent->collect_once(2000, false));
-  EXPECT_EQ(registry_.counter("tocayo_agent_skipped_collections_total", "", {{"reason", "append_under_way"}}).value(), 1);
+  EXPECT_EQ(registry_.counter("tocayo_agent_skipped_collections_total", "", {{"reason", "append_under_way"}}).value(),
+            1);
   EXPECT_EQ(appender_.batches, 1);
   appender_.hold = false;
   appender_.held();

@@ -17,7 +17,8 @@ namespace {
 using Steady = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatience{1};
 
-// One collector with all that it owns, so that a thread that hangs in it holds nothing else. Shared with the lane's thread.
+// One collector with all that it owns, so that a thread that hangs in it holds nothing else. Shared with the lane's
+// thread.
 struct Unit {
   Unit(std::shared_ptr<const HostContext> ctx, const CollectorSpec& s, std::size_t i)
       : context(std::move(ctx)), spec(s), index(i), writer(context->options.constant_labels) {
@@ -82,7 +83,8 @@ void run_lane(std::shared_ptr<LaneState> lane) {
 class Collectors final : public HostCollectors {
  public:
   Collectors(HostOptions options, std::span<const CollectorSpec> specs)
-      : context_(std::make_shared<HostContext>(HostContext{std::move(options)})), scrape_(context_->options.constant_labels) {
+      : context_(std::make_shared<HostContext>(HostContext{std::move(options)})),
+        scrape_(context_->options.constant_labels) {
     units_.resize(specs.size());
     duration_ = &scrape_.gauge("node_scrape_collector_duration_seconds", "Time a collector took.", {"collector"});
     success_ = &scrape_.gauge("node_scrape_collector_success", "Whether a collector succeeded.", {"collector"});
@@ -104,8 +106,10 @@ class Collectors final : public HostCollectors {
     lane_->changed.notify_all();
     bool exited = lane_->changed.wait_for(lock, kPatience, [&] { return lane_->exited; });
     lock.unlock();
-    if (exited) thread_.join();
-    else thread_.detach();
+    if (exited)
+      thread_.join();
+    else
+      thread_.detach();
   }
 
   const Selection& enabled() const override { return enabled_; }
@@ -126,7 +130,8 @@ class Collectors final : public HostCollectors {
     for (const std::string& name : collect) {
       int index = collector_index(name);
       if (index < 0) return fail(ErrorKind::bad_input, "missing collector: " + name);
-      if (!enabled_.test(static_cast<std::size_t>(index))) return fail(ErrorKind::bad_input, "disabled collector: " + name);
+      if (!enabled_.test(static_cast<std::size_t>(index)))
+        return fail(ErrorKind::bad_input, "disabled collector: " + name);
       selection.set(static_cast<std::size_t>(index));
     }
     return selection;
@@ -210,7 +215,8 @@ class Collectors final : public HostCollectors {
         lane_->changed.notify_all();
       }
       late_total_->add();
-      log::warn("agent", "collector takes over a second and is left behind", {{"collector", left_behind_.back().unit->spec.name}});
+      log::warn("agent", "collector takes over a second and is left behind",
+                {{"collector", left_behind_.back().unit->spec.name}});
       thread_.detach();
       lane_.reset();
       if (rest.empty()) return;
@@ -262,10 +268,12 @@ Result<std::unique_ptr<HostCollectors>> HostCollectors::create(HostOptions optio
   return create_with(std::move(options), collector_specs());
 }
 
-Result<std::unique_ptr<HostCollectors>> HostCollectors::create_with(HostOptions options, std::span<const CollectorSpec> specs) {
+Result<std::unique_ptr<HostCollectors>> HostCollectors::create_with(HostOptions options,
+                                                                    std::span<const CollectorSpec> specs) {
   for (const auto& [stem, filter] : options.filters) {
     for (const FilterOption& half : {FilterOption{filter.include, {}}, FilterOption{{}, filter.exclude}}) {
-      if (auto valid = Filter::check(half, "--collector." + stem); !valid) return std::unexpected(std::move(valid.error()));
+      if (auto valid = Filter::check(half, "--collector." + stem); !valid)
+        return std::unexpected(std::move(valid.error()));
     }
   }
   return std::make_unique<Collectors>(std::move(options), specs);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The set of host collectors: runs those that are asked for and hands out their samples, with node_scrape_collector_* beside them.
+// The set of host collectors: runs those that are asked for and hands out their samples, with node_scrape_collector_*
+// beside them.
 #pragma once
 
 #include <bitset>
@@ -35,10 +36,10 @@ struct Collection {
   std::span<const Sample> of(const Part& part) const { return std::span(samples).subspan(part.first, part.count); }
 };
 
-// Thread-safe; collections are serialised. Starts no thread before the first collection. A collector of the guarded lane (drivers,
-// devices, locks of the kernel) runs on a helper thread; after a second it is left behind there, reported as failed and skipped
-// until it comes back, and the others go on. The destructor waits at most a second; a thread that still hangs keeps its own
-// collector alive and nothing else.
+// Thread-safe; collections are serialised. Starts no thread before the first collection. A collector of the guarded
+// lane (drivers, devices, locks of the kernel) runs on a helper thread; after a second it is left behind there,
+// reported as failed and skipped until it comes back, and the others go on. The destructor waits at most a second; a
+// thread that still hangs keeps its own collector alive and nothing else.
 class HostCollectors {
  public:
   // bad_input when a filter does not compile.
@@ -49,9 +50,12 @@ class HostCollectors {
 
   // All that are switched on.
   virtual const Selection& enabled() const = 0;
-  // By names, for `collect[]` and `exclude[]`. bad_input with node_exporter's words: unknown, switched off, or both lists given.
-  virtual Result<Selection> select(std::span<const std::string> collect, std::span<const std::string> exclude) const = 0;
-  // Fills `out` (whose vectors are reused). A collector that ran less than `max_age` ago answers with what it found then.
+  // By names, for `collect[]` and `exclude[]`. bad_input with node_exporter's words: unknown, switched off, or both
+  // lists given.
+  virtual Result<Selection> select(std::span<const std::string> collect,
+                                   std::span<const std::string> exclude) const = 0;
+  // Fills `out` (whose vectors are reused). A collector that ran less than `max_age` ago answers with what it found
+  // then.
   virtual void collect(const Selection& selection, std::chrono::milliseconds max_age, Collection& out) = 0;
   virtual const HostOptions& options() const = 0;
 };

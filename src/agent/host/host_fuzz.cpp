@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every scanner of the host collectors. The first byte selects: a scanner that takes text, or a collector whose one file gets the
-// rest of the input as its content (in a tree in memory, beside the fixture's other files).
+// Every scanner of the host collectors. The first byte selects: a scanner that takes text, or a collector whose one
+// file gets the rest of the input as its content (in a tree in memory, beside the fixture's other files).
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -141,7 +141,10 @@ void run_function(std::size_t which, std::string_view text) {
       parse_link(bytes, link);
       break;
     }
-    case 3: for_each_message(bytes, [](std::uint16_t, std::uint16_t, std::uint32_t, std::span<const std::byte>) { return true; }); break;
+    case 3:
+      for_each_message(bytes,
+                       [](std::uint16_t, std::uint16_t, std::uint32_t, std::span<const std::byte>) { return true; });
+      break;
     case 4: {
       SensorName name;
       split_sensor_name(text, name);
@@ -171,7 +174,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static Tree tree;
   std::size_t which = data[0];
   std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (which < kFunctions) run_function(which, text);
-  else tree.run(kTargets[(which - kFunctions) % std::size(kTargets)], text);
+  if (which < kFunctions)
+    run_function(which, text);
+  else
+    tree.run(kTargets[(which - kFunctions) % std::size(kTargets)], text);
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parity with Debian's prometheus-node-exporter on this machine: the same names, types and label sets, and values that lie between
-// two scrapes of it, one before and one after ours.
+// Parity with Debian's prometheus-node-exporter on this machine: the same names, types and label sets, and values that
+// lie between two scrapes of it, one before and one after ours.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -52,7 +52,8 @@ std::uint16_t free_port() {
 class Exporter {
  public:
   explicit Exporter(const std::vector<std::string>& flags) : port_(free_port()) {
-    std::vector<std::string> args = {kBinary, "--web.listen-address=127.0.0.1:" + std::to_string(port_), "--log.level=error"};
+    std::vector<std::string> args = {kBinary, "--web.listen-address=127.0.0.1:" + std::to_string(port_),
+                                     "--log.level=error"};
     args.insert(args.end(), flags.begin(), flags.end());
     std::vector<char*> argv;
     for (std::string& arg : args) argv.push_back(arg.data());
@@ -79,7 +80,8 @@ class Exporter {
       std::string request = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
       if (::write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
         char buffer[65536];
-        for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;) reply.append(buffer, static_cast<std::size_t>(n));
+        for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+          reply.append(buffer, static_cast<std::size_t>(n));
       }
     }
     ::close(fd);
@@ -107,7 +109,8 @@ struct Page {
 
 // Labels that newer versions of node_exporter have and 1.5 has not.
 bool newer_label(const std::string& family, const std::string& label) {
-  return (family == "node_disk_info" && label == "rotational") || (family == "node_network_info" && label == "adminstate");
+  return (family == "node_disk_info" && label == "rotational") ||
+         (family == "node_network_info" && label == "adminstate");
 }
 
 Page read_page(const std::string& text) {
@@ -117,7 +120,8 @@ Page read_page(const std::string& text) {
   if (!parsed) return page;
   for (const TextFamily& family : parsed->families) page.types[family.name] = family.type;
   for (TextSample& sample : parsed->samples) {
-    std::erase_if(sample.labels, [&](const Label& label) { return label.value.empty() || newer_label(sample.family, label.name); });
+    std::erase_if(sample.labels,
+                  [&](const Label& label) { return label.value.empty() || newer_label(sample.family, label.name); });
     std::string key = sample.name + Labels(sample.labels).to_string();
     page.values[key] = sample.value;
     page.family[key] = sample.family;
@@ -133,16 +137,26 @@ bool outside(const std::string& family) {
 
 // Which series there are depends on the moment.
 bool fleeting(const std::string& family) {
-  return family == "node_processes_state" || family == "node_processes_threads_state" || family == "node_tcp_connection_states";
+  return family == "node_processes_state" || family == "node_processes_threads_state" ||
+         family == "node_tcp_connection_states";
 }
 
 // Added to node_exporter after 1.5, or read by dashboards under this name.
 bool newer_family(const std::string& family) {
-  static const std::set<std::string> kNewer = {
-      "node_cpu_online", "node_cpu_isolated", "node_filesystem_mount_info", "node_kernel_hung_tasks", "node_kernel_hung_tasks_total",
-      "node_pressure_irq_stalled_seconds_total", "node_softnet_cpu_collision_total", "node_softnet_received_rps_total",
-      "node_softnet_flow_limit_count_total", "node_softnet_backlog_len", "node_xfs_inode_operation_attempts_total",
-      "node_network_altnames_info", "node_os_support_end_timestamp_seconds", "node_netstat_Tcp_MaxConn"};
+  static const std::set<std::string> kNewer = {"node_cpu_online",
+                                               "node_cpu_isolated",
+                                               "node_filesystem_mount_info",
+                                               "node_kernel_hung_tasks",
+                                               "node_kernel_hung_tasks_total",
+                                               "node_pressure_irq_stalled_seconds_total",
+                                               "node_softnet_cpu_collision_total",
+                                               "node_softnet_received_rps_total",
+                                               "node_softnet_flow_limit_count_total",
+                                               "node_softnet_backlog_len",
+                                               "node_xfs_inode_operation_attempts_total",
+                                               "node_network_altnames_info",
+                                               "node_os_support_end_timestamp_seconds",
+                                               "node_netstat_Tcp_MaxConn"};
   return kNewer.contains(family);
 }
 
@@ -152,11 +166,15 @@ double tolerance(const std::string& family, double low, double high) {
   if (family.starts_with("node_memory_")) return std::max(0.01 * magnitude, 256.0 * 1024 * 1024);  // a machine at work
   if (family.starts_with("node_filesystem_")) return std::max(0.01 * magnitude, 64.0 * 1024 * 1024);
   if (family.ends_with("_seconds_total")) return std::max(0.01 * magnitude, 0.02);  // a tick on each side
-  if (family.starts_with("node_load") || family.starts_with("node_procs_") || family.starts_with("node_sockstat_")) return 16;
-  if (family.starts_with("node_processes_") || family.starts_with("node_filefd_") || family == "node_disk_io_now") return 64;
+  if (family.starts_with("node_load") || family.starts_with("node_procs_") || family.starts_with("node_sockstat_"))
+    return 16;
+  if (family.starts_with("node_processes_") || family.starts_with("node_filefd_") || family == "node_disk_io_now")
+    return 64;
   if (family.starts_with("node_timex_")) return std::max(0.01 * magnitude, 0.01);
   if (family == "node_udp_queues" || family.starts_with("node_entropy_")) return 65536;
-  if (family == "node_netstat_Tcp_CurrEstab" || family == "node_arp_entries" || family.starts_with("node_nf_conntrack_entries")) return 16;
+  if (family == "node_netstat_Tcp_CurrEstab" || family == "node_arp_entries" ||
+      family.starts_with("node_nf_conntrack_entries"))
+    return 16;
   return 0.01 * magnitude + 1e-9;
 }
 
@@ -167,25 +185,35 @@ bool own_value(const std::string& family) {
 // Families of the fixture tree for which we follow a newer node_exporter than Debian's 1.5.
 bool fixture_difference(const std::string& family) {
   static const std::set<std::string> kDifferent = {
-      "node_btrfs_commit_seconds_total", "node_btrfs_commits_total", "node_btrfs_last_commit_seconds", "node_btrfs_max_commit_seconds",
-      "node_cpu_scaling_governor", "node_edac_channel_correctable_errors_total", "node_edac_channel_uncorrectable_errors_total",
+      "node_btrfs_commit_seconds_total",
+      "node_btrfs_commits_total",
+      "node_btrfs_last_commit_seconds",
+      "node_btrfs_max_commit_seconds",
+      "node_cpu_scaling_governor",
+      "node_edac_channel_correctable_errors_total",
+      "node_edac_channel_uncorrectable_errors_total",
       "node_hwmon_freq_freq_mhz",
-      "node_hwmon_sensor_label",              // of freq sensors too
-      "node_infiniband_duplicate_requests_packets_total", "node_infiniband_lifespan_seconds", "node_infiniband_out_of_buffer_drops_total",
+      "node_hwmon_sensor_label",  // of freq sensors too
+      "node_infiniband_duplicate_requests_packets_total",
+      "node_infiniband_lifespan_seconds",
+      "node_infiniband_out_of_buffer_drops_total",
       "node_nfs_requests_total",              // 1.5 has two procedures swapped
       "node_nfsd_requests_total",             // and here two columns too few
       "node_nvme_info",                       // label cntlid
       "node_zfs_arc_memory_available_bytes",  // signed statistics
-      "node_zfs_zpool_dataset_nread", "node_zfs_zpool_dataset_writes",  // data set names with blanks
-      "node_zfs_zpool_state",                 // state suspended
+      "node_zfs_zpool_dataset_nread",
+      "node_zfs_zpool_dataset_writes",  // data set names with blanks
+      "node_zfs_zpool_state",           // state suspended
   };
   return kDifferent.contains(family);
 }
 
-void compare_families(Page& ours, const Page& theirs, bool (*skip)(const std::string&), std::map<std::string, std::string>& found) {
+void compare_families(Page& ours, const Page& theirs, bool (*skip)(const std::string&),
+                      std::map<std::string, std::string>& found) {
   for (const auto& [family, type] : theirs.types) {
     if (skip(family)) continue;
-    if (!ours.types.contains(family)) found[family] = "family is missing";
+    if (!ours.types.contains(family))
+      found[family] = "family is missing";
     else if (ours.types[family] != type) {
       found[family] = "type is " + std::string(to_string(ours.types[family])) + ", not " + std::string(to_string(type));
     }
@@ -204,21 +232,26 @@ void compare_series(const Page& ours, const Page& before, Page& after, bool (*sk
       continue;
     }
     if (own_value(family) || earlier == before.values.end() || (std::isnan(own->second) && std::isnan(value))) continue;
-    double low = std::min(value, earlier->second), high = std::max(value, earlier->second), slack = tolerance(family, low, high);
+    double low = std::min(value, earlier->second), high = std::max(value, earlier->second),
+           slack = tolerance(family, low, high);
     if (!(own->second >= low - slack && own->second <= high + slack)) {
-      found[series] = std::to_string(own->second) + " is not in [" + std::to_string(low) + ", " + std::to_string(high) + "]";
+      found[series] =
+          std::to_string(own->second) + " is not in [" + std::to_string(low) + ", " + std::to_string(high) + "]";
     }
   }
   for (const auto& [series, value] : ours.values) {
     const std::string& family = ours.family.at(series);
-    if (skip(family) || fleeting(family) || newer_family(family) || after.values.contains(series) || before.values.contains(series)) continue;
-    if (series.find("collector=\"kernel_hung\"") == std::string::npos) found[series] = "node_exporter does not have this series";
+    if (skip(family) || fleeting(family) || newer_family(family) || after.values.contains(series) ||
+        before.values.contains(series))
+      continue;
+    if (series.find("collector=\"kernel_hung\"") == std::string::npos)
+      found[series] = "node_exporter does not have this series";
   }
 }
 
 // Series of ours and node_exporter's that differ in every one of `rounds` attempts, with what is wrong.
-std::map<std::string, std::string> compare(const HostOptions& options, const std::vector<std::string>& flags, int rounds,
-                                           bool (*skip)(const std::string& family)) {
+std::map<std::string, std::string> compare(const HostOptions& options, const std::vector<std::string>& flags,
+                                           int rounds, bool (*skip)(const std::string& family)) {
   std::map<std::string, std::string> wrong;
   auto collectors = HostCollectors::create(options);
   Exporter exporter(flags);
@@ -254,15 +287,17 @@ class HostParityTest : public ::testing::Test {
 
 TEST_F(HostParityTest, NamesTypesLabelsAndValues) {
   FixtureTree tree;
-  tree.write("textfile/one.prom",
-             "# HELP parity_total A counter.\n# TYPE parity_total counter\nparity_total{b=\"x\\\"y\",a=\"1\"} 3\n"
-             "# TYPE parity_seconds histogram\nparity_seconds_bucket{le=\"0.5\"} 1\nparity_seconds_bucket{le=\"+Inf\"} 2\n"
-             "parity_seconds_sum 1.5\nparity_seconds_count 2\nparity_plain 7\n");
+  tree.write(
+      "textfile/one.prom",
+      "# HELP parity_total A counter.\n# TYPE parity_total counter\nparity_total{b=\"x\\\"y\",a=\"1\"} 3\n"
+      "# TYPE parity_seconds histogram\nparity_seconds_bucket{le=\"0.5\"} 1\nparity_seconds_bucket{le=\"+Inf\"} 2\n"
+      "parity_seconds_sum 1.5\nparity_seconds_count 2\nparity_plain 7\n");
   HostOptions options;
   std::vector<std::string> both = {"--collector.interrupts", "--collector.textfile.directory=" + tree.path("textfile")};
   for (const std::string& flag : both) ASSERT_TRUE(options.apply_flag(flag).has_value()) << flag;
   std::vector<std::string> flags = both;
-  for (const char* on : {"--collector.processes", "--collector.tcpstat", "--no-collector.systemd", "--collector.netdev.device-exclude=^$"}) {
+  for (const char* on : {"--collector.processes", "--collector.tcpstat", "--no-collector.systemd",
+                         "--collector.netdev.device-exclude=^$"}) {
     flags.emplace_back(on);
   }
   flags.push_back("--collector.diskstats.device-exclude=" + options.filter("diskstats.device").exclude);
@@ -279,11 +314,14 @@ TEST_F(HostParityTest, NamesTypesLabelsAndValues) {
 TEST_F(HostParityTest, FixtureTree) {
   std::string tree = std::string(TOCAYO_SOURCE_DIR) + "/src/agent/host/testdata/big";
   HostOptions options;
-  std::vector<std::string> flags = {"--path.procfs=" + tree + "/proc", "--path.sysfs=" + tree + "/sys", "--path.rootfs=" + tree,
-                                    "--path.udev.data=" + tree + "/udev", "--collector.interrupts", "--no-collector.systemd",
+  std::vector<std::string> flags = {"--path.procfs=" + tree + "/proc", "--path.sysfs=" + tree + "/sys",
+                                    "--path.rootfs=" + tree,           "--path.udev.data=" + tree + "/udev",
+                                    "--collector.interrupts",          "--no-collector.systemd",
                                     "--no-collector.filesystem"};
   for (const std::string& flag : flags) ASSERT_TRUE(options.apply_flag(flag).has_value()) << flag;
-  for (const char* on : {"--collector.processes", "--no-collector.netdev.netlink", "--collector.netdev.device-exclude=^$"}) flags.emplace_back(on);
+  for (const char* on :
+       {"--collector.processes", "--no-collector.netdev.netlink", "--collector.netdev.device-exclude=^$"})
+    flags.emplace_back(on);
   flags.push_back("--collector.diskstats.device-exclude=" + options.filter("diskstats.device").exclude);
   flags.push_back("--collector.netstat.fields=" + options.filter("netstat.fields").include);
   options.collectors["tcpstat"] = false;

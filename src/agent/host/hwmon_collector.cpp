@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// node_hwmon_*: sensors. The files of a chip are looked for now and then, and read at every collection; a driver may take its time
-// or refuse, so this collector runs guarded and a file that refuses is left out.
+// node_hwmon_*: sensors. The files of a chip are looked for now and then, and read at every collection; a driver may
+// take its time or refuse, so this collector runs guarded and a file that refuses is left out.
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -52,8 +52,9 @@ std::string clean_metric_name(std::string_view text) {
 namespace {
 
 constexpr int kRescanEvery = 20;  // collections
-constexpr std::array<std::string_view, 14> kTypes = {"vrm",   "beep_enable", "update_interval", "in",     "cpu",      "fan",       "pwm",
-                                                     "temp",  "curr",        "power",           "energy", "humidity", "intrusion", "freq"};
+constexpr std::array<std::string_view, 14> kTypes = {
+    "vrm",  "beep_enable", "update_interval", "in",     "cpu",      "fan",       "pwm",
+    "temp", "curr",        "power",           "energy", "humidity", "intrusion", "freq"};
 
 struct Metric {
   std::string name;
@@ -61,7 +62,8 @@ struct Metric {
   double divisor = 1;
 };
 
-// What one file of a sensor is called; `has_plain`: the sensor also has a file without property. The rules are node_exporter's.
+// What one file of a sensor is called; `has_plain`: the sensor also has a file without property. The rules are
+// node_exporter's.
 Metric name_metric(std::string_view type, std::string_view element, bool has_plain) {
   Metric metric;
   metric.name = "node_hwmon_" + std::string(type);
@@ -75,19 +77,28 @@ Metric name_metric(std::string_view type, std::string_view element, bool has_pla
     metric.divisor = divisor;
   };
   if (element == "fault" || element == "alarm") return metric;
-  if (element == "beep") unit("_enabled", 1);
-  else if (type == "in" || type == "cpu") unit("_volts", 1e3);
-  else if (type == "temp" && element != "type") unit("_celsius", 1e3);
-  else if (type == "curr") unit("_amps", 1e3);
+  if (element == "beep")
+    unit("_enabled", 1);
+  else if (type == "in" || type == "cpu")
+    unit("_volts", 1e3);
+  else if (type == "temp" && element != "type")
+    unit("_celsius", 1e3);
+  else if (type == "curr")
+    unit("_amps", 1e3);
   else if (type == "energy") {
     unit("_joule_total", 1e6);
     metric.type = FamilyType::counter;
-  } else if (type == "power" && element == "accuracy") unit("", 1e6);
-  else if (type == "power" && (element == "average_interval" || element == "average_interval_min" || element == "average_interval_max"))
+  } else if (type == "power" && element == "accuracy")
+    unit("", 1e6);
+  else if (type == "power" &&
+           (element == "average_interval" || element == "average_interval_min" || element == "average_interval_max"))
     unit("_seconds", 1e3);
-  else if (type == "power") unit("_watt", 1e6);
-  else if (type == "humidity") unit("", 1e6);
-  else if (type == "fan" && (element == "input" || element == "min" || element == "max" || element == "target")) unit("_rpm", 1);
+  else if (type == "power")
+    unit("_watt", 1e6);
+  else if (type == "humidity")
+    unit("", 1e6);
+  else if (type == "fan" && (element == "input" || element == "min" || element == "max" || element == "target"))
+    unit("_rpm", 1);
   return metric;
 }
 
@@ -123,7 +134,8 @@ class HwmonCollector final : public Collector {
         number = 0;
       }
       if (value.flag) number = *number == 1 ? 1 : 0;
-      out.put(*value.family, {value.chip, value.sensor}, value.factor != 1 ? *number * value.factor : *number / value.divisor);
+      out.put(*value.family, {value.chip, value.sensor},
+              value.factor != 1 ? *number * value.factor : *number / value.divisor);
     }
     if (vanished) countdown_ = 0;
     return {};
@@ -133,8 +145,9 @@ class HwmonCollector final : public Collector {
   struct Value {
     std::string path, chip, sensor;
     const Family* family;
-    double divisor = 1, factor = 1;  // at most one differs from 1: which of both node_exporter computes with shows in the last digit
-    bool flag = false;               // anything but 1 is 0
+    double divisor = 1,
+           factor = 1;  // at most one differs from 1: which of both node_exporter computes with shows in the last digit
+    bool flag = false;  // anything but 1 is 0
   };
   struct LabelText {
     std::string chip, sensor, text;
@@ -172,7 +185,8 @@ class HwmonCollector final : public Collector {
     return {};
   }
 
-  // Type and name of the device behind the chip (platform_coretemp_0), else the chip's own name, else that of its directory.
+  // Type and name of the device behind the chip (platform_coretemp_0), else the chip's own name, else that of its
+  // directory.
   static std::string chip_name(const Chip& chip) {
     std::error_code error;
     auto device = std::filesystem::canonical(chip.directory + "/device", error);
@@ -188,7 +202,8 @@ class HwmonCollector final : public Collector {
   }
 
   void scan_chip(Writer& out, Buffer& buffer, const Chip& chip, const std::string& name) {
-    if (std::string readable = clean_metric_name(chip.name_file); !readable.empty()) names_.emplace_back(name, readable);
+    if (std::string readable = clean_metric_name(chip.name_file); !readable.empty())
+      names_.emplace_back(name, readable);
     // sensor -> property -> path; a file in device/ wins over one of the same name beside it
     std::map<std::string, std::map<std::string, std::string>> sensors;
     std::map<std::string, std::string> types;
@@ -197,19 +212,21 @@ class HwmonCollector final : public Collector {
       if (!files) continue;
       for (const std::string& file : *files) {
         SensorName parts;
-        if (!split_sensor_name(file, parts) || std::find(kTypes.begin(), kTypes.end(), parts.type) == kTypes.end()) continue;
+        if (!split_sensor_name(file, parts) || std::find(kTypes.begin(), kTypes.end(), parts.type) == kTypes.end())
+          continue;
         std::string sensor = std::string(parts.type) + std::to_string(parts.number);
         types[sensor] = parts.type;
         sensors[sensor][std::string(parts.property)] = chip.directory + sub + "/" + file;
       }
     }
     for (const auto& [sensor, properties] : sensors) {
-      if (!sensors_filter_.ignored(name + ";" + sensor)) scan_sensor(out, buffer, name, sensor, types[sensor], properties);
+      if (!sensors_filter_.ignored(name + ";" + sensor))
+        scan_sensor(out, buffer, name, sensor, types[sensor], properties);
     }
   }
 
-  void scan_sensor(Writer& out, Buffer& buffer, const std::string& chip, const std::string& sensor, const std::string& type,
-                   const std::map<std::string, std::string>& properties) {
+  void scan_sensor(Writer& out, Buffer& buffer, const std::string& chip, const std::string& sensor,
+                   const std::string& type, const std::map<std::string, std::string>& properties) {
     auto label_path = properties.find("label");
     std::string label;
     bool has_label = false;
@@ -228,15 +245,19 @@ class HwmonCollector final : public Collector {
     };
     if (type == "beep_enable" || type == "vrm" || type == "update_interval") {
       if (plain == properties.end()) return;
-      if (type == "beep_enable") add(plain->second, sensor, {"node_hwmon_beep_enabled"}, 1, true);
-      else if (type == "vrm") add(plain->second, sensor, {"node_hwmon_voltage_regulator_version"}, 1, false);
-      else add(plain->second, sensor, {"node_hwmon_update_interval_seconds"}, 0.001, false);
+      if (type == "beep_enable")
+        add(plain->second, sensor, {"node_hwmon_beep_enabled"}, 1, true);
+      else if (type == "vrm")
+        add(plain->second, sensor, {"node_hwmon_voltage_regulator_version"}, 1, false);
+      else
+        add(plain->second, sensor, {"node_hwmon_update_interval_seconds"}, 0.001, false);
       return;
     }
     for (const auto& [element, path] : properties) {
       if (element == "label") continue;
       if (type == "freq" && element == "input") {
-        if (has_label) add(path, clean_metric_name(label), {"node_hwmon_freq_freq_mhz", FamilyType::gauge, 1e6}, 1, false);
+        if (has_label)
+          add(path, clean_metric_name(label), {"node_hwmon_freq_freq_mhz", FamilyType::gauge, 1e6}, 1, false);
         continue;
       }
       Metric metric = name_metric(type, element, plain != properties.end());

@@ -52,13 +52,14 @@ class StatCollector final : public Collector {
     }
     if (!any) return fail(ErrorKind::internal, file_.path() + ": none of its usual lines");
     for (std::size_t i = 0; i < fields_.size(); ++i) out.put(*fields_[i].family, static_cast<double>(values[i]));
-    for (std::size_t i = 0; softirq_on_ && i < soft.size(); ++i) out.put(softirq_, {kVectors[i]}, static_cast<double>(soft[i]));
+    for (std::size_t i = 0; softirq_on_ && i < soft.size(); ++i)
+      out.put(softirq_, {kVectors[i]}, static_cast<double>(soft[i]));
     return {};
   }
 
  private:
-  static constexpr std::array<std::string_view, 10> kVectors = {"hi",    "timer",        "net_tx",  "net_rx", "block",
-                                                                "block_iopoll", "tasklet", "sched", "hrtimer", "rcu"};
+  static constexpr std::array<std::string_view, 10> kVectors = {"hi",           "timer",   "net_tx", "net_rx",  "block",
+                                                                "block_iopoll", "tasklet", "sched",  "hrtimer", "rcu"};
   struct Field {
     std::string_view key;
     const Family* family;
@@ -73,7 +74,8 @@ class LoadavgCollector final : public Collector {
  public:
   LoadavgCollector(const HostContext& context, Writer& out)
       : file_(context.proc("loadavg")),
-        loads_{&out.gauge("node_load1", "Load average over one minute."), &out.gauge("node_load5", "Load average over five minutes."),
+        loads_{&out.gauge("node_load1", "Load average over one minute."),
+               &out.gauge("node_load5", "Load average over five minutes."),
                &out.gauge("node_load15", "Load average over fifteen minutes.")} {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -115,8 +117,10 @@ class TimeCollector final : public Collector {
   TimeCollector(const HostContext& context, Writer& out)
       : now_(out.gauge("node_time_seconds", "System time, Unix seconds.")),
         zone_(out.gauge("node_time_zone_offset_seconds", "Offset of the system's time zone.", {"time_zone"})),
-        available_(out.gauge("node_time_clocksource_available_info", "A clock source the kernel offers.", {"device", "clocksource"})),
-        current_(out.gauge("node_time_clocksource_current_info", "The clock source in use.", {"device", "clocksource"})),
+        available_(out.gauge("node_time_clocksource_available_info", "A clock source the kernel offers.",
+                             {"device", "clocksource"})),
+        current_(
+            out.gauge("node_time_clocksource_current_info", "The clock source in use.", {"device", "clocksource"})),
         base_(context.sys("devices/system/clocksource")) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -132,9 +136,11 @@ class TimeCollector final : public Collector {
       if (!name.starts_with("clocksource")) continue;
       std::string_view device = std::string_view(name).substr(11);
       if (auto text = read_trimmed(base_ + "/" + name + "/available_clocksource", buffer)) {
-        for (auto word = scan::next_word(*text); !word.empty(); word = scan::next_word(*text)) out.put(available_, {device, word}, 1);
+        for (auto word = scan::next_word(*text); !word.empty(); word = scan::next_word(*text))
+          out.put(available_, {device, word}, 1);
       }
-      if (auto text = read_trimmed(base_ + "/" + name + "/current_clocksource", buffer)) out.put(current_, {device, *text}, 1);
+      if (auto text = read_trimmed(base_ + "/" + name + "/current_clocksource", buffer))
+        out.put(current_, {device, *text}, 1);
     }
     return {};
   }
@@ -240,7 +246,8 @@ class KernelHungCollector final : public Collector {
   KernelHungCollector(const HostContext& context, Writer& out)
       : file_(context.proc("sys/kernel/hung_task_detect_count")),
         total_(out.counter("node_kernel_hung_tasks_total", "Tasks found hung since the boot.")),
-        plain_(out.counter("node_kernel_hung_tasks", "Tasks found hung since the boot (name read by older dashboards).")) {}
+        plain_(out.counter("node_kernel_hung_tasks",
+                           "Tasks found hung since the boot (name read by older dashboards).")) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto text = TRY(file_.read(buffer));
@@ -281,8 +288,10 @@ class FilefdCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_stat, StatCollector)
 TOCAYO_MAKE(make_loadavg, LoadavgCollector)
 TOCAYO_MAKE(make_uname, UnameCollector)

@@ -11,8 +11,10 @@ namespace {
 std::string memory_family(std::string_view key, bool bytes) {
   std::string name = "node_memory_";
   for (char c : key) {
-    if (c == '(') name += '_';
-    else if (c != ')') name += scan::is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? c : '_';
+    if (c == '(')
+      name += '_';
+    else if (c != ')')
+      name += scan::is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? c : '_';
   }
   if (bytes) name += "_bytes";
   return name;
@@ -69,7 +71,8 @@ class VmstatCollector final : public Collector {
       if (lines_.full()) break;
       const Family*& family = lines_.find(key, [&]() -> const Family* {
         if (fields_.ignored(key)) return nullptr;
-        return &out.family("node_vmstat_" + std::string(key), FamilyType::untyped, "Field " + std::string(key) + " of /proc/vmstat.");
+        return &out.family("node_vmstat_" + std::string(key), FamilyType::untyped,
+                           "Field " + std::string(key) + " of /proc/vmstat.");
       });
       if (family != nullptr) out.put(*family, static_cast<double>(value));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// node_network_* properties (collector netclass): rtnetlink for what it tells, sysfs once per device for what it does not; sysfs
-// alone when the tree is not this machine's own or netlink is switched off.
+// node_network_* properties (collector netclass): rtnetlink for what it tells, sysfs once per device for what it does
+// not; sysfs alone when the tree is not this machine's own or netlink is switched off.
 #include <linux/netlink.h>
 #include <net/if.h>
 
@@ -15,7 +15,8 @@
 namespace tocayo::agent {
 namespace {
 
-constexpr std::array<std::string_view, 7> kOperStates = {"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"};
+constexpr std::array<std::string_view, 7> kOperStates = {"unknown", "notpresent", "down", "lowerlayerdown",
+                                                         "testing", "dormant",    "up"};
 
 struct Property {
   std::string_view name;
@@ -23,8 +24,23 @@ struct Property {
   FamilyType type;
 };
 enum PropertyId : std::size_t {
-  kAddressAssign, kCarrier, kCarrierChanges, kCarrierUp, kCarrierDown, kDeviceId, kDormant, kFlags, kIfaceId, kIfaceLink,
-  kLinkMode, kMtu, kNameAssign, kGroup, kQueue, kProtocol, kPropertyCount
+  kAddressAssign,
+  kCarrier,
+  kCarrierChanges,
+  kCarrierUp,
+  kCarrierDown,
+  kDeviceId,
+  kDormant,
+  kFlags,
+  kIfaceId,
+  kIfaceLink,
+  kLinkMode,
+  kMtu,
+  kNameAssign,
+  kGroup,
+  kQueue,
+  kProtocol,
+  kPropertyCount
 };
 constexpr std::array<Property, kPropertyCount> kProperties = {{
     {"address_assign_type", "addr_assign_type", FamilyType::gauge},
@@ -119,7 +135,8 @@ class NetclassCollector final : public Collector {
     auto found = devices_.find(link.name);
     if (found == devices_.end()) found = devices_.emplace(std::string(link.name), Device{}).first;
     Device& device = found->second;
-    if (++device.age > kRereadEvery || device.index != link.index || device.carrier_changes != link.carrier_changes || device.flags != link.flags) {
+    if (++device.age > kRereadEvery || device.index != link.index || device.carrier_changes != link.carrier_changes ||
+        device.flags != link.flags) {
       device.age = 0;
       device.index = link.index;
       device.carrier_changes = link.carrier_changes;
@@ -131,8 +148,9 @@ class NetclassCollector final : public Collector {
     bool admin_up = (link.flags & IFF_UP) != 0;
     std::string_view operstate = link.operstate < kOperStates.size() ? kOperStates[link.operstate] : "unknown";
     out.put(up_, {link.name}, operstate == "up" ? 1 : 0);
-    out.put(info_, {link.name, hardware_address(link.address), hardware_address(link.broadcast), device.duplex, operstate,
-                    admin_up ? "up" : "down", link.alias},
+    out.put(info_,
+            {link.name, hardware_address(link.address), hardware_address(link.broadcast), device.duplex, operstate,
+             admin_up ? "up" : "down", link.alias},
             1);
     auto put = [&](PropertyId id, double value) { out.put(*families_[id], {link.name}, value); };
     if (device.address_assign) put(kAddressAssign, static_cast<double>(*device.address_assign));
@@ -144,7 +162,8 @@ class NetclassCollector final : public Collector {
     }
     if (device.device_id) put(kDeviceId, static_cast<double>(*device.device_id));
     if (admin_up) put(kDormant, (link.flags & kDormantFlag) != 0 ? 1 : 0);
-    // rtnetlink hides promiscuity that the kernel asked for and adds bits of the operational state; the file has the device's own.
+    // rtnetlink hides promiscuity that the kernel asked for and adds bits of the operational state; the file has the
+    // device's own.
     auto flags = read_u64(base_ + "/" + std::string(link.name) + "/flags", buffer);
     put(kFlags, static_cast<double>(flags.value_or(link.flags)));
     put(kIfaceId, link.index);
@@ -167,8 +186,8 @@ class NetclassCollector final : public Collector {
         auto text = read_trimmed(directory + file, buffer);
         return text ? std::string(*text) : std::string();
       };
-      std::string operstate = read("operstate"), address = read("address"), broadcast = read("broadcast"), duplex = read("duplex"),
-                  alias = read("ifalias");
+      std::string operstate = read("operstate"), address = read("address"), broadcast = read("broadcast"),
+                  duplex = read("duplex"), alias = read("ifalias");
       auto flags = read_u64(directory + "flags", buffer);
       std::string_view admin = !flags ? "unknown" : (*flags & IFF_UP) != 0 ? "up" : "down";
       out.put(up_, {name}, operstate == "up" ? 1 : 0);
@@ -182,7 +201,6 @@ class NetclassCollector final : public Collector {
     }
     return {};
   }
-
 
   std::string base_;
   Filter filter_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// node_network_*_total (collector netdev): rtnetlink statistics, folded into the columns of /proc/net/dev; that file itself when
-// the tree is not this machine's own or netlink is switched off.
+// node_network_*_total (collector netdev): rtnetlink statistics, folded into the columns of /proc/net/dev; that file
+// itself when the tree is not this machine's own or netlink is switched off.
 #include <linux/netlink.h>
 
 #include <array>
@@ -14,9 +14,10 @@ namespace {
 
 // Columns of /proc/net/dev in file order, and nohandler, which only netlink knows.
 constexpr std::array<std::string_view, 17> kNames = {
-    "receive_bytes",   "receive_packets",   "receive_errs",        "receive_drop",      "receive_fifo",  "receive_frame",
-    "receive_compressed", "receive_multicast", "transmit_bytes",   "transmit_packets",  "transmit_errs", "transmit_drop",
-    "transmit_fifo",   "transmit_colls",    "transmit_carrier",    "transmit_compressed", "receive_nohandler"};
+    "receive_bytes",       "receive_packets",    "receive_errs",      "receive_drop",   "receive_fifo",
+    "receive_frame",       "receive_compressed", "receive_multicast", "transmit_bytes", "transmit_packets",
+    "transmit_errs",       "transmit_drop",      "transmit_fifo",     "transmit_colls", "transmit_carrier",
+    "transmit_compressed", "receive_nohandler"};
 constexpr std::size_t kFileColumns = 16;
 
 class NetdevCollector final : public Collector {
@@ -63,23 +64,24 @@ class NetdevCollector final : public Collector {
     const std::uint64_t* s = link.stats;
     using L = LinkInfo;
     // The kernel's own folding for /proc/net/dev (net/core/net-procfs.c).
-    const std::uint64_t values[] = {s[L::rx_bytes],
-                                    s[L::rx_packets],
-                                    s[L::rx_errors],
-                                    s[L::rx_dropped] + s[L::rx_missed_errors],
-                                    s[L::rx_fifo_errors],
-                                    s[L::rx_frame_errors] + s[L::rx_length_errors] + s[L::rx_over_errors] + s[L::rx_crc_errors],
-                                    s[L::rx_compressed],
-                                    s[L::multicast],
-                                    s[L::tx_bytes],
-                                    s[L::tx_packets],
-                                    s[L::tx_errors],
-                                    s[L::tx_dropped],
-                                    s[L::tx_fifo_errors],
-                                    s[L::collisions],
-                                    s[L::tx_carrier_errors] + s[L::tx_aborted_errors] + s[L::tx_heartbeat_errors] + s[L::tx_window_errors],
-                                    s[L::tx_compressed],
-                                    s[L::rx_nohandler]};
+    const std::uint64_t values[] = {
+        s[L::rx_bytes],
+        s[L::rx_packets],
+        s[L::rx_errors],
+        s[L::rx_dropped] + s[L::rx_missed_errors],
+        s[L::rx_fifo_errors],
+        s[L::rx_frame_errors] + s[L::rx_length_errors] + s[L::rx_over_errors] + s[L::rx_crc_errors],
+        s[L::rx_compressed],
+        s[L::multicast],
+        s[L::tx_bytes],
+        s[L::tx_packets],
+        s[L::tx_errors],
+        s[L::tx_dropped],
+        s[L::tx_fifo_errors],
+        s[L::collisions],
+        s[L::tx_carrier_errors] + s[L::tx_aborted_errors] + s[L::tx_heartbeat_errors] + s[L::tx_window_errors],
+        s[L::tx_compressed],
+        s[L::rx_nohandler]};
     for (std::size_t i = 0; i < kNames.size(); ++i) out.put(*families_[i], {link.name}, static_cast<double>(values[i]));
   }
 

@@ -59,7 +59,7 @@ Result<> Netlink::dump(std::uint16_t type, std::span<const std::byte> payload,
 }
 
 Result<> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> payload,
-                                const std::function<void(std::uint16_t, std::span<const std::byte>)>& each) {
+                            const std::function<void(std::uint16_t, std::span<const std::byte>)>& each) {
   if (fd_ < 0) {
     if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
   }
@@ -100,8 +100,9 @@ Result<> Netlink::dump_once(std::uint16_t type, std::span<const std::byte> paylo
   return {};
 }
 
-bool for_each_message(std::span<const std::byte> datagram,
-                      const std::function<bool(std::uint16_t, std::uint16_t, std::uint32_t, std::span<const std::byte>)>& each) {
+bool for_each_message(
+    std::span<const std::byte> datagram,
+    const std::function<bool(std::uint16_t, std::uint16_t, std::uint32_t, std::span<const std::byte>)>& each) {
   while (datagram.size() >= sizeof(nlmsghdr)) {
     nlmsghdr header;
     std::memcpy(&header, datagram.data(), sizeof header);
@@ -168,10 +169,11 @@ bool parse_link(std::span<const std::byte> payload, LinkInfo& link) {
 Result<> dump_links(Netlink& socket, const std::function<void(const LinkInfo&)>& each) {
   ifinfomsg request{};
   request.ifi_family = AF_UNSPEC;
-  return socket.dump(RTM_GETLINK, std::as_bytes(std::span(&request, 1)), [&](std::uint16_t type, std::span<const std::byte> body) {
-    LinkInfo link;
-    if (type == RTM_NEWLINK && parse_link(body, link)) each(link);
-  });
+  return socket.dump(RTM_GETLINK, std::as_bytes(std::span(&request, 1)),
+                     [&](std::uint16_t type, std::span<const std::byte> body) {
+                       LinkInfo link;
+                       if (type == RTM_NEWLINK && parse_link(body, link)) each(link);
+                     });
 }
 
 }  // namespace tocayo::agent

@@ -21,9 +21,9 @@ class Netlink {
   Netlink& operator=(const Netlink&) = delete;
   ~Netlink();
 
-  // Sends a dump request of this type with `payload` behind the header and hands over each answering message (type, payload)
-  // until the kernel says that it is done. A table that changes meanwhile may miss or repeat an entry, as in /proc. The socket
-  // has a receive timeout of one second.
+  // Sends a dump request of this type with `payload` behind the header and hands over each answering message (type,
+  // payload) until the kernel says that it is done. A table that changes meanwhile may miss or repeat an entry, as in
+  // /proc. The socket has a receive timeout of one second.
   Result<> dump(std::uint16_t type, std::span<const std::byte> payload,
                 const std::function<void(std::uint16_t type, std::span<const std::byte> payload)>& each);
 
@@ -60,10 +60,32 @@ struct LinkInfo {
   std::span<const std::byte> address, broadcast;
   // struct rtnl_link_stats64 without padding questions: 25 counters, missing ones 0.
   enum Stat {
-    rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped, multicast, collisions,
-    rx_length_errors, rx_over_errors, rx_crc_errors, rx_frame_errors, rx_fifo_errors, rx_missed_errors, tx_aborted_errors,
-    tx_carrier_errors, tx_fifo_errors, tx_heartbeat_errors, tx_window_errors, rx_compressed, tx_compressed, rx_nohandler,
-    rx_otherhost_dropped, stat_count
+    rx_packets,
+    tx_packets,
+    rx_bytes,
+    tx_bytes,
+    rx_errors,
+    tx_errors,
+    rx_dropped,
+    tx_dropped,
+    multicast,
+    collisions,
+    rx_length_errors,
+    rx_over_errors,
+    rx_crc_errors,
+    rx_frame_errors,
+    rx_fifo_errors,
+    rx_missed_errors,
+    tx_aborted_errors,
+    tx_carrier_errors,
+    tx_fifo_errors,
+    tx_heartbeat_errors,
+    tx_window_errors,
+    rx_compressed,
+    tx_compressed,
+    rx_nohandler,
+    rx_otherhost_dropped,
+    stat_count
   };
   std::uint64_t stats[stat_count] = {};
 };

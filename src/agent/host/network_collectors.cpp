@@ -40,8 +40,9 @@ bool parse_socket_line(std::string_view line, SocketLine& socket) {
 }
 
 std::string_view tcp_state_name(std::uint64_t state) {
-  constexpr std::array<std::string_view, 12> kNames = {"",          "established", "syn_sent", "syn_recv",   "fin_wait1", "fin_wait2",
-                                                       "time_wait", "close",       "close_wait", "last_ack", "listen",    "closing"};
+  constexpr std::array<std::string_view, 12> kNames = {"",           "established", "syn_sent",  "syn_recv",
+                                                       "fin_wait1",  "fin_wait2",   "time_wait", "close",
+                                                       "close_wait", "last_ack",    "listen",    "closing"};
   return state >= 1 && state < kNames.size() ? kNames[state] : "unknown";
 }
 
@@ -69,7 +70,8 @@ class NetstatCollector final : public Collector {
       std::size_t six = key.find('6');
       auto value = scan::to_double(scan::next_word(line));
       if (six == std::string_view::npos || !value || lines_.full()) continue;
-      const Family*& family = lines_.find(key, [&] { return declare(out, key.substr(0, six + 1), key.substr(six + 1)); });
+      const Family*& family =
+          lines_.find(key, [&] { return declare(out, key.substr(0, six + 1), key.substr(six + 1)); });
       if (family != nullptr) out.put(*family, *value);
     }
     return {};
@@ -84,7 +86,8 @@ class NetstatCollector final : public Collector {
   Result<> put_pairs(Writer& out, const std::string& path, std::string_view text, std::vector<Table>& tables) {
     std::string_view names, values;
     for (std::size_t pair = 0; scan::next_line(text, names) && pair < 64; ++pair) {
-      if (!scan::next_line(text, values)) return fail(ErrorKind::internal, path + ": line of names without a line of values");
+      if (!scan::next_line(text, values))
+        return fail(ErrorKind::internal, path + ": line of names without a line of values");
       if (pair == tables.size()) tables.emplace_back();
       Table& table = tables[pair];
       if (table.header != names) table = read_header(out, names);
@@ -105,7 +108,8 @@ class NetstatCollector final : public Collector {
     Table table{std::string(names), {}};
     std::string_view protocol = scan::next_word(names);
     if (protocol.ends_with(':')) protocol.remove_suffix(1);
-    for (auto name = scan::next_word(names); !name.empty() && table.columns.size() < 1024; name = scan::next_word(names)) {
+    for (auto name = scan::next_word(names); !name.empty() && table.columns.size() < 1024;
+         name = scan::next_word(names)) {
       table.columns.push_back(declare(out, protocol, name));
     }
     return table;
@@ -168,7 +172,9 @@ class SockstatCollector final : public Collector {
         static constexpr std::string_view kKnown[] = {"inuse", "orphan", "tw", "alloc", "mem", "memory"};
         if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown)) return {nullptr, nullptr};
         const Family& plain = out.gauge("node_sockstat_" + key_, "Sockets: " + key_ + ".");
-        return {&plain, name == "mem" ? &out.gauge("node_sockstat_" + key_ + "_bytes", "Bytes held by sockets: " + key_ + ".") : nullptr};
+        return {&plain, name == "mem"
+                            ? &out.gauge("node_sockstat_" + key_ + "_bytes", "Bytes held by sockets: " + key_ + ".")
+                            : nullptr};
       });
       if (key.value != nullptr) out.put(*key.value, static_cast<double>(*value));
       if (key.bytes != nullptr) out.put(*key.bytes, static_cast<double>(*value) * page_size_);
@@ -232,7 +238,8 @@ class ConntrackCollector final : public Collector {
         entries_(out.gauge("node_nf_conntrack_entries", "Flows being tracked.")),
         limit_(out.gauge("node_nf_conntrack_entries_limit", "Most flows that can be tracked.")) {
     auto add = [&](std::size_t column, std::string_view name) {
-      columns_.push_back({column, &out.gauge("node_nf_conntrack_stat_" + std::string(name), "Connection tracking: " + std::string(name) + ".")});
+      columns_.push_back({column, &out.gauge("node_nf_conntrack_stat_" + std::string(name),
+                                             "Connection tracking: " + std::string(name) + ".")});
     };
     add(2, "found");
     add(4, "invalid");
@@ -254,7 +261,7 @@ class ConntrackCollector final : public Collector {
     auto text = TRY(stat_file_.read(buffer));
     std::array<std::uint64_t, 17> sums{};
     std::string_view line;
-    scan::next_line(text, line);  // names
+    scan::next_line(text, line);           // names
     while (scan::next_line(text, line)) {  // one per CPU
       for (std::uint64_t& sum : sums) {
         std::string_view word = scan::next_word(line);
@@ -306,8 +313,10 @@ class ArpCollector final : public Collector {
  private:
   void add(std::string_view device) {
     auto found = counts_.find(device);
-    if (found == counts_.end()) counts_.emplace(std::string(device), 1);
-    else ++found->second;
+    if (found == counts_.end())
+      counts_.emplace(std::string(device), 1);
+    else
+      ++found->second;
   }
 
   Result<> ask() {
@@ -315,17 +324,18 @@ class ArpCollector final : public Collector {
     request.ndm_family = AF_INET;
     int last_index = 0;
     char name[IF_NAMESIZE] = {};
-    return socket_.dump(RTM_GETNEIGH, std::as_bytes(std::span(&request, 1)), [&](std::uint16_t type, std::span<const std::byte> body) {
-      ndmsg message{};
-      if (type != RTM_NEWNEIGH || body.size() < sizeof message) return;
-      std::memcpy(&message, body.data(), sizeof message);
-      if ((message.ndm_state & NUD_NOARP) != 0) return;
-      if (message.ndm_ifindex != last_index) {
-        last_index = message.ndm_ifindex;
-        if (::if_indextoname(static_cast<unsigned>(last_index), name) == nullptr) name[0] = '\0';
-      }
-      if (name[0] != '\0') add(name);
-    });
+    return socket_.dump(RTM_GETNEIGH, std::as_bytes(std::span(&request, 1)),
+                        [&](std::uint16_t type, std::span<const std::byte> body) {
+                          ndmsg message{};
+                          if (type != RTM_NEWNEIGH || body.size() < sizeof message) return;
+                          std::memcpy(&message, body.data(), sizeof message);
+                          if ((message.ndm_state & NUD_NOARP) != 0) return;
+                          if (message.ndm_ifindex != last_index) {
+                            last_index = message.ndm_ifindex;
+                            if (::if_indextoname(static_cast<unsigned>(last_index), name) == nullptr) name[0] = '\0';
+                          }
+                          if (name[0] != '\0') add(name);
+                        });
   }
 
   KeptFile file_;
@@ -356,7 +366,8 @@ class UdpQueuesCollector final : public Collector {
       scan::next_line(*text, line);
       while (scan::next_line(*text, line)) {
         SocketLine socket;
-        if (!parse_socket_line(line, socket)) return fail(ErrorKind::internal, files_[i].path() + ": line is not understood");
+        if (!parse_socket_line(line, socket))
+          return fail(ErrorKind::internal, files_[i].path() + ": line is not understood");
         tx += static_cast<double>(socket.tx);
         rx += static_cast<double>(socket.rx);
       }
@@ -379,7 +390,8 @@ class TcpstatCollector final : public Collector {
   TcpstatCollector(const HostContext& context, Writer& out)
       : context_(context),
         files_{KeptFile(context.proc("net/tcp")), KeptFile(context.proc("net/tcp6"))},
-        states_(out.gauge("node_tcp_connection_states", "TCP sockets by state, and bytes that wait in them.", {"state"})),
+        states_(
+            out.gauge("node_tcp_connection_states", "TCP sockets by state, and bytes that wait in them.", {"state"})),
         socket_(NETLINK_SOCK_DIAG) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -406,8 +418,9 @@ class TcpstatCollector final : public Collector {
     any_ = true;
   }
 
-  // The request of old (TCPDIAG_GETSOCK) answers for both families in one walk over the kernel's hash table, which is what costs:
-  // half a millisecond for two on a machine with much memory. Where a kernel no longer has it, each family is asked for.
+  // The request of old (TCPDIAG_GETSOCK) answers for both families in one walk over the kernel's hash table, which is
+  // what costs: half a millisecond for two on a machine with much memory. Where a kernel no longer has it, each family
+  // is asked for.
   Result<> ask() {
     if (both_at_once_) {
       inet_diag_req request{};
@@ -444,7 +457,8 @@ class TcpstatCollector final : public Collector {
       scan::next_line(*text, line);
       while (scan::next_line(*text, line)) {
         SocketLine socket;
-        if (!parse_socket_line(line, socket)) return fail(ErrorKind::internal, file.path() + ": line is not understood");
+        if (!parse_socket_line(line, socket))
+          return fail(ErrorKind::internal, file.path() + ": line is not understood");
         add(socket.state, socket.tx, socket.rx);
       }
     }
@@ -464,8 +478,10 @@ class TcpstatCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_netstat, NetstatCollector)
 TOCAYO_MAKE(make_sockstat, SockstatCollector)
 TOCAYO_MAKE(make_softnet, SoftnetCollector)

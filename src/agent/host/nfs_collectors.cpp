@@ -9,26 +9,113 @@ namespace tocayo::agent {
 namespace {
 
 // Procedures in the order of the protocol, which is the order of the columns.
-constexpr std::string_view kV2[] = {"Null",  "GetAttr", "SetAttr", "Root",   "Lookup", "ReadLink", "Read",  "WrCache", "Write",
-                                    "Create", "Remove",  "Rename",  "Link",   "SymLink", "MkDir",    "RmDir", "ReadDir", "FsStat"};
-constexpr std::string_view kV3[] = {"Null",   "GetAttr", "SetAttr", "Lookup", "Access", "ReadLink", "Read",        "Write",  "Create", "MkDir",    "SymLink",
-                                    "MkNod",  "Remove",  "RmDir",   "Rename", "Link",   "ReadDir",  "ReadDirPlus", "FsStat", "FsInfo", "PathConf", "Commit"};
-constexpr std::string_view kClientV4[] = {
-    "Null",          "Read",         "Write",         "Commit",          "Open",           "OpenConfirm",      "OpenNoattr",
-    "OpenDowngrade", "Close",        "Setattr",       "FsInfo",          "Renew",          "SetClientID",      "SetClientIDConfirm",
-    "Lock",          "Lockt",        "Locku",         "Access",          "Getattr",        "Lookup",           "LookupRoot",
-    "Remove",        "Rename",       "Link",          "Symlink",         "Create",         "Pathconf",         "StatFs",
-    "ReadLink",      "ReadDir",      "ServerCaps",    "DelegReturn",     "GetACL",         "SetACL",           "FsLocations",
-    "ReleaseLockowner", "Secinfo",   "FsidPresent",   "ExchangeID",      "CreateSession",  "DestroySession",   "Sequence",
-    "GetLeaseTime",  "ReclaimComplete", "GetDeviceInfo", "LayoutGet",    "LayoutCommit",   "LayoutReturn",     "SecinfoNoName",
-    "TestStateID",   "FreeStateID",  "GetDeviceList", "BindConnToSession", "DestroyClientID", "Seek",          "Allocate",
-    "DeAllocate",    "LayoutStats",  "Clone"};
+constexpr std::string_view kV2[] = {"Null", "GetAttr", "SetAttr", "Root",   "Lookup",  "ReadLink",
+                                    "Read", "WrCache", "Write",   "Create", "Remove",  "Rename",
+                                    "Link", "SymLink", "MkDir",   "RmDir",  "ReadDir", "FsStat"};
+constexpr std::string_view kV3[] = {"Null",   "GetAttr", "SetAttr",  "Lookup", "Access",  "ReadLink",
+                                    "Read",   "Write",   "Create",   "MkDir",  "SymLink", "MkNod",
+                                    "Remove", "RmDir",   "Rename",   "Link",   "ReadDir", "ReadDirPlus",
+                                    "FsStat", "FsInfo",  "PathConf", "Commit"};
+constexpr std::string_view kClientV4[] = {"Null",
+                                          "Read",
+                                          "Write",
+                                          "Commit",
+                                          "Open",
+                                          "OpenConfirm",
+                                          "OpenNoattr",
+                                          "OpenDowngrade",
+                                          "Close",
+                                          "Setattr",
+                                          "FsInfo",
+                                          "Renew",
+                                          "SetClientID",
+                                          "SetClientIDConfirm",
+                                          "Lock",
+                                          "Lockt",
+                                          "Locku",
+                                          "Access",
+                                          "Getattr",
+                                          "Lookup",
+                                          "LookupRoot",
+                                          "Remove",
+                                          "Rename",
+                                          "Link",
+                                          "Symlink",
+                                          "Create",
+                                          "Pathconf",
+                                          "StatFs",
+                                          "ReadLink",
+                                          "ReadDir",
+                                          "ServerCaps",
+                                          "DelegReturn",
+                                          "GetACL",
+                                          "SetACL",
+                                          "FsLocations",
+                                          "ReleaseLockowner",
+                                          "Secinfo",
+                                          "FsidPresent",
+                                          "ExchangeID",
+                                          "CreateSession",
+                                          "DestroySession",
+                                          "Sequence",
+                                          "GetLeaseTime",
+                                          "ReclaimComplete",
+                                          "GetDeviceInfo",
+                                          "LayoutGet",
+                                          "LayoutCommit",
+                                          "LayoutReturn",
+                                          "SecinfoNoName",
+                                          "TestStateID",
+                                          "FreeStateID",
+                                          "GetDeviceList",
+                                          "BindConnToSession",
+                                          "DestroyClientID",
+                                          "Seek",
+                                          "Allocate",
+                                          "DeAllocate",
+                                          "LayoutStats",
+                                          "Clone"};
 // Server operations; empty: not shown by node_exporter.
-constexpr std::string_view kServerV4[] = {
-    "",      "",      "",       "Access",     "Close",   "Commit", "Create",   "DelegPurge",  "DelegReturn", "GetAttr",
-    "GetFH", "Link",  "Lock",   "Lockt",      "Locku",   "Lookup", "LookupRoot", "Nverify",   "Open",        "OpenAttr",
-    "OpenConfirm", "OpenDgrd", "PutFH", "",   "",        "Read",   "ReadDir",  "ReadLink",    "Remove",      "Rename",
-    "Renew", "RestoreFH", "SaveFH", "SecInfo", "SetAttr", "SetClientID", "SetClientIDConfirm", "Verify", "Write", "RelLockOwner"};
+constexpr std::string_view kServerV4[] = {"",
+                                          "",
+                                          "",
+                                          "Access",
+                                          "Close",
+                                          "Commit",
+                                          "Create",
+                                          "DelegPurge",
+                                          "DelegReturn",
+                                          "GetAttr",
+                                          "GetFH",
+                                          "Link",
+                                          "Lock",
+                                          "Lockt",
+                                          "Locku",
+                                          "Lookup",
+                                          "LookupRoot",
+                                          "Nverify",
+                                          "Open",
+                                          "OpenAttr",
+                                          "OpenConfirm",
+                                          "OpenDgrd",
+                                          "PutFH",
+                                          "",
+                                          "",
+                                          "Read",
+                                          "ReadDir",
+                                          "ReadLink",
+                                          "Remove",
+                                          "Rename",
+                                          "Renew",
+                                          "RestoreFH",
+                                          "SaveFH",
+                                          "SecInfo",
+                                          "SetAttr",
+                                          "SetClientID",
+                                          "SetClientIDConfirm",
+                                          "Verify",
+                                          "Write",
+                                          "RelLockOwner"};
 
 class RpcCollector : public Collector {
  protected:
@@ -43,7 +130,8 @@ class RpcCollector : public Collector {
       numbers_.clear();
       for (auto word = scan::next_word(line); !word.empty() && numbers_.size() < 256; word = scan::next_word(line)) {
         auto number = scan::to_u64(word);
-        if (!number && !scan::to_double(word)) return fail(ErrorKind::internal, file_.path() + ": not a number: " + std::string(word.substr(0, 32)));
+        if (!number && !scan::to_double(word))
+          return fail(ErrorKind::internal, file_.path() + ": not a number: " + std::string(word.substr(0, 32)));
         numbers_.push_back(number.value_or(0));  // "th" ends with fractions that nobody shows
       }
       if (!key.empty()) each(key);
@@ -54,7 +142,8 @@ class RpcCollector : public Collector {
   double number(std::size_t i) const { return i < numbers_.size() ? static_cast<double>(numbers_[i]) : 0; }
 
   // Column 0 is the number of columns; older kernels have fewer.
-  void put_methods(Writer& out, const Family& family, std::string_view protocol, std::span<const std::string_view> names, std::size_t first) {
+  void put_methods(Writer& out, const Family& family, std::string_view protocol,
+                   std::span<const std::string_view> names, std::size_t first) {
     for (std::size_t i = first; i < names.size(); ++i) {
       if (!names[i].empty()) out.put(family, {protocol, names[i]}, number(i + 1));
     }
@@ -159,13 +248,17 @@ class NfsdCollector final : public RpcCollector {
     }
   }
 
-  const Family &hits_, &misses_, &nocache_, &stale_, &read_, &written_, &threads_, &ahead_size_, &ahead_missed_, &packets_,
-      &connections_, &errors_, &rpcs_, &requests_;
+  const Family &hits_, &misses_, &nocache_, &stale_, &read_, &written_, &threads_, &ahead_size_, &ahead_missed_,
+      &packets_, &connections_, &errors_, &rpcs_, &requests_;
 };
 
 }  // namespace
 
-std::unique_ptr<Collector> make_nfs(const HostContext& context, Writer& out) { return std::make_unique<NfsCollector>(context, out); }
-std::unique_ptr<Collector> make_nfsd(const HostContext& context, Writer& out) { return std::make_unique<NfsdCollector>(context, out); }
+std::unique_ptr<Collector> make_nfs(const HostContext& context, Writer& out) {
+  return std::make_unique<NfsCollector>(context, out);
+}
+std::unique_ptr<Collector> make_nfsd(const HostContext& context, Writer& out) {
+  return std::make_unique<NfsdCollector>(context, out);
+}
 
 }  // namespace tocayo::agent

@@ -68,11 +68,13 @@ constexpr std::string_view kFeatures[] = {
 };
 
 // Collectors of node_exporter that are not there yet: switching one off is fine, switching it on says so.
-constexpr std::string_view kOthers[] = {"bcachefs",     "buddyinfo", "cgroups",      "cpu_vulnerabilities", "dmmultipath", "drbd",      "drm",
-                                        "ethtool",      "ksmd",      "lnstat",       "logind",    "meminfo_numa", "mountstats",
-                                        "network_route", "ntp",      "nvmesubsystem", "pcidevice", "perf",       "qdisc",     "runit",
-                                        "slabinfo",     "supervisord", "swap",       "sysctl",    "watchdog",  "wifi",
-                                        "xfrm",         "zoneinfo"};
+constexpr std::string_view kOthers[] = {"bcachefs",    "buddyinfo",     "cgroups", "cpu_vulnerabilities",
+                                        "dmmultipath", "drbd",          "drm",     "ethtool",
+                                        "ksmd",        "lnstat",        "logind",  "meminfo_numa",
+                                        "mountstats",  "network_route", "ntp",     "nvmesubsystem",
+                                        "pcidevice",   "perf",          "qdisc",   "runit",
+                                        "slabinfo",    "supervisord",   "swap",    "sysctl",
+                                        "watchdog",    "wifi",          "xfrm",    "zoneinfo"};
 
 // Both halves of these may be set together (a unit must match one and not the other).
 bool halves_combine(std::string_view stem) { return stem == "systemd.unit"; }
@@ -90,12 +92,15 @@ HostOptions::HostOptions() {
   filters["filesystem.mount-points"].exclude =
       R"(^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/))";
   filters["filesystem.fs-types"].exclude =
-      "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|"
+      "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|"
+      "overlay|proc|"
       "procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$";
   filters["netclass.device"].exclude = "^$";
   filters["netstat.fields"].include =
-      "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|TcpExt_(Listen.*|Syncookies.*|"
-      "TCPSynRetrans|TCPTimeouts|TCPOFOQueue|TCPRcvQDrop)|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|"
+      "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|TcpExt_(Listen.*|"
+      "Syncookies.*|"
+      "TCPSynRetrans|TCPTimeouts|TCPOFOQueue|TCPRcvQDrop)|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|"
+      "RetransSegs|"
       "CurrEstab|MaxConn)|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$";
   filters["powersupply.supplies"].exclude = "^$";
   filters["systemd.unit"] = {".+", R"(.+\.(automount|device|mount|scope|slice|target))"};

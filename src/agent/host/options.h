@@ -37,9 +37,10 @@ struct HostOptions {
   const FilterOption& filter(std::string_view stem) const;
   bool feature(std::string_view name) const { return features.contains(name); }
 
-  // Takes one of node_exporter's flags: "--collector.X", "--no-collector.X", "--collector.X.Y=value", "--path.procfs=…",
-  // "--collector.disable-defaults". A value may also follow as `next`; then *used_next is set. bad_input for an unknown flag
-  // or a regular expression that does not compile; the message names the flag.
+  // Takes one of node_exporter's flags: "--collector.X", "--no-collector.X", "--collector.X.Y=value",
+  // "--path.procfs=…",
+  // "--collector.disable-defaults". A value may also follow as `next`; then *used_next is set. bad_input for an unknown
+  // flag or a regular expression that does not compile; the message names the flag.
   Result<> apply_flag(std::string_view flag, const std::string* next = nullptr, bool* used_next = nullptr);
 };
 

@@ -53,8 +53,9 @@ class ProcessCollector final : public Collector {
     out.put(start_, boot_time_ + static_cast<double>(fields[22]) / ticks);
     out.put(virtual_, static_cast<double>(fields[23]));
     ::getrlimit(RLIMIT_AS, &limit);
-    out.put(virtual_max_, limit.rlim_cur == RLIM_INFINITY ? static_cast<double>(std::numeric_limits<std::uint64_t>::max())
-                                                         : static_cast<double>(limit.rlim_cur));
+    out.put(virtual_max_, limit.rlim_cur == RLIM_INFINITY
+                              ? static_cast<double>(std::numeric_limits<std::uint64_t>::max())
+                              : static_cast<double>(limit.rlim_cur));
     return {};
   }
 

@@ -4,8 +4,8 @@
 namespace tocayo::agent {
 namespace {
 
-// Names and defaults are node_exporter's, except that processes, systemd and tcpstat are on. `process` is this program itself
-// (process_*), which every exporter has built in.
+// Names and defaults are node_exporter's, except that processes, systemd and tcpstat are on. `process` is this program
+// itself (process_*), which every exporter has built in.
 constexpr CollectorSpec kSpecs[] = {
     {"arp", true, Lane::guarded, make_arp},
     {"bcache", true, Lane::guarded, make_bcache},

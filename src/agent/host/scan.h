@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hand-written scanners over the text of /proc and /sys. Every function takes any bytes: it stops at the end of the view, and a
-// number that does not fit is no number. No allocation.
+// Hand-written scanners over the text of /proc and /sys. Every function takes any bytes: it stops at the end of the
+// view, and a number that does not fit is no number. No allocation.
 #pragma once
 
 #include <charconv>
@@ -39,7 +39,8 @@ inline std::string_view next_word(std::string_view& text) {
 }
 
 inline std::string_view trim(std::string_view text) {
-  while (!text.empty() && (is_space(text.front()) || text.front() == '\n' || text.front() == '\0')) text.remove_prefix(1);
+  while (!text.empty() && (is_space(text.front()) || text.front() == '\n' || text.front() == '\0'))
+    text.remove_prefix(1);
   while (!text.empty() && (is_space(text.back()) || text.back() == '\n' || text.back() == '\0')) text.remove_suffix(1);
   return text;
 }
@@ -71,8 +72,8 @@ inline std::optional<std::uint64_t> to_u64_any(std::string_view word) {
   return to_u64(word);
 }
 
-// Cuts a decimal number off the front, after blanks on the same line. False when there is none; then `text` is only skipped over
-// the blanks.
+// Cuts a decimal number off the front, after blanks on the same line. False when there is none; then `text` is only
+// skipped over the blanks.
 inline bool next_u64(std::string_view& text, std::uint64_t& value) {
   std::size_t i = 0;
   while (i < text.size() && is_space(text[i])) ++i;

@@ -44,9 +44,12 @@ std::string valid_utf8(std::string_view value) {
   for (std::size_t i = 0; i < value.size();) {
     std::size_t size = 1;
     auto lead = static_cast<unsigned char>(value[i]);
-    if (lead >= 0xF0) size = 4;
-    else if (lead >= 0xE0) size = 3;
-    else if (lead >= 0xC0) size = 2;
+    if (lead >= 0xF0)
+      size = 4;
+    else if (lead >= 0xE0)
+      size = 3;
+    else if (lead >= 0xC0)
+      size = 2;
     std::string_view part = value.substr(i, size);
     if (part.size() == size && is_valid_utf8(part)) {
       clean.append(part);
@@ -84,7 +87,8 @@ const Family* Writer::find_family(std::string_view name) const {
 const Family& Writer::family(std::string_view name, FamilyType type, std::string_view help,
                              std::initializer_list<std::string_view> label_names) {
   for (const Family& family : families_) {
-    if (family.name == name && family.type == type && std::ranges::equal(family.label_names, label_names)) return family;
+    if (family.name == name && family.type == type && std::ranges::equal(family.label_names, label_names))
+      return family;
   }
   return families_.emplace_back(Family{std::string(name), std::string(help), type,
                                        std::vector<std::string>(label_names.begin(), label_names.end())});

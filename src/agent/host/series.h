@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series identity of one collector. A collector declares families once and then puts values; the table finds the series that
-// belongs to (family, label values) without building labels: collectors emit in the same order every time, so the series that
-// followed last time is tried first (one compare), then a hash table.
+// Series identity of one collector. A collector declares families once and then puts values; the table finds the series
+// that belongs to (family, label values) without building labels: collectors emit in the same order every time, so the
+// series that followed last time is tried first (one compare), then a hash table.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,8 @@ struct Sample {
 // Families and series of one collector. One thread at a time.
 class Writer {
  public:
-  // `constant` is added to every series; an own label of the same name becomes `exported_<name>`, as for a scraped target.
+  // `constant` is added to every series; an own label of the same name becomes `exported_<name>`, as for a scraped
+  // target.
   explicit Writer(Labels constant) : constant_(std::move(constant)) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -61,15 +62,17 @@ class Writer {
   // Declares (or finds) a family. The reference stays valid as long as the table.
   const Family& family(std::string_view name, FamilyType type, std::string_view help = {},
                        std::initializer_list<std::string_view> label_names = {});
-  const Family& counter(std::string_view name, std::string_view help = {}, std::initializer_list<std::string_view> names = {}) {
+  const Family& counter(std::string_view name, std::string_view help = {},
+                        std::initializer_list<std::string_view> names = {}) {
     return family(name, FamilyType::counter, help, names);
   }
-  const Family& gauge(std::string_view name, std::string_view help = {}, std::initializer_list<std::string_view> names = {}) {
+  const Family& gauge(std::string_view name, std::string_view help = {},
+                      std::initializer_list<std::string_view> names = {}) {
     return family(name, FamilyType::gauge, help, names);
   }
 
-  // One sample. `values` stand for the family's label names, in order; empty values are left out of the label set. A series put
-  // twice in one round keeps its first value.
+  // One sample. `values` stand for the family's label names, in order; empty values are left out of the label set. A
+  // series put twice in one round keeps its first value.
   void put(const Family& family, double value) { put_values(family, {}, value); }
   void put(const Family& family, std::initializer_list<std::string_view> values, double value) {
     put_values(family, std::span(values.begin(), values.size()), value);
@@ -78,8 +81,8 @@ class Writer {
   // One sample with labels of its own (textfile); `name` is the sample's name within the family.
   void put_labels(const Family& family, std::string_view name, std::span<const Label> labels, double value);
 
-  // A round is one collection. `now` in steady seconds. begin() forgets the samples of the last round and frees series that
-  // were not seen for ten minutes.
+  // A round is one collection. `now` in steady seconds. begin() forgets the samples of the last round and frees series
+  // that were not seen for ten minutes.
   void begin(std::int64_t now);
   std::span<const Sample> samples() const { return samples_; }
   // Drops this round's samples (the collector failed).

@@ -25,7 +25,8 @@ bool parse_disk_counts(std::string_view line, MdDevice& device) {
   for (std::size_t open = line.find('['); open != std::string_view::npos; open = line.find('[', open + 1)) {
     std::size_t close = line.find(']', open), slash = line.find('/', open);
     if (close == std::string_view::npos || slash == std::string_view::npos || slash > close) continue;
-    auto required = scan::to_u64(line.substr(open + 1, slash - open - 1)), active = scan::to_u64(line.substr(slash + 1, close - slash - 1));
+    auto required = scan::to_u64(line.substr(open + 1, slash - open - 1)),
+         active = scan::to_u64(line.substr(slash + 1, close - slash - 1));
     if (!required || !active) continue;
     device.required = static_cast<double>(*required);
     device.active = static_cast<double>(*active);
@@ -53,7 +54,8 @@ bool parse_mdstat(std::string_view text, std::vector<MdDevice>& devices) {
   while (scan::next_line(text, line)) lines.push_back(line);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     line = lines[i];
-    if (line.empty() || scan::is_space(line.front()) || line.starts_with("Personalities") || line.starts_with("unused")) continue;
+    if (line.empty() || scan::is_space(line.front()) || line.starts_with("Personalities") || line.starts_with("unused"))
+      continue;
     MdDevice device;
     std::string_view words = line;
     device.name = scan::next_word(words);
@@ -73,9 +75,15 @@ bool parse_mdstat(std::string_view text, std::vector<MdDevice>& devices) {
     }
     std::size_t sync = i + 2;
     if (sync < lines.size() && lines[sync].find("bitmap") != std::string_view::npos) ++sync;
-    std::string_view progress = sync < lines.size() && !lines[sync].empty() && scan::is_space(lines[sync].front()) ? lines[sync] : std::string_view{};
+    std::string_view progress = sync < lines.size() && !lines[sync].empty() && scan::is_space(lines[sync].front())
+                                    ? lines[sync]
+                                    : std::string_view{};
     auto has = [&](std::string_view word) { return progress.find(word) != std::string_view::npos; };
-    std::string_view action = has("recovery") ? "recovering" : has("reshape") ? "reshaping" : has("check") ? "checking" : has("resync") ? "resyncing" : "";
+    std::string_view action = has("recovery")  ? "recovering"
+                              : has("reshape") ? "reshaping"
+                              : has("check")   ? "checking"
+                              : has("resync")  ? "resyncing"
+                                               : "";
     if (!action.empty()) {
       device.state = action;
       device.synced = 0;
@@ -134,8 +142,11 @@ class MdadmCollector final : public Collector {
     auto text = TRY(file_.read(buffer));
     std::vector<MdDevice> devices;
     bool whole = parse_mdstat(text, devices);
-    static constexpr std::pair<std::string_view, std::string_view> kStates[] = {
-        {"active", "active"}, {"inactive", "inactive"}, {"recovering", "recovering"}, {"resyncing", "resync"}, {"checking", "check"}};
+    static constexpr std::pair<std::string_view, std::string_view> kStates[] = {{"active", "active"},
+                                                                                {"inactive", "inactive"},
+                                                                                {"recovering", "recovering"},
+                                                                                {"resyncing", "resync"},
+                                                                                {"checking", "check"}};
     std::vector<std::string> names;
     for (const MdDevice& device : devices) {
       out.put(required_, {device.name}, device.required);
@@ -149,8 +160,10 @@ class MdadmCollector final : public Collector {
     }
     if (!whole) return fail(ErrorKind::internal, file_.path() + ": is not understood");
     for (const std::string& name : names) {
-      if (auto value = read_u64(block_ + "/" + name + "/md/raid_disks", buffer)) out.put(raid_disks_, {name}, static_cast<double>(*value));
-      if (auto value = read_u64(block_ + "/" + name + "/md/degraded", buffer)) out.put(degraded_, {name}, static_cast<double>(*value));
+      if (auto value = read_u64(block_ + "/" + name + "/md/raid_disks", buffer))
+        out.put(raid_disks_, {name}, static_cast<double>(*value));
+      if (auto value = read_u64(block_ + "/" + name + "/md/degraded", buffer))
+        out.put(degraded_, {name}, static_cast<double>(*value));
     }
     return {};
   }
@@ -171,11 +184,14 @@ class BtrfsCollector final : public Collector {
         last_commit_(out.gauge("node_btrfs_last_commit_seconds", "Duration of the last commit.", {"uuid"})),
         max_commit_(out.gauge("node_btrfs_max_commit_seconds", "Duration of the slowest commit.", {"uuid"})),
         commit_seconds_(out.counter("node_btrfs_commit_seconds_total", "Duration of all commits.", {"uuid"})),
-        reserved_(out.gauge("node_btrfs_reserved_bytes", "Space reserved for a kind of data.", {"uuid", "block_group_type"})),
+        reserved_(
+            out.gauge("node_btrfs_reserved_bytes", "Space reserved for a kind of data.", {"uuid", "block_group_type"})),
         used_(out.gauge("node_btrfs_used_bytes", "Space used.", {"uuid", "block_group_type", "mode"})),
         size_(out.gauge("node_btrfs_size_bytes", "Space allocated.", {"uuid", "block_group_type", "mode"})),
-        ratio_(out.gauge("node_btrfs_allocation_ratio", "Bytes on disk per byte of data.", {"uuid", "block_group_type", "mode"})),
-        device_size_(out.gauge("node_btrfs_device_size_bytes", "Size of a device of the file system.", {"uuid", "device"})) {}
+        ratio_(out.gauge("node_btrfs_allocation_ratio", "Bytes on disk per byte of data.",
+                         {"uuid", "block_group_type", "mode"})),
+        device_size_(
+            out.gauge("node_btrfs_device_size_bytes", "Size of a device of the file system.", {"uuid", "device"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto names = list_directory(base_);
@@ -197,7 +213,8 @@ class BtrfsCollector final : public Collector {
     auto devices = list_directory(directory + "/devices");
     double device_count = devices ? static_cast<double>(devices->size()) : 0;
     out.put(info_, {uuid, label}, 1);
-    out.put(reserve_, {uuid}, static_cast<double>(read_u64(directory + "/allocation/global_rsv_size", buffer).value_or(0)));
+    out.put(reserve_, {uuid},
+            static_cast<double>(read_u64(directory + "/allocation/global_rsv_size", buffer).value_or(0)));
     put_commits(out, buffer, directory, uuid);
     for (std::string_view kind : {"data", "metadata", "system"}) {
       std::string group = directory + "/allocation/" + std::string(kind);
@@ -205,7 +222,8 @@ class BtrfsCollector final : public Collector {
       auto modes = list_directory(group);
       if (!modes) continue;
       for (const std::string& mode : *modes) {
-        auto total = read_u64(group + "/" + mode + "/total_bytes", buffer), used = read_u64(group + "/" + mode + "/used_bytes", buffer);
+        auto total = read_u64(group + "/" + mode + "/total_bytes", buffer),
+             used = read_u64(group + "/" + mode + "/used_bytes", buffer);
         if (!total || !used) continue;  // a plain file
         out.put(used_, {uuid, kind, mode}, static_cast<double>(*used));
         out.put(size_, {uuid, kind, mode}, static_cast<double>(*total));
@@ -227,10 +245,14 @@ class BtrfsCollector final : public Collector {
     while (text && scan::next_line(*text, line)) {
       std::string_view key = scan::next_word(line);
       double value = static_cast<double>(scan::to_u64(scan::next_word(line)).value_or(0));
-      if (key == "commits") commits = value;
-      else if (key == "last_commit_ms") last = value;
-      else if (key == "max_commit_ms") slowest = value;
-      else if (key == "total_commit_ms") total = value;
+      if (key == "commits")
+        commits = value;
+      else if (key == "last_commit_ms")
+        last = value;
+      else if (key == "max_commit_ms")
+        slowest = value;
+      else if (key == "total_commit_ms")
+        total = value;
     }
     out.put(commits_, {uuid}, commits);
     out.put(last_commit_, {uuid}, last / 1000);
@@ -249,23 +271,27 @@ class BtrfsCollector final : public Collector {
   }
 
   std::string base_;
-  const Family &info_, &reserve_, &commits_, &last_commit_, &max_commit_, &commit_seconds_, &reserved_, &used_, &size_, &ratio_,
-      &device_size_;
+  const Family &info_, &reserve_, &commits_, &last_commit_, &max_commit_, &commit_seconds_, &reserved_, &used_, &size_,
+      &ratio_, &device_size_;
 };
 
 class BcacheCollector final : public Collector {
  public:
   BcacheCollector(const HostContext& context, Writer& out)
       : base_(context.sys("fs/bcache")), priority_(context.options.feature("bcache.priorityStats")) {
-    auto add = [&](std::vector<Row>& rows, std::string_view file, std::string_view metric, FamilyType type, double factor,
-                   std::initializer_list<std::string_view> labels) {
-      rows.push_back({std::string(file), &out.family("node_bcache_" + std::string(metric), type, "bcache: " + std::string(file) + ".", labels), factor});
+    auto add = [&](std::vector<Row>& rows, std::string_view file, std::string_view metric, FamilyType type,
+                   double factor, std::initializer_list<std::string_view> labels) {
+      rows.push_back(
+          {std::string(file),
+           &out.family("node_bcache_" + std::string(metric), type, "bcache: " + std::string(file) + ".", labels),
+           factor});
     };
     constexpr FamilyType kCounter = FamilyType::counter;
-    for (std::string_view name : {"average_key_size:average_key_size_sectors", "btree_cache_size:btree_cache_size_bytes",
-                                  "cache_available_percent:cache_available_percent", "congested:congested",
-                                  "root_usage_percent:root_usage_percent", "tree_depth:tree_depth",
-                                  "internal/active_journal_entries:active_journal_entries", "internal/btree_nodes:btree_nodes"}) {
+    for (std::string_view name :
+         {"average_key_size:average_key_size_sectors", "btree_cache_size:btree_cache_size_bytes",
+          "cache_available_percent:cache_available_percent", "congested:congested",
+          "root_usage_percent:root_usage_percent", "tree_depth:tree_depth",
+          "internal/active_journal_entries:active_journal_entries", "internal/btree_nodes:btree_nodes"}) {
       add(set_, name.substr(0, name.find(':')), name.substr(name.find(':') + 1), kGauge, 1, {"uuid"});
     }
     add(set_, "internal/btree_read_average_duration_us", "btree_read_average_duration_seconds", kGauge, 1e-9, {"uuid"});
@@ -274,15 +300,17 @@ class BcacheCollector final : public Collector {
     for (std::string_view name : {"bypassed:bypassed_bytes", "cache_hits:cache_hits", "cache_misses:cache_misses",
                                   "cache_bypass_hits:cache_bypass_hits", "cache_bypass_misses:cache_bypass_misses",
                                   "cache_miss_collisions:cache_miss_collisions", "cache_readaheads:cache_readaheads"}) {
-      add(backing_, "stats_total/" + std::string(name.substr(0, name.find(':'))), std::string(name.substr(name.find(':') + 1)) + "_total",
-          kCounter, 1, {"uuid", "backing_device"});
+      add(backing_, "stats_total/" + std::string(name.substr(0, name.find(':'))),
+          std::string(name.substr(name.find(':') + 1)) + "_total", kCounter, 1, {"uuid", "backing_device"});
     }
     add(cache_, "io_errors", "io_errors", kGauge, 1, {"uuid", "cache_device"});
     add(cache_, "metadata_written", "metadata_written_bytes_total", kCounter, 1, {"uuid", "cache_device"});
     add(cache_, "written", "written_bytes_total", kCounter, 1, {"uuid", "cache_device"});
-    for (std::string_view name : {"target:dirty_target_bytes", "rate:writeback_rate", "proportional:writeback_rate_proportional_term",
-                                  "integral:writeback_rate_integral_term", "change:writeback_change"}) {
-      add(writeback_, name.substr(0, name.find(':')), name.substr(name.find(':') + 1), kGauge, 1, {"uuid", "backing_device"});
+    for (std::string_view name :
+         {"target:dirty_target_bytes", "rate:writeback_rate", "proportional:writeback_rate_proportional_term",
+          "integral:writeback_rate_integral_term", "change:writeback_change"}) {
+      add(writeback_, name.substr(0, name.find(':')), name.substr(name.find(':') + 1), kGauge, 1,
+          {"uuid", "backing_device"});
     }
     if (priority_) {
       add(priorities_, "Unused", "priority_stats_unused_percent", kGauge, 1, {"uuid", "cache_device"});
@@ -318,20 +346,22 @@ class BcacheCollector final : public Collector {
     double factor;
   };
 
-  static void put_rows(Writer& out, Buffer& buffer, const std::vector<Row>& rows, const std::string& directory, std::string_view uuid,
-                       std::string_view device) {
+  static void put_rows(Writer& out, Buffer& buffer, const std::vector<Row>& rows, const std::string& directory,
+                       std::string_view uuid, std::string_view device) {
     for (const Row& row : rows) {
       auto text = read_trimmed(directory + "/" + row.file, buffer);
       auto value = text ? parse_human_size(*text) : std::nullopt;
       if (!value) continue;
-      if (device.empty()) out.put(*row.family, {uuid}, *value * row.factor);
-      else out.put(*row.family, {uuid, device}, *value * row.factor);
+      if (device.empty())
+        out.put(*row.family, {uuid}, *value * row.factor);
+      else
+        out.put(*row.family, {uuid, device}, *value * row.factor);
     }
   }
 
   // Lines of "name: value" with /sec or % behind the value.
-  static void put_lines(Writer& out, Buffer& buffer, const std::vector<Row>& rows, const std::string& path, std::string_view uuid,
-                        std::string_view device) {
+  static void put_lines(Writer& out, Buffer& buffer, const std::vector<Row>& rows, const std::string& path,
+                        std::string_view uuid, std::string_view device) {
     auto text = read_file(path, buffer);
     std::string_view line;
     while (text && scan::next_line(*text, line)) {
@@ -362,17 +392,23 @@ class XfsCollector final : public Collector {
         columns_.push_back({line, column++, &out.counter("node_xfs_" + std::string(name) + "_total", {}, {"device"})});
       }
     };
-    add("extent_alloc", {"extent_allocation_extents_allocated", "extent_allocation_blocks_allocated", "extent_allocation_extents_freed",
-                         "extent_allocation_blocks_freed"});
-    add("abt", {"allocation_btree_lookups", "allocation_btree_compares", "allocation_btree_records_inserted", "allocation_btree_records_deleted"});
-    add("blk_map", {"block_mapping_reads", "block_mapping_writes", "block_mapping_unmaps", "block_mapping_extent_list_insertions",
-                    "block_mapping_extent_list_deletions", "block_mapping_extent_list_lookups", "block_mapping_extent_list_compares"});
-    add("bmbt", {"block_map_btree_lookups", "block_map_btree_compares", "block_map_btree_records_inserted", "block_map_btree_records_deleted"});
-    add("dir", {"directory_operation_lookup", "directory_operation_create", "directory_operation_remove", "directory_operation_getdents"});
-    add("ig", {"inode_operation_attempts", "inode_operation_found", "inode_operation_recycled", "inode_operation_missed",
-               "inode_operation_duplicates", "inode_operation_reclaims", "inode_operation_attribute_changes"});
+    add("extent_alloc", {"extent_allocation_extents_allocated", "extent_allocation_blocks_allocated",
+                         "extent_allocation_extents_freed", "extent_allocation_blocks_freed"});
+    add("abt", {"allocation_btree_lookups", "allocation_btree_compares", "allocation_btree_records_inserted",
+                "allocation_btree_records_deleted"});
+    add("blk_map", {"block_mapping_reads", "block_mapping_writes", "block_mapping_unmaps",
+                    "block_mapping_extent_list_insertions", "block_mapping_extent_list_deletions",
+                    "block_mapping_extent_list_lookups", "block_mapping_extent_list_compares"});
+    add("bmbt", {"block_map_btree_lookups", "block_map_btree_compares", "block_map_btree_records_inserted",
+                 "block_map_btree_records_deleted"});
+    add("dir", {"directory_operation_lookup", "directory_operation_create", "directory_operation_remove",
+                "directory_operation_getdents"});
+    add("ig",
+        {"inode_operation_attempts", "inode_operation_found", "inode_operation_recycled", "inode_operation_missed",
+         "inode_operation_duplicates", "inode_operation_reclaims", "inode_operation_attribute_changes"});
     add("rw", {"write_calls", "read_calls"});
-    add("vnodes", {"vnode_active", "vnode_allocate", "vnode_get", "vnode_hold", "vnode_release", "vnode_reclaim", "vnode_remove"});
+    add("vnodes", {"vnode_active", "vnode_allocate", "vnode_get", "vnode_hold", "vnode_release", "vnode_reclaim",
+                   "vnode_remove"});
   }
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -388,7 +424,8 @@ class XfsCollector final : public Collector {
         std::size_t count = 0;
         while (count < values.size() && scan::next_u64(line, values[count])) ++count;
         for (const Column& column : columns_) {
-          if (column.line == key && column.index < count) out.put(*column.family, {device}, static_cast<double>(values[column.index]));
+          if (column.line == key && column.index < count)
+            out.put(*column.family, {device}, static_cast<double>(values[column.index]));
         }
       }
     }
@@ -408,14 +445,22 @@ class XfsCollector final : public Collector {
 class ZfsCollector final : public Collector {
  public:
   ZfsCollector(const HostContext& context, Writer& out)
-      : base_(context.proc("spl/kstat/zfs")), pool_state_(out.gauge("node_zfs_zpool_state", "Whether the pool is in the state.", {"zpool", "state"})) {}
+      : base_(context.proc("spl/kstat/zfs")),
+        pool_state_(out.gauge("node_zfs_zpool_state", "Whether the pool is in the state.", {"zpool", "state"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto names = TRY(list_directory(base_));
-    static constexpr std::pair<std::string_view, std::string_view> kFiles[] = {
-        {"abdstats", "zfs_abd"}, {"arcstats", "zfs_arc"}, {"dbufstats", "zfs_dbuf"}, {"dmu_tx", "zfs_dmu_tx"}, {"dnodestats", "zfs_dnode"},
-        {"fm", "zfs_fm"}, {"vdev_cache_stats", "zfs_vdev_cache"}, {"vdev_mirror_stats", "zfs_vdev_mirror"}, {"xuio_stats", "zfs_xuio"},
-        {"zfetchstats", "zfs_zfetch"}, {"zil", "zfs_zil"}};
+    static constexpr std::pair<std::string_view, std::string_view> kFiles[] = {{"abdstats", "zfs_abd"},
+                                                                               {"arcstats", "zfs_arc"},
+                                                                               {"dbufstats", "zfs_dbuf"},
+                                                                               {"dmu_tx", "zfs_dmu_tx"},
+                                                                               {"dnodestats", "zfs_dnode"},
+                                                                               {"fm", "zfs_fm"},
+                                                                               {"vdev_cache_stats", "zfs_vdev_cache"},
+                                                                               {"vdev_mirror_stats", "zfs_vdev_mirror"},
+                                                                               {"xuio_stats", "zfs_xuio"},
+                                                                               {"zfetchstats", "zfs_zfetch"},
+                                                                               {"zil", "zfs_zil"}};
     for (auto [file, prefix] : kFiles) {
       auto text = read_file(base_ + "/" + std::string(file), buffer);
       if (!text) continue;
@@ -447,7 +492,8 @@ class ZfsCollector final : public Collector {
     }
   }
 
-  const Family* declare(Writer& out, std::string_view prefix, std::string_view name, std::initializer_list<std::string_view> labels) {
+  const Family* declare(Writer& out, std::string_view prefix, std::string_view name,
+                        std::initializer_list<std::string_view> labels) {
     key_.assign("node_").append(prefix).append("_").append(name);
     for (char& c : key_) {
       if (c == '-') c = '_';
@@ -455,7 +501,8 @@ class ZfsCollector final : public Collector {
     auto found = families_.find(key_);
     if (found != families_.end()) return found->second;
     if (families_.size() > 4096) return nullptr;
-    return families_.emplace(key_, &out.family(key_, FamilyType::untyped, "kstat " + std::string(name) + ".", labels)).first->second;
+    return families_.emplace(key_, &out.family(key_, FamilyType::untyped, "kstat " + std::string(name) + ".", labels))
+        .first->second;
   }
 
   void put_pool(Writer& out, Buffer& buffer, const std::string& pool) {
@@ -465,8 +512,10 @@ class ZfsCollector final : public Collector {
     for (const std::string& file : *files) {
       auto text = read_file(directory + "/" + file, buffer);
       if (!text) continue;
-      if (file == "io") put_io(out, *text, pool);
-      else if (file.starts_with("objset-")) put_dataset(out, *text, pool);
+      if (file == "io")
+        put_io(out, *text, pool);
+      else if (file.starts_with("objset-"))
+        put_dataset(out, *text, pool);
       else if (file == "state") {
         std::string state(scan::trim(*text));
         for (char& c : state) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -501,7 +550,8 @@ class ZfsCollector final : public Collector {
     scan::next_word(line);
     std::string dataset(scan::trim(line));
     each_kstat(text, [&](std::string_view name, double value) {
-      if (const Family* family = declare(out, "zfs_zpool_dataset", name, {"zpool", "dataset"})) out.put(*family, {pool, dataset}, value);
+      if (const Family* family = declare(out, "zfs_zpool_dataset", name, {"zpool", "dataset"}))
+        out.put(*family, {pool, dataset}, value);
     });
   }
 
@@ -513,8 +563,10 @@ class ZfsCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_mdadm, MdadmCollector)
 TOCAYO_MAKE(make_btrfs, BtrfsCollector)
 TOCAYO_MAKE(make_bcache, BcacheCollector)

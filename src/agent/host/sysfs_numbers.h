@@ -34,7 +34,8 @@ class NumberTable {
   }
 
   // Puts every file of the table that the directory has and that holds a number. How many those were.
-  std::size_t put(Writer& out, Buffer& buffer, const std::string& directory, std::initializer_list<std::string_view> labels) const {
+  std::size_t put(Writer& out, Buffer& buffer, const std::string& directory,
+                  std::initializer_list<std::string_view> labels) const {
     std::size_t count = 0;
     std::string path;
     for (const Row& row : rows_) {
@@ -42,9 +43,12 @@ class NumberTable {
       auto text = read_trimmed(path, buffer);
       if (!text) continue;
       double value = 0;
-      if (auto whole = scan::to_i64(*text)) value = static_cast<double>(*whole);
-      else if (auto big = scan::to_u64_any(*text)) value = static_cast<double>(*big);
-      else continue;
+      if (auto whole = scan::to_i64(*text))
+        value = static_cast<double>(*whole);
+      else if (auto big = scan::to_u64_any(*text))
+        value = static_cast<double>(*big);
+      else
+        continue;
       out.put(*row.family, labels, row.factor < 1 ? value / row.reciprocal : value * row.factor);
       ++count;
     }

@@ -57,12 +57,15 @@ class PressureCollector final : public Collector {
     auto add = [&](std::string_view resource, const Family* some, const Family* full) {
       resources_.push_back({KeptFile(context.proc("pressure/" + std::string(resource))), some, full});
     };
-    add("cpu", &out.counter("node_pressure_cpu_waiting_seconds_total", "Seconds that something waited for a CPU."), nullptr);
+    add("cpu", &out.counter("node_pressure_cpu_waiting_seconds_total", "Seconds that something waited for a CPU."),
+        nullptr);
     add("io", &out.counter("node_pressure_io_waiting_seconds_total", "Seconds that something waited for I/O."),
         &out.counter("node_pressure_io_stalled_seconds_total", "Seconds that everything waited for I/O."));
-    add("memory", &out.counter("node_pressure_memory_waiting_seconds_total", "Seconds that something waited for memory."),
+    add("memory",
+        &out.counter("node_pressure_memory_waiting_seconds_total", "Seconds that something waited for memory."),
         &out.counter("node_pressure_memory_stalled_seconds_total", "Seconds that everything waited for memory."));
-    add("irq", nullptr, &out.counter("node_pressure_irq_stalled_seconds_total", "Seconds that everything waited for interrupts."));
+    add("irq", nullptr,
+        &out.counter("node_pressure_irq_stalled_seconds_total", "Seconds that everything waited for interrupts."));
   }
 
   Result<> collect(Writer& out, Buffer& buffer) override {
@@ -71,7 +74,8 @@ class PressureCollector final : public Collector {
       auto text = resource.file.read(buffer);
       if (!text) {
         if (text.error().kind == ErrorKind::not_found) continue;
-        return fail(ErrorKind::not_found, "pressure stall information is switched off (psi=1): " + text.error().message);
+        return fail(ErrorKind::not_found,
+                    "pressure stall information is switched off (psi=1): " + text.error().message);
       }
       any = true;
       std::string_view line;
@@ -183,7 +187,8 @@ class ProcessesCollector final : public Collector {
     }
   }
 
-  static bool read_stat(int directory, std::string_view name, std::string_view file, ProcessStat& stat, Buffer& buffer) {
+  static bool read_stat(int directory, std::string_view name, std::string_view file, ProcessStat& stat,
+                        Buffer& buffer) {
     char path[64];
     if (name.size() + file.size() >= sizeof path) return false;
     *std::copy(file.begin(), file.end(), std::copy(name.begin(), name.end(), path)) = '\0';
@@ -276,7 +281,8 @@ class InterruptsCollector final : public Collector {
 class SoftirqsCollector final : public Collector {
  public:
   SoftirqsCollector(const HostContext& context, Writer& out)
-      : file_(context.proc("softirqs")), total_(out.counter("node_softirqs_functions_total", "Soft interrupts.", {"cpu", "type"})) {}
+      : file_(context.proc("softirqs")),
+        total_(out.counter("node_softirqs_functions_total", "Soft interrupts.", {"cpu", "type"})) {}
 
   Result<> collect(Writer& out, Buffer& buffer) override {
     auto text = TRY(file_.read(buffer));
@@ -304,8 +310,8 @@ class OsCollector final : public Collector {
   OsCollector(const HostContext& context, Writer& out)
       : root_(context.options.rootfs == "/" ? "" : context.options.rootfs),
         info_(out.gauge("node_os_info", "What os-release says.",
-                        {"build_id", "id", "id_like", "image_id", "image_version", "name", "pretty_name", "variant", "variant_id",
-                         "version", "version_codename", "version_id"})),
+                        {"build_id", "id", "id_like", "image_id", "image_version", "name", "pretty_name", "variant",
+                         "variant_id", "version", "version_codename", "version_id"})),
         version_(out.gauge("node_os_version", "Version of the system as major.minor.", {"id", "id_like", "name"})),
         support_end_(out.gauge("node_os_support_end_timestamp_seconds", "When the system's support ends.")) {}
 
@@ -323,8 +329,10 @@ class OsCollector final : public Collector {
       auto found = values.find(key);
       return found == values.end() ? std::string_view{} : std::string_view(found->second);
     };
-    out.put(info_, {get("BUILD_ID"), get("ID"), get("ID_LIKE"), get("IMAGE_ID"), get("IMAGE_VERSION"), get("NAME"), get("PRETTY_NAME"),
-                    get("VARIANT"), get("VARIANT_ID"), get("VERSION"), get("VERSION_CODENAME"), get("VERSION_ID")},
+    out.put(info_,
+            {get("BUILD_ID"), get("ID"), get("ID_LIKE"), get("IMAGE_ID"), get("IMAGE_VERSION"), get("NAME"),
+             get("PRETTY_NAME"), get("VARIANT"), get("VARIANT_ID"), get("VERSION"), get("VERSION_CODENAME"),
+             get("VERSION_ID")},
             1);
     std::string_view id = get("VERSION_ID");
     std::size_t end = 0, dots = 0;
@@ -380,8 +388,10 @@ class SelinuxCollector final : public Collector {
 
 }  // namespace
 
-#define TOCAYO_MAKE(function, type) \
-  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { return std::make_unique<type>(context, out); }
+#define TOCAYO_MAKE(function, type)                                              \
+  std::unique_ptr<Collector> function(const HostContext& context, Writer& out) { \
+    return std::make_unique<type>(context, out);                                 \
+  }
 TOCAYO_MAKE(make_pressure, PressureCollector)
 TOCAYO_MAKE(make_schedstat, SchedstatCollector)
 TOCAYO_MAKE(make_processes, ProcessesCollector)

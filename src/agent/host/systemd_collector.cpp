@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// node_systemd_*, bounded: counts of units by state, sockets and timers; the state of single units only for failed ones, unless
+// node_systemd_*, bounded: counts of units by state, sockets and timers; the state of single units only for failed
+// ones, unless
 // --collector.systemd.all-units asks for them (220 services in five states are what makes people switch this off).
 #include <systemd/sd-bus.h>
 
@@ -34,14 +35,19 @@ class SystemdCollector final : public Collector {
         restarts_on_(context.options.feature("systemd.enable-restarts-metrics")),
         units_filter_(context.options.filter("systemd.unit")),
         units_(out.gauge("node_systemd_units", "Units by state.", {"state"})),
-        unit_state_(out.gauge("node_systemd_unit_state", "Whether the unit is in the state.", {"name", "state", "type"})),
+        unit_state_(
+            out.gauge("node_systemd_unit_state", "Whether the unit is in the state.", {"name", "state", "type"})),
         running_(out.gauge("node_systemd_system_running", "Whether the system is up without a failed unit.")),
         version_(out.gauge("node_systemd_version", "Version of systemd.", {"version"})),
-        virtualization_(out.gauge("node_systemd_virtualization_info", "Virtualisation that systemd found.", {"virtualization_type"})),
-        accepted_(out.counter("node_systemd_socket_accepted_connections_total", "Connections that the socket accepted.", {"name"})),
+        virtualization_(out.gauge("node_systemd_virtualization_info", "Virtualisation that systemd found.",
+                                  {"virtualization_type"})),
+        accepted_(out.counter("node_systemd_socket_accepted_connections_total", "Connections that the socket accepted.",
+                              {"name"})),
         current_(out.gauge("node_systemd_socket_current_connections", "Connections of the socket.", {"name"})),
-        refused_(out.gauge("node_systemd_socket_refused_connections_total", "Connections that the socket refused.", {"name"})),
-        timer_(out.gauge("node_systemd_timer_last_trigger_seconds", "Unix time at which the timer last went off.", {"name"})),
+        refused_(out.gauge("node_systemd_socket_refused_connections_total", "Connections that the socket refused.",
+                           {"name"})),
+        timer_(out.gauge("node_systemd_timer_last_trigger_seconds", "Unix time at which the timer last went off.",
+                         {"name"})),
         restarts_(out.counter("node_systemd_service_restart_total", "Restarts of the service.", {"name"})) {}
 
   ~SystemdCollector() override { close(); }
@@ -73,7 +79,8 @@ class SystemdCollector final : public Collector {
       for (std::size_t i = 0; i < kStates.size(); ++i) counts[i] += unit.active == kStates[i] ? 1 : 0;
     }
     for (std::size_t i = 0; i < kStates.size(); ++i) out.put(units_, {kStates[i]}, counts[i]);
-    if (auto state = text_property(kManagerPath, kManager, "SystemState")) out.put(running_, *state == "running" ? 1 : 0);
+    if (auto state = text_property(kManagerPath, kManager, "SystemState"))
+      out.put(running_, *state == "running" ? 1 : 0);
     if (auto version = text_property(kManagerPath, kManager, "Version")) {
       std::size_t digits = 0;
       while (digits < version->size() && scan::is_digit((*version)[digits])) ++digits;
@@ -96,15 +103,18 @@ class SystemdCollector final : public Collector {
       if (auto value = number_property(path, kSocket, "NConnections", 'u')) out.put(current_, {name}, *value);
       if (auto value = number_property(path, kSocket, "NRefused", 'u')) out.put(refused_, {name}, *value);
     } else if (name.ends_with(".timer")) {
-      if (auto value = number_property(path, "org.freedesktop.systemd1.Timer", "LastTriggerUSec", 't')) out.put(timer_, {name}, *value / 1e6);
+      if (auto value = number_property(path, "org.freedesktop.systemd1.Timer", "LastTriggerUSec", 't'))
+        out.put(timer_, {name}, *value / 1e6);
     }
     if (all_units_ || unit.active == "failed") {
       std::string type;
-      if (name.ends_with(".service")) type = text_property(path, "org.freedesktop.systemd1.Service", "Type").value_or("");
+      if (name.ends_with(".service"))
+        type = text_property(path, "org.freedesktop.systemd1.Service", "Type").value_or("");
       for (std::string_view state : kStates) out.put(unit_state_, {name, state, type}, unit.active == state ? 1 : 0);
     }
     if (restarts_on_ && name.ends_with(".service")) {
-      if (auto value = number_property(path, "org.freedesktop.systemd1.Service", "NRestarts", 'u')) out.put(restarts_, {name}, *value);
+      if (auto value = number_property(path, "org.freedesktop.systemd1.Service", "NRestarts", 'u'))
+        out.put(restarts_, {name}, *value);
     }
   }
 
@@ -115,11 +125,14 @@ class SystemdCollector final : public Collector {
     int code = sd_bus_call_method(bus_, destination_, kManagerPath, kManager, "ListUnits", &problem, &reply, "");
     std::string words = problem.message == nullptr ? "" : problem.message;
     sd_bus_error_free(&problem);
-    if (code < 0) return fail(ErrorKind::unavailable, "systemd does not list its units: " + (words.empty() ? error_from_errno("call", -code).message : words));
+    if (code < 0)
+      return fail(ErrorKind::unavailable, "systemd does not list its units: " +
+                                              (words.empty() ? error_from_errno("call", -code).message : words));
     code = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
     const char *name = nullptr, *load = nullptr, *active = nullptr, *path = nullptr, *skip = nullptr;
     std::uint32_t job = 0;
-    while (code >= 0 && (code = sd_bus_message_read(reply, "(ssssssouso)", &name, &skip, &load, &active, &skip, &skip, &path, &job, &skip, &skip)) > 0) {
+    while (code >= 0 && (code = sd_bus_message_read(reply, "(ssssssouso)", &name, &skip, &load, &active, &skip, &skip,
+                                                    &path, &job, &skip, &skip)) > 0) {
       units.push_back({name, active, path});
       if (std::string_view(load) != "loaded" || units_filter_.ignored(name)) units.back().name.clear();
     }
@@ -154,7 +167,8 @@ class SystemdCollector final : public Collector {
   const char* destination_;
   bool all_units_, restarts_on_;
   Filter units_filter_;
-  const Family &units_, &unit_state_, &running_, &version_, &virtualization_, &accepted_, &current_, &refused_, &timer_, &restarts_;
+  const Family &units_, &unit_state_, &running_, &version_, &virtualization_, &accepted_, &current_, &refused_, &timer_,
+      &restarts_;
   sd_bus* bus_ = nullptr;
 };
 
@@ -167,7 +181,8 @@ std::unique_ptr<Collector> make_systemd_with(const HostContext& context, Writer&
 // Not for another machine's tree: the bus would be this one's.
 std::unique_ptr<Collector> make_systemd(const HostContext& context, Writer& out) {
   bool live = context.options.live();
-  return make_systemd_with(context, out, [live](sd_bus** bus) { return live ? sd_bus_open_system(bus) : -ENOENT; }, false);
+  return make_systemd_with(
+      context, out, [live](sd_bus** bus) { return live ? sd_bus_open_system(bus) : -ENOENT; }, false);
 }
 
 }  // namespace tocayo::agent

@@ -34,7 +34,11 @@ int list_units(sd_bus_message* call, void*, sd_bus_error*) {
 }
 int text(sd_bus*, const char*, const char*, const char* property, sd_bus_message* reply, void*, sd_bus_error*) {
   std::string_view name = property;
-  return sd_bus_message_append(reply, "s", name == "SystemState" ? "degraded" : name == "Version" ? "252.39-1" : name == "Type" ? "oneshot" : "kvm");
+  return sd_bus_message_append(reply, "s",
+                               name == "SystemState" ? "degraded"
+                               : name == "Version"   ? "252.39-1"
+                               : name == "Type"      ? "oneshot"
+                                                     : "kvm");
 }
 int count(sd_bus*, const char*, const char*, const char* property, sd_bus_message* reply, void*, sd_bus_error*) {
   std::string_view name = property;
@@ -44,14 +48,20 @@ int moment(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply
   return sd_bus_message_append(reply, "t", std::uint64_t{1700000000500000});
 }
 
-const sd_bus_vtable kManager[] = {SD_BUS_VTABLE_START(0), SD_BUS_METHOD("ListUnits", "", "a(ssssssouso)", list_units, SD_BUS_VTABLE_UNPRIVILEGED),
-                                  SD_BUS_PROPERTY("SystemState", "s", text, 0, 0), SD_BUS_PROPERTY("Version", "s", text, 0, 0),
-                                  SD_BUS_PROPERTY("Virtualization", "s", text, 0, 0), SD_BUS_VTABLE_END};
-const sd_bus_vtable kServiceUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("Type", "s", text, 0, 0), SD_BUS_VTABLE_END};
+const sd_bus_vtable kManager[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("ListUnits", "", "a(ssssssouso)", list_units, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_PROPERTY("SystemState", "s", text, 0, 0),
+    SD_BUS_PROPERTY("Version", "s", text, 0, 0),
+    SD_BUS_PROPERTY("Virtualization", "s", text, 0, 0),
+    SD_BUS_VTABLE_END};
+const sd_bus_vtable kServiceUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("Type", "s", text, 0, 0),
+                                      SD_BUS_VTABLE_END};
 const sd_bus_vtable kSocketUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("NAccepted", "u", count, 0, 0),
-                                     SD_BUS_PROPERTY("NConnections", "u", count, 0, 0), SD_BUS_PROPERTY("NRefused", "u", count, 0, 0),
-                                     SD_BUS_VTABLE_END};
-const sd_bus_vtable kTimerUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("LastTriggerUSec", "t", moment, 0, 0), SD_BUS_VTABLE_END};
+                                     SD_BUS_PROPERTY("NConnections", "u", count, 0, 0),
+                                     SD_BUS_PROPERTY("NRefused", "u", count, 0, 0), SD_BUS_VTABLE_END};
+const sd_bus_vtable kTimerUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("LastTriggerUSec", "t", moment, 0, 0),
+                                    SD_BUS_VTABLE_END};
 
 void serve(int fd, std::atomic<bool>& stop) {
   sd_bus* bus = nullptr;
@@ -61,7 +71,8 @@ void serve(int fd, std::atomic<bool>& stop) {
   sd_bus_set_fd(bus, fd, fd);
   sd_bus_set_server(bus, 1, id);
   sd_bus_set_anonymous(bus, 1);
-  sd_bus_add_object_vtable(bus, nullptr, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", kManager, nullptr);
+  sd_bus_add_object_vtable(bus, nullptr, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", kManager,
+                           nullptr);
   sd_bus_add_object_vtable(bus, nullptr, "/unit/bad", "org.freedesktop.systemd1.Service", kServiceUnit, nullptr);
   sd_bus_add_object_vtable(bus, nullptr, "/unit/ssh", "org.freedesktop.systemd1.Socket", kSocketUnit, nullptr);
   sd_bus_add_object_vtable(bus, nullptr, "/unit/daily", "org.freedesktop.systemd1.Timer", kTimerUnit, nullptr);

@@ -12,10 +12,14 @@ namespace {
 
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
   for (char c : text) {
-    if (c == '\\') out += "\\\\";
-    else if (c == '\n') out += "\\n";
-    else if (c == '"' && quotes) out += "\\\"";
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '"' && quotes)
+      out += "\\\"";
+    else
+      out += c;
   }
 }
 
@@ -69,7 +73,9 @@ void append_value(std::string& out, double value) {
   char text[64];
   double magnitude = std::fabs(value);
   bool exponent = magnitude != 0 && (magnitude < 1e-4 || magnitude >= 1e6);
-  auto end = std::to_chars(text, text + sizeof text, value, exponent ? std::chars_format::scientific : std::chars_format::fixed).ptr;
+  auto end = std::to_chars(text, text + sizeof text, value,
+                           exponent ? std::chars_format::scientific : std::chars_format::fixed)
+                 .ptr;
   out.append(text, end);
 }
 
@@ -107,8 +113,10 @@ Result<Selection> selection_from_query(const HostCollectors& collectors, std::st
     std::size_t equals = pair.find('=');
     std::string key = decode(pair.substr(0, equals));
     std::string value = equals == std::string_view::npos ? std::string() : decode(pair.substr(equals + 1));
-    if (key == "collect[]") collect.push_back(std::move(value));
-    else if (key == "exclude[]") exclude.push_back(std::move(value));
+    if (key == "collect[]")
+      collect.push_back(std::move(value));
+    else if (key == "exclude[]")
+      exclude.push_back(std::move(value));
   }
   return collectors.select(collect, exclude);
 }

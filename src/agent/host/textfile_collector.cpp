@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metrics that others leave in *.prom files (collector textfile). A file is read again when its inode, size or time changes.
+// Metrics that others leave in *.prom files (collector textfile). A file is read again when its inode, size or time
+// changes.
 #include <glob.h>
 #include <sys/stat.h>
 
@@ -59,8 +60,10 @@ class TextParser {
       family(name).help = unescape(line, false);
       return {};
     }
-    static constexpr std::pair<std::string_view, FamilyType> kTypes[] = {{"counter", FamilyType::counter},     {"gauge", FamilyType::gauge},
-                                                                         {"histogram", FamilyType::histogram}, {"summary", FamilyType::summary},
+    static constexpr std::pair<std::string_view, FamilyType> kTypes[] = {{"counter", FamilyType::counter},
+                                                                         {"gauge", FamilyType::gauge},
+                                                                         {"histogram", FamilyType::histogram},
+                                                                         {"summary", FamilyType::summary},
                                                                          {"untyped", FamilyType::untyped}};
     auto type = std::ranges::find(kTypes, line, &std::pair<std::string_view, FamilyType>::first);
     if (type == std::end(kTypes)) return error("unknown metric type \"" + std::string(line.substr(0, 32)) + "\"");
@@ -123,11 +126,14 @@ class TextParser {
       if (end >= line.size()) return error("label value is not ended");
       std::string value = unescape(line.substr(1, end - 1), true);
       if (!is_valid_utf8(value)) return error("label value is no valid UTF-8");
-      if (std::ranges::find(out, name, &Label::name) != out.end()) return error("duplicate label name \"" + std::string(name) + "\"");
+      if (std::ranges::find(out, name, &Label::name) != out.end())
+        return error("duplicate label name \"" + std::string(name) + "\"");
       out.push_back({std::string(name), std::move(value)});
       line = scan::trim(line.substr(end + 1));
-      if (line.starts_with(',')) line.remove_prefix(1);
-      else if (!line.starts_with('}')) return error("expected ',' or '}' after label value");
+      if (line.starts_with(','))
+        line.remove_prefix(1);
+      else if (!line.starts_with('}'))
+        return error("expected ',' or '}' after label value");
     }
   }
 
@@ -146,7 +152,8 @@ class TextParser {
       if (family.type != FamilyType::histogram && family.type != FamilyType::summary) continue;
       if (!name.starts_with(family.name)) continue;
       std::string_view suffix = name.substr(family.name.size());
-      if (suffix == "_sum" || suffix == "_count" || (suffix == "_bucket" && family.type == FamilyType::histogram)) return family.name;
+      if (suffix == "_sum" || suffix == "_count" || (suffix == "_bucket" && family.type == FamilyType::histogram))
+        return family.name;
     }
     return std::string(name);
   }
@@ -225,15 +232,15 @@ class TextfileCollector final : public Collector {
   }
 
   File* refresh(const std::string& path, Buffer& buffer) {
-    struct stat status {};
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0) {
       complain(path, error_from_errno(path, errno));
       return nullptr;
     }
     File& file = files_[path];
     file.round = round_;
-    bool same = file.inode == status.st_ino && file.size == status.st_size && file.changed.tv_sec == status.st_mtim.tv_sec &&
-                file.changed.tv_nsec == status.st_mtim.tv_nsec;
+    bool same = file.inode == status.st_ino && file.size == status.st_size &&
+                file.changed.tv_sec == status.st_mtim.tv_sec && file.changed.tv_nsec == status.st_mtim.tv_nsec;
     if (same) return file.good ? &file : nullptr;
     file.good = false;
     auto text = read_file(path, buffer);
