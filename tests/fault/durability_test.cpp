@@ -72,7 +72,7 @@ void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from,
     ++expected;
     for (int i = 0; i < kSeries; ++i) ASSERT_TRUE(found[i].contains(time)) << "lost: writer " << writer << " series " << i << " at " << time;
   }
-  RecordProperty("acknowledged_checked", static_cast<int>(expected));
+  ::testing::Test::RecordProperty("acknowledged_checked", static_cast<int>(expected));
 }
 
 TEST(Durability, KillNineLosesNothingAcknowledged) {
@@ -113,7 +113,7 @@ TEST(Durability, KillNineLosesNothingAcknowledged) {
     clock = next.load() + 1000;
     auto started = std::chrono::steady_clock::now();
     ASSERT_TRUE(server.start()) << "round " << round;
-    RecordProperty("restart_ms", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count()));
+    ::testing::Test::RecordProperty("restart_ms", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count()));
     for (int w = 0; w < 2; ++w) verify(server, w, ledgers[w], round_start, clock);
     if (HasFatalFailure()) return;
     server.kill9();
