@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ./dev bench metrics: the same data and queries against Tocayo, Prometheus and VictoriaMetrics on this machine, one after another.
 // One JSON line per measure, then a table of ratios. Peers that are not installed are reported absent.
-//   metrics_side_by_side [--targets N] [--scrapes N] [--protocol 1|2] [--skip-r3]
+//   metrics_side_by_side [--targets N] [--scrapes N] [--protocol 1|2] [--skip-r3] [--only SYSTEM]
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
@@ -143,16 +143,19 @@ void run_r3(System& system, Measures& out, int scrapes) {
 int main(int argc, char** argv) {
   using namespace tocayo::bench;
   int targets = 200, scrapes = 20, protocol = 1, r3 = 960;
+  std::string only;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--targets") == 0 && i + 1 < argc) targets = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--scrapes") == 0 && i + 1 < argc) scrapes = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--protocol") == 0 && i + 1 < argc) protocol = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
     else if (std::strcmp(argv[i], "--skip-r3") == 0) r3 = 0;
     else return std::fprintf(stderr, "unknown argument %s\n", argv[i]), 2;
   }
   Measures measures;
   const std::vector<std::string> names = {"tocayo", "victoria-metrics", "prometheus"};
   for (const std::string& name : names) {
+    if (!only.empty() && name != only) continue;
     for (int run = 0; run < (r3 ? 2 : 1); ++run) {
       auto system = System::find(name);
       if (!system) {
