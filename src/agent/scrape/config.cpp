@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
+#include "core/hash.h"
 #include "core/text.h"
 #include "core/yaml.h"
 
@@ -20,20 +22,56 @@ const std::vector<std::string> kDefaultProtocols = {"OpenMetricsText1.0.0", "Ope
 struct Global {
   std::chrono::milliseconds interval{60'000}, timeout{10'000};
   std::vector<std::string> protocols;
-  bool native_histograms = false;
-  std::string validation = "utf8", escaping;
+  bool native_histograms = false, classic_too = false, extra_metrics = true;
+  std::string validation = "utf8", escaping = "allow-utf-8", failure_log_file;
   std::uint64_t body_size_limit = 0;
-  std::int64_t sample_limit = 0, label_limit = 0, name_limit = 0, value_limit = 0, target_limit = 0, keep_dropped = 0;
+  std::size_t sample_limit = 0, label_limit = 0, name_limit = 0, value_limit = 0, target_limit = 0, keep_dropped = 0;
+
+  std::string to_text() const {  // for fingerprints
+    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", interval.count(), timeout.count(), fmt::join(protocols, ","),
+                       native_histograms, classic_too, extra_metrics, validation, escaping, failure_log_file, body_size_limit, sample_limit,
+                       label_limit, name_limit, value_limit, target_limit, keep_dropped);
+  }
 };
 
-Result<std::size_t> size_field(yaml::Fields& fields, const std::string& key, std::int64_t otherwise) {
-  std::int64_t value = otherwise;
+std::string absolute(const std::string& directory, const std::string& path) {
+  return path.empty() || path.starts_with('/') || directory.empty() ? path : directory + "/" + path;
+}
+
+// 0 is what is inherited, as in Prometheus.
+Result<std::size_t> size_field(yaml::Fields& fields, const std::string& key, std::size_t inherited) {
+  std::int64_t value = 0;
   TRY(fields.read(key, value));
   if (value < 0) return std::unexpected(fields.error(key, "must not be negative"));
-  return static_cast<std::size_t>(value);
+  return value == 0 ? inherited : static_cast<std::size_t>(value);
+}
+
+Result<std::chrono::milliseconds> duration_field(yaml::Fields& fields, const std::string& key, std::chrono::milliseconds inherited) {
+  std::chrono::milliseconds value{0};
+  TRY(fields.read(key, value));
+  return value.count() == 0 ? inherited : value;
+}
+
+Result<std::uint64_t> bytes_field(yaml::Fields& fields, const std::string& key, std::uint64_t inherited) {
+  std::uint64_t value = 0;
+  TRY(fields.read_bytes(key, value));
+  return value == 0 ? inherited : value;
+}
+
+Result<> check_choice(yaml::Fields& fields, const std::string& key, const std::string& value, std::initializer_list<std::string_view> choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
+  return std::unexpected(fields.error(key, fmt::format("one of {} is expected, not \"{}\"", fmt::join(choices, ", "), value)));
+}
+
+Result<> refuse_nhcb(yaml::Fields& fields) {
+  bool wanted = false;
+  TRY(fields.read("convert_classic_histograms_to_nhcb", wanted));
+  if (wanted) return std::unexpected(fields.error("convert_classic_histograms_to_nhcb", "is not supported yet"));
+  return {};
 }
 
 Result<> check_protocols(yaml::Fields& fields, const std::string& key, const std::vector<std::string>& list) {
+  if (list.empty() && fields.has(key)) return std::unexpected(fields.error(key, "cannot be empty"));
   std::set<std::string> seen;
   for (const std::string& protocol : list) {
     if (std::find(std::begin(kProtocols), std::end(kProtocols), protocol) == std::end(kProtocols)) {
@@ -56,10 +94,19 @@ Result<TargetGroup> parse_group(const YAML::Node& node, const std::string& file,
   group.source = std::move(source);
   for (std::string& address : addresses) group.targets.push_back(Labels{{"__address__", std::move(address)}});
   for (auto& [name, value] : labels) {
-    if (!is_classic_label_name(name) && !is_valid_utf8(name)) return std::unexpected(fields.error("labels", fmt::format("\"{}\" is not a valid label name", name)));
+    if (name.empty() || !is_valid_utf8(name)) return std::unexpected(fields.error("labels", fmt::format("\"{}\" is not a valid label name", name)));
     group.labels.set(name, value);
   }
   return group;
+}
+
+// A wildcard is allowed in the last part only.
+bool is_target_file(std::string_view path) {
+  std::size_t star = path.find('*');
+  if (star != std::string_view::npos && path.find('/', star) != std::string_view::npos) return false;
+  std::string_view extension = path.substr(std::min(path.rfind('.'), path.size()));
+  static constexpr std::string_view kKnown[] = {".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"};
+  return std::find(std::begin(kKnown), std::end(kKnown), extension) != std::end(kKnown);
 }
 
 Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, ScrapeConfig& job) {
@@ -73,6 +120,13 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
   };
   TRY(list("static_configs", [&](const YAML::Node& item) -> Result<> {
     job.static_groups.push_back(TRY(parse_group(item, file, std::to_string(job.static_groups.size()))));
+    if (!job.relabel.empty()) return {};  // which may mend it
+    for (const Labels& target : job.static_groups.back().targets) {
+      std::string address(target.get("__address__"));
+      if (address.find('/') != std::string::npos) {
+        return std::unexpected(yaml::error_at(item, file, fmt::format("\"{}\" is not a valid hostname", address)));
+      }
+    }
     return {};
   }));
   TRY(list("file_sd_configs", [&](const YAML::Node& item) -> Result<> {
@@ -82,12 +136,13 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
     TRY(one.read("files", config.files));
     TRY(one.read("refresh_interval", config.refresh_interval));
     TRY(one.finish());
+    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
     if (config.files.empty()) return std::unexpected(yaml::error_at(item, file, "file service discovery config must contain at least one path name"));
     for (std::string& path : config.files) {
-      if (!path.starts_with('/') && !directory.empty()) path = directory + "/" + path;
-      if (!path.ends_with(".json") && !path.ends_with(".yml") && !path.ends_with(".yaml")) {
+      if (!is_target_file(path)) {
         return std::unexpected(yaml::error_at(item, file, fmt::format("path name \"{}\" is not valid for file discovery", path)));
       }
+      path = absolute(directory, path);
     }
     job.file_discovery.push_back(std::move(config));
     return {};
@@ -103,6 +158,9 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
     if (!config.url.starts_with("http://") && !config.url.starts_with("https://")) {
       return std::unexpected(yaml::error_at(item, file, "URL scheme must be 'http' or 'https'"));
     }
+    std::size_t host = config.url.find("://") + 3;
+    if (host >= config.url.size() || config.url[host] == '/') return std::unexpected(yaml::error_at(item, file, "host is missing in URL"));
+    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
     job.http_discovery.push_back(std::move(config));
     return {};
   }));
@@ -117,6 +175,7 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
     TRY(one.read("refresh_interval", config.refresh_interval));
     TRY(one.finish());
     config.port = static_cast<int>(port);
+    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
     if (config.names.empty()) return std::unexpected(yaml::error_at(item, file, "DNS-SD config must contain at least one SRV record name"));
     for (char& c : config.type) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     static const std::set<std::string> kTypes = {"A", "AAAA", "MX", "NS", "SRV"};
@@ -148,21 +207,49 @@ YAML::Node without_secrets(const YAML::Node& node) {
   return copy;
 }
 
+// What we accept from a target, and how names may look.
+Result<> parse_negotiation(yaml::Fields& fields, const Global& global, ScrapeConfig& job) {
+  TRY(fields.read("scrape_protocols", job.protocols));
+  TRY(check_protocols(fields, "scrape_protocols", job.protocols));
+  if (job.protocols.empty()) job.protocols = global.protocols;
+  if (job.protocols.empty()) {
+    job.protocols = kDefaultProtocols;
+    // Only in the default: who lists protocols knows what to leave out.
+    if (job.scrape_native_histograms) job.protocols.insert(job.protocols.begin(), "PrometheusProto");
+  }
+  TRY(fields.read("fallback_scrape_protocol", job.fallback_protocol));
+  if (!job.fallback_protocol.empty()) TRY(check_protocols(fields, "fallback_scrape_protocol", {job.fallback_protocol}));
+  std::string validation;
+  TRY(fields.read("metric_name_validation_scheme", validation));
+  if (!validation.empty()) TRY(check_choice(fields, "metric_name_validation_scheme", validation, {"utf8", "legacy"}));
+  job.utf8_names = (validation.empty() ? global.validation : validation) == "utf8";
+  std::string escaping;
+  TRY(fields.read("metric_name_escaping_scheme", escaping));
+  if (!escaping.empty()) {
+    TRY(check_choice(fields, "metric_name_escaping_scheme", escaping, {"allow-utf-8", "underscores", "dots", "values"}));
+    job.escaping = escaping;
+  } else if (validation.empty()) {
+    job.escaping = global.escaping;
+  } else {
+    job.escaping = job.utf8_names ? "allow-utf-8" : "underscores";
+  }
+  if (job.escaping == "allow-utf-8" && !job.utf8_names) {
+    return std::unexpected(fields.error("metric_name_escaping_scheme", "utf8 metric names requested but validation scheme is not set to UTF8"));
+  }
+  return {};
+}
+
 Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, const std::string& directory, const Global& global) {
   yaml::Fields fields(node, file);
   TRY(fields.open());
   ScrapeConfig job;
   TRY(fields.read("job_name", job.job_name));
   if (job.job_name.empty()) return std::unexpected(yaml::error_at(node, file, "job_name is empty"));
-  job.interval = global.interval;
-  job.timeout = std::chrono::milliseconds(0);
-  TRY(fields.read("scrape_interval", job.interval));
-  TRY(fields.read("scrape_timeout", job.timeout));
-  if (job.interval.count() <= 0) return std::unexpected(fields.error("scrape_interval", "must be greater than zero"));
+  job.interval = TRY(duration_field(fields, "scrape_interval", global.interval));
+  job.timeout = TRY(duration_field(fields, "scrape_timeout", std::min(global.timeout, job.interval)));
   if (job.timeout > job.interval) {
     return std::unexpected(fields.error("scrape_timeout", fmt::format("scrape timeout greater than scrape interval for scrape config with job name \"{}\"", job.job_name)));
   }
-  if (job.timeout.count() == 0) job.timeout = std::min(global.timeout, job.interval);
   TRY(fields.read("metrics_path", job.metrics_path));
   TRY(fields.read("scheme", job.scheme));
   if (job.scheme != "http" && job.scheme != "https") return std::unexpected(fields.error("scheme", "http or https is expected"));
@@ -172,37 +259,17 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   TRY(fields.read("enable_compression", job.enable_compression));
   job.scrape_native_histograms = global.native_histograms;
   TRY(fields.read("scrape_native_histograms", job.scrape_native_histograms));
+  job.always_scrape_classic_histograms = global.classic_too;
   TRY(fields.read("always_scrape_classic_histograms", job.always_scrape_classic_histograms));
-  TRY(fields.read("scrape_classic_histograms", job.always_scrape_classic_histograms));  // its former name
-  bool to_nhcb = false;
-  TRY(fields.read("convert_classic_histograms_to_nhcb", to_nhcb));
-  if (to_nhcb) return std::unexpected(fields.error("convert_classic_histograms_to_nhcb", "is not supported yet"));
-  double bucket_factor = 0;
-  TRY(fields.read("native_histogram_min_bucket_factor", bucket_factor));
-  if (bucket_factor != 0) return std::unexpected(fields.error("native_histogram_min_bucket_factor", "is not supported yet"));
-  std::string failure_log;
-  TRY(fields.read("scrape_failure_log_file", failure_log));
-  if (!failure_log.empty()) return std::unexpected(fields.error("scrape_failure_log_file", "is not supported yet: failures are in the log"));
+  TRY(refuse_nhcb(fields));
+  TRY(fields.read("native_histogram_min_bucket_factor", job.native_histogram_min_bucket_factor));
+  job.extra_scrape_metrics = global.extra_metrics;
+  TRY(fields.read("extra_scrape_metrics", job.extra_scrape_metrics));
+  TRY(fields.read("scrape_failure_log_file", job.failure_log_file));
+  job.failure_log_file = job.failure_log_file.empty() ? global.failure_log_file : absolute(directory, job.failure_log_file);
+  TRY(parse_negotiation(fields, global, job));
 
-  job.protocols = global.protocols;
-  TRY(fields.read("scrape_protocols", job.protocols));
-  TRY(check_protocols(fields, "scrape_protocols", job.protocols));
-  if (job.protocols.empty()) job.protocols = kDefaultProtocols;
-  if (job.scrape_native_histograms && std::find(job.protocols.begin(), job.protocols.end(), "PrometheusProto") == job.protocols.end()) {
-    job.protocols.insert(job.protocols.begin(), "PrometheusProto");
-  }
-  TRY(fields.read("fallback_scrape_protocol", job.fallback_protocol));
-  if (!job.fallback_protocol.empty()) TRY(check_protocols(fields, "fallback_scrape_protocol", {job.fallback_protocol}));
-  std::string validation = global.validation;
-  TRY(fields.read("metric_name_validation_scheme", validation));
-  if (validation != "utf8" && validation != "legacy") return std::unexpected(fields.error("metric_name_validation_scheme", "utf8 or legacy is expected"));
-  job.utf8_names = validation == "utf8";
-  job.escaping = job.utf8_names ? "allow-utf-8" : "underscores";
-  if (!global.escaping.empty()) job.escaping = global.escaping;
-  TRY(fields.read("metric_name_escaping_scheme", job.escaping));
-
-  job.body_size_limit = global.body_size_limit;
-  TRY(fields.read_bytes("body_size_limit", job.body_size_limit));
+  job.body_size_limit = TRY(bytes_field(fields, "body_size_limit", global.body_size_limit));
   job.sample_limit = TRY(size_field(fields, "sample_limit", global.sample_limit));
   job.label_limit = TRY(size_field(fields, "label_limit", global.label_limit));
   job.label_name_length_limit = TRY(size_field(fields, "label_name_length_limit", global.name_limit));
@@ -214,9 +281,9 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   if (YAML::Node params = fields.get("params"); params.IsDefined() && !params.IsNull()) {
     if (!params.IsMap()) return std::unexpected(fields.error("params", "a mapping is expected"));
     for (const auto& entry : params) {
-      auto& values = job.params[entry.first.Scalar()];
-      if (entry.second.IsScalar()) values.push_back(entry.second.Scalar());
-      else for (const auto& value : entry.second) values.push_back(value.Scalar());
+      if (!entry.first.IsScalar()) return std::unexpected(yaml::error_at(entry.first, file, "params: a name is expected"));
+      yaml::Fields values(params, file);
+      TRY(values.read(entry.first.Scalar(), job.params[entry.first.Scalar()]));
     }
   }
   TRY(read_http_settings(fields, directory, job.http));
@@ -231,7 +298,46 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   }
   TRY(fields.finish());
   job.yaml = YAML::Dump(without_secrets(node));
+  job.fingerprint = hash64(YAML::Dump(node), hash64(global.to_text() + directory));
   return job;
+}
+
+Result<> parse_global(const YAML::Node& node, const std::string& file, const std::string& directory, Global& global, Labels& external_labels) {
+  yaml::Fields g(node, file);
+  TRY(g.open());
+  global.interval = TRY(duration_field(g, "scrape_interval", global.interval));
+  global.timeout = TRY(duration_field(g, "scrape_timeout", std::min(global.timeout, global.interval)));
+  if (global.timeout > global.interval) return std::unexpected(g.error("scrape_timeout", "global scrape timeout greater than scrape interval"));
+  TRY(g.read("scrape_protocols", global.protocols));
+  TRY(check_protocols(g, "scrape_protocols", global.protocols));
+  TRY(g.read("scrape_native_histograms", global.native_histograms));
+  TRY(g.read("always_scrape_classic_histograms", global.classic_too));
+  TRY(g.read("extra_scrape_metrics", global.extra_metrics));
+  TRY(refuse_nhcb(g));
+  TRY(g.read("metric_name_validation_scheme", global.validation));
+  TRY(check_choice(g, "metric_name_validation_scheme", global.validation, {"utf8", "legacy"}));
+  global.escaping = global.validation == "utf8" ? "allow-utf-8" : "underscores";
+  TRY(g.read("metric_name_escaping_scheme", global.escaping));
+  TRY(check_choice(g, "metric_name_escaping_scheme", global.escaping, {"allow-utf-8", "underscores", "dots", "values"}));
+  TRY(g.read("scrape_failure_log_file", global.failure_log_file));
+  global.failure_log_file = absolute(directory, global.failure_log_file);
+  global.body_size_limit = TRY(bytes_field(g, "body_size_limit", 0));
+  global.sample_limit = TRY(size_field(g, "sample_limit", 0));
+  global.label_limit = TRY(size_field(g, "label_limit", 0));
+  global.name_limit = TRY(size_field(g, "label_name_length_limit", 0));
+  global.value_limit = TRY(size_field(g, "label_value_length_limit", 0));
+  global.target_limit = TRY(size_field(g, "target_limit", 0));
+  global.keep_dropped = TRY(size_field(g, "keep_dropped_targets", 0));
+  std::map<std::string, std::string> external;
+  TRY(g.read("external_labels", external));
+  for (const auto& [name, value] : external) {
+    bool valid = global.validation == "utf8" ? !name.empty() && is_valid_utf8(name) : is_classic_label_name(name);
+    if (!valid) return std::unexpected(g.error("external_labels", fmt::format("\"{}\" is not a valid label name", name)));
+    if (!is_valid_utf8(value)) return std::unexpected(g.error("external_labels", fmt::format("the value of \"{}\" is not valid UTF-8", name)));
+    external_labels.set(name, value);
+  }
+  for (const char* other : {"evaluation_interval", "rule_query_offset", "query_log_file"}) (void)g.get(other);
+  return g.finish();
 }
 
 }  // namespace
@@ -243,36 +349,7 @@ Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view fil
   TRY(fields.open());
   ScrapeFile result;
   Global global;
-  if (fields.has("global")) {
-    yaml::Fields g(fields.get("global"), file);
-    TRY(g.open());
-    bool timeout_given = g.has("scrape_timeout");
-    TRY(g.read("scrape_interval", global.interval));
-    TRY(g.read("scrape_timeout", global.timeout));
-    if (global.interval.count() <= 0) return std::unexpected(g.error("scrape_interval", "must be greater than zero"));
-    if (timeout_given && global.timeout > global.interval) return std::unexpected(g.error("scrape_timeout", "global scrape timeout greater than scrape interval"));
-    global.timeout = std::min(global.timeout, global.interval);
-    TRY(g.read("scrape_protocols", global.protocols));
-    TRY(check_protocols(g, "scrape_protocols", global.protocols));
-    TRY(g.read("scrape_native_histograms", global.native_histograms));
-    TRY(g.read("metric_name_validation_scheme", global.validation));
-    TRY(g.read("metric_name_escaping_scheme", global.escaping));
-    TRY(g.read_bytes("body_size_limit", global.body_size_limit));
-    TRY(g.read("sample_limit", global.sample_limit));
-    TRY(g.read("label_limit", global.label_limit));
-    TRY(g.read("label_name_length_limit", global.name_limit));
-    TRY(g.read("label_value_length_limit", global.value_limit));
-    TRY(g.read("target_limit", global.target_limit));
-    TRY(g.read("keep_dropped_targets", global.keep_dropped));
-    std::map<std::string, std::string> external;
-    TRY(g.read("external_labels", external));
-    for (const auto& [name, value] : external) result.external_labels.set(name, value);
-    for (const char* other : {"evaluation_interval", "rule_query_offset", "query_log_file", "scrape_failure_log_file", "runtime",
-                              "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb"}) {
-      (void)g.get(other);
-    }
-    TRY(g.finish());
-  }
+  if (fields.has("global")) TRY(parse_global(fields.get("global"), file, directory, global, result.external_labels));
   for (const char* other : {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp", "runtime"}) {
     if (fields.has(other)) result.warnings.push_back(fmt::format("{}: {} is not read here", file, other));
   }
@@ -302,7 +379,7 @@ std::string accept_header(const ScrapeConfig& config) {
       {"PrometheusText1.0.0", "text/plain;version=1.0.0"},
       {"PrometheusText0.0.4", "text/plain;version=0.0.4"}};
   std::string header;
-  std::size_t weight = config.protocols.size() + 1;
+  std::size_t weight = std::size(kProtocols) + 1;
   for (const std::string& protocol : config.protocols) {
     header += kTypes.at(protocol);
     // Only these versions know how names are escaped.

@@ -23,22 +23,26 @@ struct TargetGroup {
   std::vector<Labels> targets;  // each at least __address__
   Labels labels;
   std::string source;
+  bool operator==(const TargetGroup&) const = default;
 };
 
 struct FileDiscoveryConfig {
   std::vector<std::string> files;  // paths, `*` allowed in the last part
   std::chrono::milliseconds refresh_interval{300'000};
+  bool operator==(const FileDiscoveryConfig&) const = default;
 };
 struct HttpDiscoveryConfig {
   std::string url;
   std::chrono::milliseconds refresh_interval{60'000};
   HttpSettings http;
+  bool operator==(const HttpDiscoveryConfig&) const = default;
 };
 struct DnsDiscoveryConfig {
   std::vector<std::string> names;
   std::string type = "SRV";  // A AAAA MX NS SRV
   int port = 0;              // for all but SRV
   std::chrono::milliseconds refresh_interval{30'000};
+  bool operator==(const DnsDiscoveryConfig&) const = default;
 };
 
 struct ScrapeConfig {
@@ -54,16 +58,21 @@ struct ScrapeConfig {
   std::size_t sample_limit = 0, label_limit = 0, label_name_length_limit = 0, label_value_length_limit = 0, target_limit = 0;
   std::size_t keep_dropped_targets = 0;      // 0 = all
   std::size_t native_histogram_bucket_limit = 0;
+  double native_histogram_min_bucket_factor = 0;
   bool scrape_native_histograms = false, always_scrape_classic_histograms = false;
   bool utf8_names = true;                    // metric_name_validation_scheme
   std::string escaping = "allow-utf-8";      // metric_name_escaping_scheme
+  // scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes beside the other reports. Unlike Prometheus on by default.
+  bool extra_scrape_metrics = true;
+  std::string failure_log_file;              // absolute, "" = none
   HttpSettings http;
   std::vector<RelabelRule> relabel, metric_relabel;
   std::vector<TargetGroup> static_groups;
   std::vector<FileDiscoveryConfig> file_discovery;
   std::vector<HttpDiscoveryConfig> http_discovery;
   std::vector<DnsDiscoveryConfig> dns_discovery;
-  std::string yaml;                          // as given, secrets hidden: for /api/v1/scrape_pools/config and for telling a change
+  std::string yaml;                          // as given, secrets hidden: for /api/v1/scrape_pools/config
+  std::uint64_t fingerprint = 0;             // equal for equal configurations, what is inherited from `global` and secrets included
 };
 
 struct ScrapeFile {

@@ -10,10 +10,15 @@
 #include <resolv.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 #include <map>
+#include <optional>
+#include <set>
+#include <tuple>
 
+#include "core/log.h"
+#include "core/registry.h"
 #include "core/text.h"
 #include "core/yaml.h"
 
@@ -21,13 +26,24 @@ namespace tocayo::agent {
 namespace json = boost::json;
 namespace {
 
+// One of several sources failed. The others are new all the same, so look() succeeds.
+void note_failure(std::string_view kind, const Error& error) {
+  static Counter& failures = Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
+  failures.add();
+  log::warn("agent", "discovery failed; the former targets stay", {{"kind", kind}, {"error", error}});
+}
+
+Result<> check_label_name(std::string_view name, std::string_view source) {
+  if (!name.empty() && is_valid_utf8(name)) return {};
+  return fail(ErrorKind::bad_input, fmt::format("{}: {} is not a valid label name", source, go_quote(name)));
+}
+
 class FileDiscovery final : public Discovery {
  public:
   explicit FileDiscovery(FileDiscoveryConfig config) : config_(std::move(config)) {}
 
   Result<std::vector<TargetGroup>> look(const Context&) override {
     std::vector<TargetGroup> all;
-    std::string first_error;
     auto paths = matching();
     std::erase_if(good_, [&](const auto& entry) { return std::find(paths.begin(), paths.end(), entry.first) == paths.end(); });
     stamps_.clear();
@@ -35,17 +51,16 @@ class FileDiscovery final : public Discovery {
       stamps_[path] = stamp(path);
       auto text = read_file(path, 16 << 20);
       auto groups = !text ? Result<std::vector<TargetGroup>>(std::unexpected(text.error()))
-                    : path.ends_with(".json") ? parse_target_groups_json(*text, path)
+                    : to_lower(path).ends_with(".json") ? parse_target_groups_json(*text, path)
                                               : parse_target_groups_yaml(*text, path);
       if (groups) {
         for (std::size_t i = 0; i < groups->size(); ++i) (*groups)[i].labels.set("__meta_filepath", path);
         good_[path] = std::move(*groups);
-      } else if (first_error.empty()) {
-        first_error = groups.error().message;  // the file's last good content stays
+      } else {
+        note_failure(kind(), groups.error());  // the file's last good content stays, and other files are read
       }
     }
     for (const auto& [path, groups] : good_) all.insert(all.end(), groups.begin(), groups.end());
-    if (!first_error.empty() && all.empty()) return fail(ErrorKind::bad_input, first_error);
     return all;
   }
   bool changed() override {
@@ -92,6 +107,7 @@ class HttpDiscovery final : public Discovery {
   Result<std::vector<TargetGroup>> look(const Context& context) override {
     http::ClientRequest request;
     request.url = config_.url;
+    request.timeout = config_.refresh_interval;
     request.headers.add("Accept", "application/json");
     request.headers.add("User-Agent", "Tocayo");
     request.headers.add("X-Prometheus-Refresh-Interval-Seconds",
@@ -116,6 +132,56 @@ class HttpDiscovery final : public Discovery {
   http::Client& client_;
 };
 
+int dns_type(std::string_view name) {
+  static const std::map<std::string_view, int> kTypes = {{"A", ns_t_a}, {"AAAA", ns_t_aaaa}, {"MX", ns_t_mx}, {"NS", ns_t_ns}, {"SRV", ns_t_srv}};
+  return kTypes.at(name);
+}
+
+// nullopt: a record that cannot be right.
+std::optional<Labels> dns_target(const ns_msg& message, const ns_rr& record, const std::string& name, int configured_port) {
+  const unsigned char* data = ns_rr_rdata(record);
+  std::size_t size = ns_rr_rdlen(record);
+  auto host_at = [&](std::size_t offset) -> std::string {
+    char text[NS_MAXDNAME];
+    if (offset >= size || ::ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + offset, text, sizeof text) < 0) return {};
+    return std::string(text) + (std::string_view(text).ends_with('.') ? "" : ".");
+  };
+  auto address = [](std::string host, int port) {
+    while (host.ends_with('.')) host.pop_back();
+    return host.find(':') != std::string::npos ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+  };
+  Labels labels{{"__meta_dns_name", name}};
+  auto named = [&](std::size_t offset, std::string_view label, int port) -> std::optional<Labels> {
+    std::string host = host_at(offset);
+    if (host.empty()) return std::nullopt;
+    labels.set(label, host);
+    labels.set("__address__", address(host, port));
+    return labels;
+  };
+  char text[64];
+  switch (ns_rr_type(record)) {
+    case ns_t_a:
+      if (size != 4) return std::nullopt;
+      ::inet_ntop(AF_INET, data, text, sizeof text);
+      labels.set("__address__", address(text, configured_port));
+      return labels;
+    case ns_t_aaaa:
+      if (size != 16) return std::nullopt;
+      ::inet_ntop(AF_INET6, data, text, sizeof text);
+      labels.set("__address__", address(text, configured_port));
+      return labels;
+    case ns_t_srv: {
+      if (size < 7) return std::nullopt;
+      int port = data[4] << 8 | data[5];
+      labels.set("__meta_dns_srv_record_port", std::to_string(port));
+      return named(6, "__meta_dns_srv_record_target", port);
+    }
+    case ns_t_mx: return named(2, "__meta_dns_mx_record_target", configured_port);
+    case ns_t_ns: return named(0, "__meta_dns_ns_record_target", configured_port);
+    default: return std::nullopt;
+  }
+}
+
 // glibc's resolver: /etc/resolv.conf, search list included.
 class DnsDiscovery final : public Discovery {
  public:
@@ -125,8 +191,11 @@ class DnsDiscovery final : public Discovery {
     std::vector<TargetGroup> groups;
     for (const std::string& name : config_.names) {
       TRY(context.check());
-      groups.push_back(TRY(look_up(name)));
+      auto group = look_up(name);
+      if (group) good_[name] = std::move(*group);
+      else note_failure(kind(), group.error());  // what the name led to before stays
     }
+    for (const auto& [name, group] : good_) groups.push_back(group);
     return groups;
   }
   std::chrono::milliseconds interval() const override { return config_.refresh_interval; }
@@ -134,84 +203,42 @@ class DnsDiscovery final : public Discovery {
 
  private:
   Result<TargetGroup> look_up(const std::string& name) const {
-    static const std::map<std::string, int> kTypes = {{"A", ns_t_a}, {"AAAA", ns_t_aaaa}, {"MX", ns_t_mx}, {"NS", ns_t_ns}, {"SRV", ns_t_srv}};
-    TargetGroup group;
-    group.source = name;
+    const int type = dns_type(config_.type);
     struct __res_state state {};
     if (::res_ninit(&state) != 0) return fail(ErrorKind::unavailable, "cannot read the resolver's configuration");
     unsigned char answer[65536];
-    int size = ::res_nsearch(&state, name.c_str(), ns_c_in, kTypes.at(config_.type), answer, sizeof answer);
+    int size = ::res_nsearch(&state, name.c_str(), ns_c_in, type, answer, sizeof answer);
     int code = state.res_h_errno;
     ::res_nclose(&state);
     if (size < 0) {
       // A name without such records is an empty answer; a server that does not answer is an error.
-      if (code == HOST_NOT_FOUND || code == NO_DATA) return group;
+      if (code == HOST_NOT_FOUND || code == NO_DATA) return TargetGroup{{}, {}, name};
       return fail(ErrorKind::unavailable, fmt::format("could not resolve \"{}\": {}", name, ::hstrerror(code)));
     }
-    ns_msg message;
-    if (::ns_initparse(answer, size, &message) != 0) return fail(ErrorKind::bad_input, fmt::format("malformed answer for \"{}\"", name));
-    for (int i = 0; i < ns_msg_count(message, ns_s_an); ++i) {
-      ns_rr record;
-      if (::ns_parserr(&message, ns_s_an, i, &record) != 0 || ns_rr_type(record) != kTypes.at(config_.type)) continue;
-      if (auto labels = target_of(message, record, name)) group.targets.push_back(std::move(*labels));
-    }
-    return group;
-  }
-
-  std::optional<Labels> target_of(const ns_msg& message, const ns_rr& record, const std::string& name) const {
-    const unsigned char* data = ns_rr_rdata(record);
-    std::size_t size = ns_rr_rdlen(record);
-    auto host_at = [&](std::size_t offset) -> std::string {
-      char text[NS_MAXDNAME];
-      if (offset >= size || ::ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + offset, text, sizeof text) < 0) return {};
-      return std::string(text) + (std::string_view(text).ends_with('.') ? "" : ".");
-    };
-    auto address = [](std::string host, int port) {
-      if (host.ends_with('.')) host.pop_back();
-      return fmt::format(fmt::runtime(host.find(':') != std::string::npos ? "[{}]:{}" : "{}:{}"), host, port);
-    };
-    Labels labels{{"__meta_dns_name", name}};
-    char text[64];
-    switch (ns_rr_type(record)) {
-      case ns_t_a:
-        if (size != 4) return std::nullopt;
-        ::inet_ntop(AF_INET, data, text, sizeof text);
-        labels.set("__address__", address(text, config_.port));
-        return labels;
-      case ns_t_aaaa:
-        if (size != 16) return std::nullopt;
-        ::inet_ntop(AF_INET6, data, text, sizeof text);
-        labels.set("__address__", address(text, config_.port));
-        return labels;
-      case ns_t_srv: {
-        if (size < 7) return std::nullopt;
-        int port = data[4] << 8 | data[5];
-        std::string host = host_at(6);
-        labels.set("__meta_dns_srv_record_target", host);
-        labels.set("__meta_dns_srv_record_port", std::to_string(port));
-        labels.set("__address__", address(host, port));
-        return labels;
-      }
-      case ns_t_mx: {
-        std::string host = host_at(2);
-        labels.set("__meta_dns_mx_record_target", host);
-        labels.set("__address__", address(host, config_.port));
-        return labels;
-      }
-      case ns_t_ns: {
-        std::string host = host_at(0);
-        labels.set("__meta_dns_ns_record_target", host);
-        labels.set("__address__", address(host, config_.port));
-        return labels;
-      }
-      default: return std::nullopt;
-    }
+    return parse_dns_answer({reinterpret_cast<const char*>(answer), static_cast<std::size_t>(size)}, config_, name);
   }
 
   DnsDiscoveryConfig config_;
+  std::map<std::string, TargetGroup> good_;
 };
 
 }  // namespace
+
+Result<TargetGroup> parse_dns_answer(std::string_view answer, const DnsDiscoveryConfig& config, const std::string& name) {
+  TargetGroup group;
+  group.source = name;
+  ns_msg message;
+  if (::ns_initparse(reinterpret_cast<const unsigned char*>(answer.data()), static_cast<int>(answer.size()), &message) != 0) {
+    return fail(ErrorKind::bad_input, fmt::format("malformed answer for \"{}\"", name));
+  }
+  for (int i = 0; i < ns_msg_count(message, ns_s_an); ++i) {
+    ns_rr record;
+    // A CNAME on the way to the records asked for is no target.
+    if (::ns_parserr(&message, ns_s_an, i, &record) != 0 || ns_rr_type(record) != dns_type(config.type)) continue;
+    if (auto labels = dns_target(message, record, name, config.port)) group.targets.push_back(std::move(*labels));
+  }
+  return group;
+}
 
 Result<std::vector<TargetGroup>> parse_target_groups_json(std::string_view text, const std::string& source) {
   boost::system::error_code code;
@@ -226,6 +253,7 @@ Result<std::vector<TargetGroup>> parse_target_groups_json(std::string_view text,
     TargetGroup group;
     group.source = fmt::format("{}:{}", source, groups.size());
     for (const auto& [key, value] : item.as_object()) {
+      if ((key == "targets" || key == "labels") && value.is_null()) continue;
       if (key == "targets" && value.is_array()) {
         for (const auto& target : value.as_array()) {
           if (!target.is_string()) return bad("targets must be texts");
@@ -234,6 +262,7 @@ Result<std::vector<TargetGroup>> parse_target_groups_json(std::string_view text,
       } else if (key == "labels" && value.is_object()) {
         for (const auto& [name, label] : value.as_object()) {
           if (!label.is_string()) return bad("labels must be texts");
+          TRY(check_label_name(name, source));
           group.labels.set(name, std::string_view(label.as_string()));
         }
       } else {
@@ -251,6 +280,7 @@ Result<std::vector<TargetGroup>> parse_target_groups_yaml(std::string_view text,
   if (!root.IsDefined() || root.IsNull()) return groups;
   if (!root.IsSequence()) return std::unexpected(yaml::error_at(root, source, "a list of target groups is expected"));
   for (const auto& item : root) {
+    if (item.IsNull()) return std::unexpected(yaml::error_at(item, source, "nil target group item found"));
     yaml::Fields fields(item, source);
     TRY(fields.open());
     std::vector<std::string> targets;
@@ -261,7 +291,10 @@ Result<std::vector<TargetGroup>> parse_target_groups_yaml(std::string_view text,
     TargetGroup group;
     group.source = fmt::format("{}:{}", source, groups.size());
     for (auto& target : targets) group.targets.push_back(Labels{{"__address__", std::move(target)}});
-    for (auto& [name, value] : labels) group.labels.set(name, value);
+    for (auto& [name, value] : labels) {
+      if (!check_label_name(name, source)) return std::unexpected(fields.error("labels", fmt::format("{} is not a valid label name", go_quote(name))));
+      group.labels.set(name, value);
+    }
     groups.push_back(std::move(group));
   }
   return groups;

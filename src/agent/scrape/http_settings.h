@@ -23,6 +23,7 @@ struct OAuth2Settings {
   std::string client_id, client_secret, client_secret_file, token_url;
   std::vector<std::string> scopes;
   std::map<std::string, std::string> endpoint_params;
+  bool operator==(const OAuth2Settings&) const = default;
 };
 
 struct HttpSettings {
@@ -30,7 +31,7 @@ struct HttpSettings {
   std::string authorization_type = "Bearer", authorization, authorization_file;
   bool has_basic = false, has_authorization = false, has_oauth2 = false;
   OAuth2Settings oauth2;
-  std::string ca_file, cert_file, key_file, ca_pem, cert_pem, key_pem, server_name, min_version, max_version;
+  std::string ca_file, cert_file, key_file, ca_pem, cert_pem, key_pem, server_name, min_version;
   bool insecure_skip_verify = false;
   std::string proxy_url, no_proxy;
   bool proxy_from_environment = false;
@@ -38,8 +39,10 @@ struct HttpSettings {
   struct Header {
     std::string name;
     std::vector<std::string> values, secrets, files;
+    bool operator==(const Header&) const = default;
   };
   std::vector<Header> headers;
+  bool operator==(const HttpSettings&) const = default;
 };
 
 // Reads the block's fields, which stand among others in the same mapping. Relative file paths are taken from `directory`.

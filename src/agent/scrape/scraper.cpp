@@ -3,16 +3,20 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <set>
+#include <span>
 #include <thread>
+#include <utility>
 
 #include "agent/scrape/discovery.h"
+#include "agent/scrape/failure_log.h"
+#include "agent/scrape/response.h"
 #include "agent/scrape/series_cache.h"
 #include "agent/scrape/target.h"
 #include "core/hash.h"
@@ -25,25 +29,31 @@ namespace {
 using Steady = std::chrono::steady_clock;
 using metrics::ExpositionFormat;
 
-// One target that is scraped. `cache` and `config` belong to the scrape under way (one at a time); the status has its mutex.
+// One target that is scraped. Its cache changes only in the scrape under way (one at a time: `busy`).
 struct Target {
   TargetSpec spec;
   std::string pool;
   std::shared_ptr<const ScrapeConfig> config;      // shared with its pool
   std::shared_ptr<HttpIdentity> identity;          // shared with its pool: one OAuth token for all
   std::unique_ptr<SeriesCache> cache;
-  TimestampMs next = 0;                            // planned time; planner only
+  std::mutex cache_mutex;                          // for a look into another target's cache; never held across a suspension
   std::atomic<bool> busy{false};
-  std::atomic<bool> removed{false};
-  TimestampMs retire_at = 0;                       // removed: when its series go stale; planner only
+  std::atomic<bool> scraped{false};
+
+  // Under the scraper's mutex.
+  TimestampMs next = 0;                            // planned time
+  bool removed = false;
+  TimestampMs retire_at = 0;                       // removed: when its stale markers are written
+  TimestampMs stale_time = 0;                      // … and their time: when its next scrape would have been
 
   mutable std::mutex mutex;
   TargetStatus status;
   std::vector<metrics::MetadataRow> metadata;
+  std::uint64_t metadata_version = 0;
 };
 using TargetRef = std::shared_ptr<Target>;  // shared by the planner's list and the scrape under way
 
-struct Finder {  // one discovery of a pool and what it found last
+struct Finder {  // one discovery of a pool and what it found last; discovery thread only
   std::unique_ptr<Discovery> discovery;
   std::vector<TargetGroup> groups;
   Steady::time_point next{};
@@ -52,26 +62,28 @@ struct Finder {  // one discovery of a pool and what it found last
 struct ScrapePool {
   std::shared_ptr<const ScrapeConfig> config;
   std::shared_ptr<HttpIdentity> identity;
-  std::vector<Finder> finders;                     // discovery thread only
+  std::vector<std::shared_ptr<Finder>> finders;    // shared with the pool that a reload puts in this one's place
+  bool synced = false;                             // discovery thread only
   std::map<std::uint64_t, TargetRef> targets;      // by identity
   std::vector<DroppedStatus> dropped;
   std::size_t dropped_count = 0;
-  bool target_limit_exceeded = false;
+  std::string target_limit_error;
 };
 
-std::string failure_text(const Error& error) { return error.message; }
-
-// By Content-Type, with the configured fallback: Prometheus' rules.
-Result<ExpositionFormat> format_of(std::string_view content_type, const std::string& fallback) {
-  if (auto known = metrics::exposition_format(content_type)) return *known;
-  if (fallback == "PrometheusProto") return ExpositionFormat::protobuf;
-  if (fallback.starts_with("OpenMetrics")) return ExpositionFormat::openmetrics;
-  if (!fallback.empty()) return ExpositionFormat::text;
-  if (content_type.empty()) {
-    return fail(ErrorKind::bad_input, "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target");
-  }
-  return fail(ErrorKind::bad_input, fmt::format("received unsupported Content-Type \"{}\" and no fallback_scrape_protocol specified for target", content_type));
+bool same_discovery(const ScrapeConfig& a, const ScrapeConfig& b) {
+  return a.file_discovery == b.file_discovery && a.http_discovery == b.http_discovery && a.dns_discovery == b.dns_discovery;
 }
+
+// Spreads several servers that scrape the same targets; stable across restarts.
+std::uint64_t offset_seed(std::string_view tenant) {
+  char name[256] = {};
+  (void)::gethostname(name, sizeof name - 1);
+  return hash64(name, hash64(tenant));
+}
+
+constexpr const char* kReports[] = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
+                                    "scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"};
+constexpr std::size_t kPlainReports = 5;  // without extra_scrape_metrics
 
 class ScraperImpl final : public Scraper {
  public:
@@ -94,11 +106,16 @@ class ScraperImpl final : public Scraper {
  private:
   void plan(std::stop_token stop);
   void discover(std::stop_token stop);
+  void look(ScrapePool& pool, const std::stop_token& stop);
   void sync(ScrapePool& pool);
+  void remove(const TargetRef& target, TimestampMs now);
+  void schedule(const TargetRef& target, TimestampMs now);
   void start_scrape(const TargetRef& target, TimestampMs planned);
   Task<void> scrape(TargetRef target, TimestampMs planned, Context context);
   Task<void> retire(TargetRef target);
   Task<Result<http::ClientResponse>> fetch(Target& target, Context context);
+  std::string read_body(Target& target, const http::ClientResponse& response, TimestampMs time, ScrapeRows& rows);
+  void report(Target& target, TimestampMs time, std::span<const double> values, ScrapeRows& rows);
   Task<void> store(Target& target, ScrapeRows& rows);
   TimestampMs first_time(const Target& target, TimestampMs now) const;
   void finished() {
@@ -117,17 +134,24 @@ class ScraperImpl final : public Scraper {
   std::condition_variable_any wake_;        // planner and discoverer
   std::condition_variable idle_;
   std::map<std::string, std::shared_ptr<ScrapePool>> pools_;  // shared: the discovery thread works on one without the lock
+  std::multimap<TimestampMs, TargetRef> calendar_;  // by planned time; removed targets are skipped when their turn comes
   std::vector<TargetRef> retiring_;
   std::size_t running_ = 0;
   bool changed_ = false;                    // pools were replaced: discover at once
+  bool replan_ = false;                     // the calendar has new entries
   std::stop_source stopping_;
-  std::uint64_t seed_ = hash64(options_.tenant);
+  std::uint64_t seed_ = offset_seed(options_.tenant);
   std::jthread planner_, discoverer_;
 
   Counter& exceeded_body_ = Registry::global().counter("prometheus_target_scrapes_exceeded_body_size_limit_total", "Scrapes over the body size limit.");
   Counter& exceeded_samples_ = Registry::global().counter("prometheus_target_scrapes_exceeded_sample_limit_total", "Scrapes over the sample limit.");
   Counter& out_of_order_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_order_total", "Samples refused because out of order.");
   Counter& duplicates_ = Registry::global().counter("prometheus_target_scrapes_sample_duplicate_timestamp_total", "Samples refused because of a duplicate timestamp.");
+  Counter& exceeded_buckets_ = Registry::global().counter("prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total", "Scrapes with a native histogram over the bucket limit.");
+  Counter& exceeded_labels_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_label_limits_total", "Scrapes over a limit on labels.");
+  Counter& exceeded_targets_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_target_limit_total", "Times a pool had more targets than its limit.");
+  Counter& out_of_bounds_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_bounds_total", "Samples refused because too old or too far ahead.");
+  Counter& unusable_ = Registry::global().counter("prometheus_target_sync_failed_total", "Targets that could not be made out of what was discovered.");
   Counter& skipped_ = Registry::global().counter("tocayo_agent_scrapes_skipped_total", "Scrapes left out because the last one was still under way.");
   Counter& discovery_failures_ = Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
   Histogram& interval_length_ = Registry::global().histogram("tocayo_agent_scrape_seconds", "Duration of scrapes.");
@@ -138,28 +162,28 @@ void ScraperImpl::apply(ScrapeFile file) {
     std::lock_guard lock(mutex_);
     std::map<std::string, std::shared_ptr<ScrapePool>> next;
     for (ScrapeConfig& job : file.jobs) {
-      auto it = pools_.find(job.job_name);
-      if (it != pools_.end() && it->second->config->yaml == job.yaml && it->second->config->interval == job.interval &&
-          it->second->config->timeout == job.timeout && it->second->config->http.authorization == job.http.authorization &&
-          it->second->config->http.basic_password == job.http.basic_password) {
-        next[job.job_name] = std::move(it->second);  // unchanged: its targets go on
-        pools_.erase(it);
+      auto former = pools_.find(job.job_name);
+      if (former != pools_.end() && former->second->config->fingerprint == job.fingerprint) {
+        next[job.job_name] = std::move(former->second);  // unchanged: its targets go on
+        pools_.erase(former);
         continue;
       }
       auto pool = std::make_shared<ScrapePool>();
       pool->config = std::make_shared<const ScrapeConfig>(std::move(job));
       pool->identity = std::make_shared<HttpIdentity>(pool->config->http, client_);
-      for (auto& discovery : make_discoveries(*pool->config, client_)) pool->finders.push_back({std::move(discovery), {}, {}});
+      if (former != pools_.end() && same_discovery(*former->second->config, *pool->config)) {
+        pool->finders = former->second->finders;  // what they found is still true
+      } else {
+        for (auto& discovery : make_discoveries(*pool->config, client_)) {
+          pool->finders.push_back(std::make_shared<Finder>(Finder{std::move(discovery), {}, {}}));
+        }
+      }
       std::string name = pool->config->job_name;
       next[name] = std::move(pool);
     }
     TimestampMs now = clock_.now_ms();
     for (auto& [name, pool] : pools_) {
-      for (auto& [identity, target] : pool->targets) {
-        target->removed = true;
-        target->retire_at = now + 2 * target->spec.interval.count();
-        retiring_.push_back(target);
-      }
+      for (auto& [identity, target] : pool->targets) remove(target, now);
     }
     pools_ = std::move(next);
     changed_ = true;
@@ -189,26 +213,37 @@ void ScraperImpl::discover(std::stop_token stop) {
       changed_ = false;
       for (auto& [name, pool] : pools_) pools.push_back(pool);
     }
+    // Static targets, and what a reload left in force, do not wait for anybody's look-up.
     for (auto& pool : pools) {
-      for (Finder& finder : pool->finders) {
-        if (stop.stop_requested()) return;
-        if (Steady::now() < finder.next && !finder.discovery->changed()) continue;
-        finder.next = Steady::now() + finder.discovery->interval();
-        auto groups = finder.discovery->look(Context(stop, Steady::now() + std::chrono::seconds(60)));
-        if (groups) {
-          finder.groups = std::move(*groups);
-        } else if (!stop.stop_requested()) {
-          discovery_failures_.add();
-          log::warn("agent", "discovery failed; the former targets stay",
-                    {{"job", pool->config->job_name}, {"kind", finder.discovery->kind()}, {"error", groups.error()}});
-        }
-      }
-      sync(*pool);
+      if (!std::exchange(pool->synced, true)) sync(*pool);
     }
-    wake_.notify_all();
+    for (auto& pool : pools) {
+      look(*pool, stop);
+      std::lock_guard lock(mutex_);
+      if (changed_) break;  // the new pools first
+    }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, stop, std::chrono::seconds(1), [this] { return changed_; });
   }
+}
+
+void ScraperImpl::look(ScrapePool& pool, const std::stop_token& stop) {
+  bool news = false;
+  for (auto& finder : pool.finders) {
+    if (stop.stop_requested()) return;
+    if (Steady::now() < finder->next && !finder->discovery->changed()) continue;
+    auto groups = finder->discovery->look(Context(stop, Steady::now() + std::chrono::seconds(60)));
+    finder->next = Steady::now() + finder->discovery->interval();
+    if (groups) {
+      news = news || *groups != finder->groups;
+      finder->groups = std::move(*groups);
+    } else if (!stop.stop_requested()) {
+      discovery_failures_.add();
+      log::warn("agent", "discovery failed; the former targets stay",
+                {{"job", pool.config->job_name}, {"kind", finder->discovery->kind()}, {"error", groups.error()}});
+    }
+  }
+  if (news) sync(pool);
 }
 
 void ScraperImpl::sync(ScrapePool& pool) {
@@ -221,6 +256,7 @@ void ScraperImpl::sync(ScrapePool& pool) {
       Labels discovered = discovered_labels(config, target, group.labels);
       auto spec = make_target(config, discovered);
       if (!spec) {
+        unusable_.add();
         log::warn("agent", "a target is unusable", {{"job", config.job_name}, {"labels", discovered.to_string()}, {"error", spec.error()}});
       } else if (*spec) {
         wanted.emplace((*spec)->identity, std::move(**spec));
@@ -231,36 +267,67 @@ void ScraperImpl::sync(ScrapePool& pool) {
     }
   };
   for (const TargetGroup& group : config.static_groups) add(group);
-  for (const Finder& finder : pool.finders) {
-    for (const TargetGroup& group : finder.groups) add(group);
+  for (const auto& finder : pool.finders) {
+    for (const TargetGroup& group : finder->groups) add(group);
   }
-  bool exceeded = config.target_limit > 0 && wanted.size() > config.target_limit;
-  std::lock_guard lock(mutex_);
-  auto current = pools_.find(config.job_name);
-  if (current == pools_.end() || current->second.get() != &pool) return;  // replaced meanwhile
-  TimestampMs now = clock_.now_ms();
-  std::erase_if(pool.targets, [&](auto& entry) {
-    if (wanted.contains(entry.first)) return false;
-    entry.second->removed = true;
-    entry.second->retire_at = now + 2 * entry.second->spec.interval.count();
-    retiring_.push_back(entry.second);
-    return true;
-  });
-  for (auto& [identity, spec] : wanted) {
-    if (pool.targets.contains(identity)) continue;
-    auto target = std::make_shared<Target>();
-    target->pool = config.job_name;
-    target->config = pool.config;
-    target->identity = pool.identity;
-    target->cache = std::make_unique<SeriesCache>(pool.config, spec.labels);
-    target->status = {spec.discovered, spec.labels, config.job_name, spec.url, "", "unknown", 0, 0, spec.interval, spec.timeout, 0};
-    target->spec = std::move(spec);
-    target->next = first_time(*target, now);
-    pool.targets.emplace(identity, std::move(target));
+  std::string limit_error;
+  if (config.target_limit > 0 && wanted.size() > config.target_limit) {
+    exceeded_targets_.add();
+    limit_error = fmt::format("target_limit exceeded (number of targets: {}, limit: {})", wanted.size(), config.target_limit);
   }
-  pool.dropped = std::move(dropped);
-  pool.dropped_count = dropped_count;
-  pool.target_limit_exceeded = exceeded;
+  {
+    std::lock_guard lock(mutex_);
+    auto current = pools_.find(config.job_name);
+    if (current == pools_.end() || current->second.get() != &pool) return;  // replaced meanwhile
+    TimestampMs now = clock_.now_ms();
+    std::erase_if(pool.targets, [&](auto& entry) {
+      if (wanted.contains(entry.first)) return false;
+      remove(entry.second, now);
+      return true;
+    });
+    for (auto& [identity, spec] : wanted) {
+      if (auto known = pool.targets.find(identity); known != pool.targets.end()) {
+        std::lock_guard guard(known->second->mutex);
+        known->second->status.discovered = std::move(spec.discovered);  // __meta_ labels may be others now
+        continue;
+      }
+      auto target = std::make_shared<Target>();
+      target->pool = config.job_name;
+      target->config = pool.config;
+      if (spec.scrape_native_histograms != config.scrape_native_histograms || spec.always_scrape_classic_histograms != config.always_scrape_classic_histograms) {
+        auto own = std::make_shared<ScrapeConfig>(config);
+        own->scrape_native_histograms = spec.scrape_native_histograms;
+        own->always_scrape_classic_histograms = spec.always_scrape_classic_histograms;
+        target->config = std::move(own);
+      }
+      target->identity = pool.identity;
+      target->cache = std::make_unique<SeriesCache>(target->config, spec.labels);
+      target->status = {spec.discovered, spec.labels, config.job_name, spec.url, "", "unknown", 0, 0, spec.interval, spec.timeout, 0};
+      target->spec = std::move(spec);
+      schedule(target, now);
+      pool.targets.emplace(identity, std::move(target));
+    }
+    pool.dropped = std::move(dropped);
+    pool.dropped_count = dropped_count;
+    pool.target_limit_error = std::move(limit_error);
+    replan_ = true;
+  }
+  wake_.notify_all();
+}
+
+// With the mutex held.
+void ScraperImpl::remove(const TargetRef& target, TimestampMs now) {
+  auto interval = target->spec.interval.count();
+  target->removed = true;
+  target->stale_time = target->next;
+  // It may come back, or another with the same labels take its place: two intervals for that, and a little more.
+  target->retire_at = now + 2 * interval + interval / 10;
+  retiring_.push_back(target);
+}
+
+void ScraperImpl::schedule(const TargetRef& target, TimestampMs now) {
+  target->next = first_time(*target, now);
+  calendar_.emplace(target->next, target);
 }
 
 // The next moment of this target's own phase: spread over the interval by its labels, the same after a restart.
@@ -275,21 +342,26 @@ TimestampMs ScraperImpl::first_time(const Target& target, TimestampMs now) const
 
 void ScraperImpl::plan(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "scrape-planner");
+  TimestampMs last = clock_.now_ms();
   while (!stop.stop_requested()) {
     std::unique_lock lock(mutex_);
+    replan_ = false;
     TimestampMs now = clock_.now_ms();
-    TimestampMs wait = 1000;
-    for (auto& [name, pool] : pools_) {
-      for (auto& [identity, target] : pool->targets) {
-        auto interval = target->spec.interval.count();
-        if (target->next <= now) {
-          start_scrape(target, target->next);
-          target->next += interval;
-          // After a suspend or a jump of the clock: from here on, not all that was missed.
-          if (target->next <= now || target->next > now + 2 * interval) target->next = first_time(*target, now + 1);
-        }
-        wait = std::min(wait, target->next - now);
-      }
+    if (now < last - 1000) {
+      // The clock was set back: what is planned lies too far ahead.
+      auto former = std::exchange(calendar_, {});
+      for (auto& [time, target] : former) schedule(target, now);
+    }
+    last = now;
+    while (!calendar_.empty() && calendar_.begin()->first <= now) {
+      TargetRef target = std::move(calendar_.begin()->second);
+      calendar_.erase(calendar_.begin());
+      if (target->removed) continue;
+      start_scrape(target, target->next);
+      target->next += target->spec.interval.count();
+      // After a suspend or a jump of the clock: from here on, not all that was missed.
+      if (target->next <= now) target->next = first_time(*target, now + 1);
+      calendar_.emplace(target->next, target);
     }
     std::erase_if(retiring_, [&](const TargetRef& target) {
       if (target->retire_at > now || target->busy.exchange(true)) return false;
@@ -297,7 +369,9 @@ void ScraperImpl::plan(std::stop_token stop) {
       compute_.post([this, target] { spawn(retire(target), [this] { finished(); }); });
       return true;
     });
-    wake_.wait_for(lock, stop, std::chrono::milliseconds(std::max<TimestampMs>(wait, 1)), [] { return false; });
+    TimestampMs wait = calendar_.empty() ? 1000 : std::clamp<TimestampMs>(calendar_.begin()->first - now, 1, 1000);
+    for (const TargetRef& target : retiring_) wait = std::min<TimestampMs>(wait, target->retire_at > now ? target->retire_at - now : 50);
+    wake_.wait_for(lock, stop, std::chrono::milliseconds(wait), [this] { return replan_; });
   }
 }
 
@@ -330,7 +404,11 @@ Task<Result<http::ClientResponse>> ScraperImpl::fetch(Target& target, Context co
     co_return fail(ErrorKind::too_large, "body size limit exceeded");
   }
   if (!response) co_return std::unexpected(std::move(response.error()));
-  if (response->status != 200) co_return fail(ErrorKind::unavailable, fmt::format("server returned HTTP status {}", response->status));
+  if (response->status != 200) co_return fail(ErrorKind::unavailable, "server returned HTTP status " + status_text(response->status));
+  if (config.body_size_limit > 0 && response->body.size() >= config.body_size_limit) {
+    exceeded_body_.add();
+    co_return fail(ErrorKind::too_large, "body size limit exceeded");
+  }
   co_return std::move(*response);
 }
 
@@ -341,56 +419,85 @@ Task<void> ScraperImpl::store(Target& target, ScrapeRows& rows) {
     co_return;
   }
   for (const auto& rejected : result->rejected) {
-    if (rejected.reason == "sample_duplicate_timestamp") duplicates_.add(static_cast<double>(rejected.count));
-    else if (rejected.reason.starts_with("sample_")) out_of_order_.add(static_cast<double>(rejected.count));
+    double count = static_cast<double>(rejected.count);
+    if (rejected.reason == "sample_duplicate_timestamp") duplicates_.add(count);
+    else if (rejected.reason == "sample_out_of_order") out_of_order_.add(count);
+    else if (rejected.reason == "sample_timestamp_too_old" || rejected.reason.starts_with("too_far_in_")) out_of_bounds_.add(count);
   }
+  std::lock_guard lock(target.cache_mutex);
   target.cache->remember(rows);
+}
+
+// What is wrong with the body, or "".
+std::string ScraperImpl::read_body(Target& target, const http::ClientResponse& response, TimestampMs time, ScrapeRows& rows) {
+  Result<ExpositionFormat> format = ExpositionFormat::text;
+  if (!response.body.empty()) format = body_format(response.headers.get("Content-Type"), target.config->fallback_protocol);
+  if (!format) {
+    target.cache->vanish(time, rows);
+    return format.error().message;
+  }
+  auto read = target.cache->read(response.body, *format, time, rows);
+  duplicates_.add(static_cast<double>(rows.duplicates));
+  out_of_bounds_.add(static_cast<double>(rows.out_of_bounds));
+  if (read) return {};
+  switch (target.cache->refusal()) {
+    case ScrapeRefusal::sample_limit: exceeded_samples_.add(); break;
+    case ScrapeRefusal::bucket_limit: exceeded_buckets_.add(); break;
+    case ScrapeRefusal::label_limit: exceeded_labels_.add(); break;
+    default: break;
+  }
+  target.cache->vanish(time, rows);
+  return read.error().message;
+}
+
+void ScraperImpl::report(Target& target, TimestampMs time, std::span<const double> values, ScrapeRows& rows) {
+  std::size_t count = target.config->extra_scrape_metrics ? std::size(kReports) : kPlainReports;
+  for (std::size_t i = 0; i < count; ++i) target.cache->add_report(kReports[i], time, values[i], rows);
 }
 
 Task<void> ScraperImpl::scrape(TargetRef target, TimestampMs planned, Context context) {
   auto began = Steady::now();
   // Small delays of the planner do not show in the samples: equal distances compress better.
   TimestampMs now = clock_.now_ms();
-  TimestampMs time = std::abs(now - planned) <= std::max<TimestampMs>(2, target->spec.interval.count() / 100) ? planned : now;
-  std::string problem;
-  std::size_t bytes = 0;
-  ScrapeRows rows;
-  bool exceeded = false;
+  TimestampMs tolerance = std::min<TimestampMs>(2, target->spec.interval.count() / 100);
+  TimestampMs time = now >= planned && now - planned <= tolerance ? planned : now;
+  std::string forced;
   {
     std::lock_guard lock(mutex_);
-    auto pool = pools_.find(target->pool);
-    exceeded = pool != pools_.end() && pool->second->target_limit_exceeded;
+    if (auto pool = pools_.find(target->pool); pool != pools_.end()) forced = pool->second->target_limit_error;
   }
-  auto response = exceeded ? Result<http::ClientResponse>(fail(ErrorKind::limit, "target_limit exceeded")) : co_await fetch(*target, context);
+  auto response = forced.empty() ? co_await fetch(*target, context) : Result<http::ClientResponse>(fail(ErrorKind::limit, forced));
   co_await compute_.schedule();
-  double seconds = std::chrono::duration<double>(Steady::now() - began).count();
-  if (!response) {
-    if (context.stop_token().stop_requested()) {
-      target->busy = false;
-      co_return;  // the program stops: not the target's fault
-    }
-    problem = failure_text(response.error());
-    target->cache->vanish(time, rows);
-  } else {
-    bytes = response->body.size();
-    auto format = format_of(response->headers.get("Content-Type"), target->config->fallback_protocol);
-    Result<> read = format ? target->cache->read(response->body, *format, time, rows) : std::unexpected(format.error());
-    if (!read) {
-      if (read.error().kind == ErrorKind::limit) exceeded_samples_.add();
-      problem = read.error().message;
+  if (!response && context.stop_token().stop_requested()) {
+    target->busy = false;
+    co_return;  // the program stops: not the target's fault
+  }
+  std::string problem;
+  double bytes = 0, seconds = 0;
+  ScrapeRows rows;
+  {
+    std::lock_guard lock(target->cache_mutex);
+    if (response) {
+      bytes = static_cast<double>(response->body.size());
+      problem = read_body(*target, *response, time, rows);
+    } else {
+      problem = response.error().message;
+      if (response.error().kind == ErrorKind::too_large) bytes = -1;
       target->cache->vanish(time, rows);
     }
+    seconds = std::chrono::duration<double>(Steady::now() - began).count();
+    const double values[] = {problem.empty() ? 1.0 : 0.0, seconds, static_cast<double>(rows.scraped), static_cast<double>(rows.kept),
+                             static_cast<double>(rows.added), static_cast<double>(target->spec.timeout.count()) / 1000,
+                             static_cast<double>(target->config->sample_limit), bytes};
+    report(*target, time, values, rows);
   }
-  target->cache->add_report("up", time, problem.empty() ? 1 : 0, rows);
-  target->cache->add_report("scrape_duration_seconds", time, seconds, rows);
-  target->cache->add_report("scrape_samples_scraped", time, static_cast<double>(rows.scraped), rows);
-  target->cache->add_report("scrape_samples_post_metric_relabeling", time, static_cast<double>(rows.kept), rows);
-  target->cache->add_report("scrape_series_added", time, static_cast<double>(rows.added), rows);
-  target->cache->add_report("scrape_timeout_seconds", time, static_cast<double>(target->spec.timeout.count()) / 1000, rows);
-  target->cache->add_report("scrape_sample_limit", time, static_cast<double>(target->config->sample_limit), rows);
-  target->cache->add_report("scrape_body_size_bytes", time, static_cast<double>(bytes), rows);
+  if (!response && forced.empty() && !target->config->failure_log_file.empty()) {
+    auto logged = log_scrape_failure(target->config->failure_log_file, now, target->pool, target->spec.url, problem);
+    if (!logged) log::warn("agent", "scrape_failure_log_file cannot be written", {{"error", logged.error()}});
+  }
   co_await store(*target, rows);
   co_await compute_.schedule();
+  target->scraped = true;
   interval_length_.observe(seconds);
   {
     std::lock_guard lock(target->mutex);
@@ -402,27 +509,36 @@ Task<void> ScraperImpl::scrape(TargetRef target, TimestampMs planned, Context co
     target->status.last_scrape = time;
     target->status.last_duration = seconds;
     target->status.series = target->cache->size();
-    target->metadata = target->cache->metadata();
+    if (target->metadata_version != target->cache->metadata_version()) {
+      target->metadata_version = target->cache->metadata_version();
+      target->metadata = target->cache->metadata();
+    }
   }
   target->busy = false;
 }
 
-// Two intervals after it was removed: unless another target now has the same labels, its series end.
+// The series of a removed target end, but for those that a target with the same labels goes on with.
 Task<void> ScraperImpl::retire(TargetRef target) {
-  bool replaced = false;
+  if (!target->scraped) co_return;
+  TargetRef successor;
+  TimestampMs time = 0;
   {
     std::lock_guard lock(mutex_);
+    time = target->stale_time;
     for (auto& [name, pool] : pools_) {
-      for (auto& [identity, other] : pool->targets) replaced = replaced || other->spec.labels == target->spec.labels;
+      for (auto& [identity, other] : pool->targets) {
+        if (other->spec.labels == target->spec.labels) successor = other;
+      }
     }
   }
-  if (replaced) co_return;
-  TimestampMs time = clock_.now_ms();
   ScrapeRows rows;
-  target->cache->vanish(time, rows);
-  for (const char* name : {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
-                           "scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"}) {
-    target->cache->add_report(name, time, metrics::kStaleNaN, rows);
+  if (successor) {
+    std::lock_guard lock(successor->cache_mutex);
+    target->cache->vanish(time, rows, successor->cache.get());
+  } else {
+    target->cache->vanish(time, rows);
+    const std::vector<double> stale(std::size(kReports), metrics::kStaleNaN);
+    report(*target, time, stale, rows);
   }
   co_await store(*target, rows);
 }

@@ -9,22 +9,75 @@
 namespace tocayo::agent {
 namespace {
 
-std::string query_encode(std::string_view text) {
+void append_escaped(std::string& out, unsigned char c) {
   static constexpr char kHex[] = "0123456789ABCDEF";
+  out += '%';
+  out += kHex[c >> 4];
+  out += kHex[c & 15];
+}
+
+bool is_unreserved(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+}
+
+// As Go's net/url writes them.
+std::string query_encode(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += static_cast<char>(c);
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      out += '%';
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    }
+    if (is_unreserved(c)) out += static_cast<char>(c);
+    else if (c == ' ') out += '+';
+    else append_escaped(out, c);
   }
   return out;
 }
+std::string path_encode(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if (is_unreserved(c) || std::string_view("$&+,/:;=@").find(static_cast<char>(c)) != std::string_view::npos) out += static_cast<char>(c);
+    else append_escaped(out, c);
+  }
+  return out;
+}
+
+std::string url_of(const ScrapeConfig& config, const Labels& labels) {
+  // By name, as Go's url.Values; the first value of a parameter may have been changed by relabelling.
+  auto params = config.params;
+  for (const Label& label : labels) {
+    if (!label.name.starts_with("__param_")) continue;
+    auto& values = params[label.name.substr(8)];
+    if (values.empty()) values.push_back(label.value);
+    else values[0] = label.value;
+  }
+  std::string url = std::string(labels.get("__scheme__")) + "://" + std::string(labels.get("__address__"));
+  std::string path = path_encode(labels.get("__metrics_path__"));
+  if (!path.empty() && !path.starts_with('/')) url += '/';
+  url += path;
+  char separator = '?';
+  for (const auto& [name, values] : params) {
+    for (const std::string& value : values) {
+      url += separator;
+      url += query_encode(name) + "=" + query_encode(value);
+      separator = '&';
+    }
+  }
+  return url;
+}
+
+// Go's strconv.ParseBool.
+Result<bool> parse_flag(const Labels& labels, std::string_view name, std::string_view what, bool otherwise) {
+  std::string_view text = labels.get(name);
+  if (text.empty()) return otherwise;
+  for (std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
+    if (text == yes) return true;
+  }
+  for (std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
+    if (text == no) return false;
+  }
+  return fail(ErrorKind::bad_input, fmt::format("error parsing {}: \"{}\" is neither true nor false", what, text));
+}
+
+constexpr std::string_view kNative = "__scrape_native_histograms__", kClassic = "__always_scrape_classic_histograms__",
+                           kNhcb = "__convert_classic_histograms_to_nhcb__";
 
 }  // namespace
 
@@ -39,8 +92,11 @@ Labels discovered_labels(const ScrapeConfig& config, const Labels& target, const
   fill("__scrape_timeout__", format_duration(config.timeout));
   fill("__metrics_path__", config.metrics_path);
   fill("__scheme__", config.scheme);
+  fill(kNhcb, "false");
+  fill(kClassic, config.always_scrape_classic_histograms ? "true" : "false");
+  fill(kNative, config.scrape_native_histograms ? "true" : "false");
   for (const auto& [name, values] : config.params) {
-    if (!values.empty()) labels.set("__param_" + name, values[0]);
+    if (!values.empty()) fill("__param_" + name, values[0]);
   }
   return labels;
 }
@@ -53,31 +109,26 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   std::string address(labels.get("__address__"));
   if (address.empty()) return fail(ErrorKind::bad_input, "no address");
   if (address.find('/') != std::string::npos) return fail(ErrorKind::bad_input, fmt::format("\"{}\" is not a valid hostname", address));
-  auto duration = [&](std::string_view name) -> Result<std::chrono::milliseconds> {
+  auto duration = [&](std::string_view name, std::string_view what) -> Result<std::chrono::milliseconds> {
     auto parsed = parse_duration(labels.get(name));
-    if (!parsed || parsed->count() == 0) return fail(ErrorKind::bad_input, fmt::format("error parsing {}: \"{}\"", name, labels.get(name)));
+    if (!parsed) return fail(ErrorKind::bad_input, fmt::format("error parsing {}: {}", what, parsed.error().message));
+    if (parsed->count() == 0) return fail(ErrorKind::bad_input, fmt::format("{} cannot be 0", what));
     return *parsed;
   };
-  spec.interval = TRY(duration("__scrape_interval__"));
-  spec.timeout = TRY(duration("__scrape_timeout__"));
+  spec.interval = TRY(duration("__scrape_interval__", "scrape interval"));
+  spec.timeout = TRY(duration("__scrape_timeout__", "scrape timeout"));
   if (spec.timeout > spec.interval) {
     return fail(ErrorKind::bad_input, fmt::format("scrape timeout cannot be greater than scrape interval (\"{}\" > \"{}\")",
                                                   labels.get("__scrape_timeout__"), labels.get("__scrape_interval__")));
   }
-  std::string path(labels.get("__metrics_path__"));
-  if (!path.empty() && !path.starts_with('/')) path = "/" + path;
-  std::string query;
-  auto add = [&](std::string_view name, std::string_view value) {
-    query += query.empty() ? (path.find('?') == std::string::npos ? "?" : "&") : "&";
-    query += query_encode(name) + "=" + query_encode(value);
-  };
-  for (const auto& [name, values] : config.params) {
-    for (std::size_t i = 1; i < values.size(); ++i) add(name, values[i]);
+  std::string_view scheme = labels.get("__scheme__");
+  if (scheme != "http" && scheme != "https") return fail(ErrorKind::bad_input, fmt::format("unsupported protocol scheme \"{}\"", scheme));
+  if (TRY(parse_flag(labels, kNhcb, "convert classic histograms to nhcb", false))) {
+    return fail(ErrorKind::bad_input, fmt::format("{} is not supported yet", kNhcb));
   }
-  for (const Label& label : labels) {
-    if (label.name.starts_with("__param_")) add(label.name.substr(8), label.value);
-  }
-  spec.url = std::string(labels.get("__scheme__")) + "://" + address + path + query;
+  spec.always_scrape_classic_histograms = TRY(parse_flag(labels, kClassic, "always scrape classic histograms", config.always_scrape_classic_histograms));
+  spec.scrape_native_histograms = TRY(parse_flag(labels, kNative, "scrape native histograms", config.scrape_native_histograms));
+  spec.url = url_of(config, labels);
   spec.unix_socket = labels.get("__unix_socket__");
   std::vector<Label> kept;
   for (const Label& label : labels) {
@@ -88,7 +139,9 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   for (const Label& label : spec.labels) {
     if (!is_valid_utf8(label.value)) return fail(ErrorKind::bad_input, fmt::format("invalid label value for \"{}\"", label.name));
   }
-  spec.identity = hash64(spec.url, spec.labels.hash() ^ static_cast<std::uint64_t>(spec.interval.count() * 31 + spec.timeout.count()));
+  std::string settings = fmt::format("{}\n{}\n{} {} {} {}", spec.url, spec.unix_socket, spec.interval.count(), spec.timeout.count(),
+                                     spec.scrape_native_histograms, spec.always_scrape_classic_histograms);
+  spec.identity = hash64(settings, spec.labels.hash());
   return std::optional<TargetSpec>(std::move(spec));
 }
 
