@@ -9,6 +9,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "main/agent_command.h"
 #include "main/config_keys.h"
 #include "main/program.h"
 #include "main/promql_command.h"
@@ -90,6 +91,21 @@ int main(int argc, char** argv) {
   auto* serve_command = with_config(app.add_subcommand("serve", "run the server"));
   serve_command->add_option("--port-file", port_file, "write the address here once the port answers");
 
+  AgentArguments agent;
+  auto* agent_command = app.add_subcommand("agent", "collect on this machine and send it to a server");
+  agent_command->add_option("--server", agent.server, "URL of a Tocayo server; with it, this machine's own metrics are sent");
+  agent_command->add_option("--token", agent.token, "token of the server");
+  agent_command->add_option("--token-file", agent.token_file, "the same in a file, read again at each use");
+  agent_command->add_option("--config", agent.configs, "file with scrape_configs and remote_write, as Prometheus has them")->take_all()->allow_extra_args(false);
+  agent_command->add_option("--data-dir", agent.data_dir, "where queues are kept");
+  agent_command->add_option("--listen", agent.listen, "address of /metrics, /targets, /queues, /config")->capture_default_str();
+  agent_command->add_option("--instance", agent.instance, "instance label of this machine's metrics; default: the host name");
+  agent_command->add_option("--log-level", agent.log_level, "debug, info, warn or error")->capture_default_str();
+  agent_command->add_option("--port-file", agent.port_file, "write the address here once the port answers");
+  agent_command->add_flag("--host-metrics", agent.host_metrics, "this machine's metrics also without --server");
+  agent_command->add_flag("--no-host-metrics", agent.no_host_metrics, "no metrics of this machine");
+  agent_command->add_flag("--check-config", agent.check_config, "read the configuration, print it without secrets, exit");
+
   auto* config_command = app.add_subcommand("config", "check, show and describe the configuration");
   config_command->require_subcommand(1);
   auto* check = with_config(config_command->add_subcommand("check", "read it like serve does, print what is in effect"));
@@ -111,6 +127,7 @@ int main(int argc, char** argv) {
 
   CLI11_PARSE(app, argc, argv);
   if (*serve_command) return serve(arguments, port_file);
+  if (*agent_command) return run_agent(agent);
   if (*check) {
     auto config = load_config(arguments);
     if (!config) return fail_with(config.error());

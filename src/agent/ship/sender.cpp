@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sender's thread: read a window of records, send it, write the cursor, forget the records.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "agent/ship/ship_queue_impl.h"
+#include "core/log.h"
+#include "metrics/snappy_block.h"
+
+namespace tocayo::agent {
+namespace {
+
+using metrics::RemoteWriteVersion;
+
+constexpr std::size_t kMaxWindowRows = 100'000;
+constexpr std::size_t kMaxMetadata = 50'000;
+// So many single rows of a batch refused one after the other, none taken: the rest of the pieces is not taken apart further.
+constexpr unsigned kHopeless = 64;
+constexpr std::size_t kMaxErrorText = 300;
+
+// What a status says about: the samples (then they are isolated), or the way to the server and its state (then we try again).
+bool is_about_the_samples(int status) {
+  if (status < 400 || status >= 500) return false;
+  switch (status) {
+    case 401: case 403: case 404: case 405: case 407: case 408: case 421: case 425: case 429: return false;
+    default: return true;
+  }
+}
+
+std::string first_line(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  return std::string(text.substr(0, kMaxErrorText));
+}
+
+Task<Result<http::ClientResponse>> exchange(std::shared_ptr<Endpoint> to, http::Client& client, http::ClientRequest request, Context context) {
+  CO_TRY_VOID(co_await to->identity.apply(request, context));
+  co_return co_await client.send(std::move(request), context);
+}
+
+}  // namespace
+
+void ShipQueueImpl::run(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    if (over_budget_) drop_oldest();
+    if (!wait_for_work(stop)) continue;
+    auto to = endpoint();
+    const QueueSettings& queue = to->destination.queue;
+    std::size_t target = std::min(kMaxWindowRows, queue.max_samples_per_send * std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
+    auto window = read_window(target);
+    if (!window) {
+      log::error("agent", "the queue cannot be read", {{"destination", name_}, {"error", window.error()}});
+      std::unique_lock lock(mutex_);
+      backlog_ = true;
+      wake_.wait_for(lock, stop, queue.max_backoff, [] { return false; });
+      continue;
+    }
+    if (window->empty()) continue;
+    calm_ = true;
+    prepare(*window);
+    if (!deliver(*window, stop)) break;
+    advance(window->end);
+    // More at once while there is a backlog and the server keeps up; back to few when there is none.
+    std::size_t shards = shards_;
+    if (!calm_ || !window->more) shards /= 2;
+    else shards *= 2;
+    shards_ = std::clamp(shards, queue.min_shards, queue.max_shards);
+    log_drops(false);
+  }
+}
+
+// True when there is something to read: enough for a request, something old enough, or a backlog.
+bool ShipQueueImpl::wait_for_work(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (stop.stop_requested() || over_budget_) return false;
+    if (backlog_) return true;
+    const QueueSettings& queue = endpoint_->destination.queue;
+    if (unread_rows_ > 0) {
+      auto due = unread_since_ + queue.batch_send_deadline;
+      if (flushing_ || unread_rows_ >= queue.max_samples_per_send || Steady::now() >= due) return true;
+      wake_.wait_until(lock, stop, due, [&] { return over_budget_ || flushing_ || unread_rows_ >= endpoint_->destination.queue.max_samples_per_send; });
+    } else {
+      wake_.wait(lock, stop, [&] { return over_budget_ || backlog_ || unread_rows_ > 0; });
+    }
+  }
+}
+
+Result<Window> ShipQueueImpl::read_window(std::size_t max_rows) {
+  {
+    std::lock_guard lock(mutex_);
+    unread_rows_ = 0;
+    backlog_ = false;
+  }
+  Window window;
+  window.end = cursor_position_;
+  auto read = partition_->read(cursor_position_, [&](const journal::Record& record) -> Result<> {
+    if (window.rows >= max_rows) {
+      window.more = true;
+      window.end = record.position;
+      return fail(ErrorKind::canceled, "enough");
+    }
+    auto rows = decode_record(record.payload);
+    if (!rows) {
+      auto head = decode_head(record.payload);
+      window.damaged += head ? head->rows : 0;
+      log::error("agent", "skipped a damaged record of the queue", {{"destination", name_}, {"error", rows.error()}});
+      return {};
+    }
+    window.rows += (*rows)->floats.size() + (*rows)->histograms.size() + (*rows)->exemplars.size();
+    window.metadata.insert(window.metadata.end(), std::make_move_iterator((*rows)->metadata.begin()),
+                           std::make_move_iterator((*rows)->metadata.end()));
+    window.records.push_back(std::move(*rows));
+    return {};
+  });
+  if (!window.more) {
+    if (!read) return std::unexpected(std::move(read.error()));
+    window.end = read->end;
+  } else {
+    std::lock_guard lock(mutex_);
+    backlog_ = true;
+  }
+  return window;
+}
+
+void ShipQueueImpl::prepare(Window& window) {
+  auto to = endpoint();
+  const QueueSettings& queue = to->destination.queue;
+  if (window.damaged > 0) {
+    pending_rows_ -= static_cast<std::int64_t>(window.damaged);
+    count_dropped("damaged", window.damaged, 0, 0);
+  }
+  std::size_t lanes = std::clamp<std::size_t>((window.rows + queue.max_samples_per_send - 1) / queue.max_samples_per_send, 1,
+                                              std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
+  TimestampMs oldest = queue.sample_age_limit.count() > 0 ? clock_.now_ms() - queue.sample_age_limit.count() : 0;
+  auto left = window.deal(lanes, queue.max_samples_per_send, oldest);
+  if (left.rows > 0) {
+    pending_rows_ -= static_cast<std::int64_t>(left.rows);
+    count_dropped("too_old", left.rows, left.min_time, left.max_time);
+  }
+  TimestampMs first = std::numeric_limits<TimestampMs>::max(), last = std::numeric_limits<TimestampMs>::min();
+  for (const Lane& lane : window.lanes) {
+    for (const Batch& batch : lane.batches) {
+      for (const Item& item : batch.items) item.extend(first, last);
+    }
+  }
+  oldest_pending_ = window.rows > left.rows ? first : 0;
+  for (const auto& row : window.metadata) {
+    if (metadata_.size() < kMaxMetadata || metadata_.contains(row.metric)) metadata_[row.metric] = row;
+  }
+  bool v2 = to->destination.version == RemoteWriteVersion::v2 && !use_v1_;
+  if (!window.metadata.empty() && !v2) {
+    Lane lane;
+    lane.batches.emplace_back();
+    lane.batches.back().metadata = std::move(window.metadata);
+    window.lanes.push_back(std::move(lane));
+  }
+}
+
+bool ShipQueueImpl::deliver(Window& window, std::stop_token stop) {
+  std::size_t in_flight = 0;
+  for (;;) {
+    for (;;) {
+      std::pair<std::size_t, Reply> reply;
+      {
+        std::lock_guard lock(mutex_);
+        if (replies_.empty()) break;
+        reply = std::move(replies_.front());
+        replies_.pop_front();
+      }
+      --in_flight;
+      handle(window, reply.first, std::move(reply.second));
+    }
+    bool launching = !stop.stop_requested() && !over_budget_;
+    auto next_try = Steady::time_point::max();
+    if (launching) {
+      for (std::size_t i = 0; i < window.lanes.size(); ++i) {
+        Lane& lane = window.lanes[i];
+        if (lane.in_flight || lane.batches.empty()) continue;
+        if (Steady::now() < lane.not_before) {
+          next_try = std::min(next_try, lane.not_before);
+          continue;
+        }
+        ++in_flight;
+        launch(window, i, stop);
+      }
+    }
+    if (in_flight == 0) {
+      if (window.done()) return true;
+      if (stop.stop_requested()) return false;
+      if (over_budget_) {
+        drop_window(window);
+        return true;
+      }
+    }
+    std::unique_lock lock(mutex_);
+    auto ready = [&] { return !replies_.empty() || (launching && (over_budget_ || stop.stop_requested())); };
+    if (in_flight > 0 && (next_try == Steady::time_point::max() || !launching)) {
+      // Requests end by themselves: by their time limit, or by the stop token that they carry.
+      if (launching) wake_.wait(lock, stop, ready);
+      else wake_.wait(lock, ready);
+    } else {
+      wake_.wait_until(lock, stop, next_try, ready);
+    }
+    if (stop.stop_requested() && replies_.empty() && in_flight > 0) wake_.wait(lock, [&] { return !replies_.empty(); });
+  }
+}
+
+void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token stop) {
+  Lane& lane = window.lanes[index];
+  lane.in_flight = true;
+  const Batch& batch = lane.batches.front();
+  auto to = endpoint();
+  const Destination& destination = to->destination;
+  RemoteWriteVersion version = destination.version == RemoteWriteVersion::v2 && !use_v1_ ? RemoteWriteVersion::v2 : RemoteWriteVersion::v1;
+  std::string body;
+  if (batch.metadata.empty()) {
+    body = encode_request(version, batch.items, metadata_);
+  } else {
+    version = RemoteWriteVersion::v1;
+    body = encode_metadata_request(batch.metadata);
+  }
+  http::ClientRequest request;
+  request.method = "POST";
+  request.url = destination.url;
+  request.timeout = destination.timeout;
+  request.body = metrics::snappy_block_encode(body);
+  request.max_response_bytes = 1 << 20;
+  request.headers.add("Content-Type", std::string(content_type(version)));
+  request.headers.add("Content-Encoding", "snappy");
+  request.headers.add("X-Prometheus-Remote-Write-Version", std::string(version_header(version)));
+  request.headers.add("User-Agent", options_.user_agent);
+  if (lane.attempts > 0) request.headers.add("Retry-Attempt", std::to_string(lane.attempts));
+  for (const auto& [name, value] : destination.headers) request.headers.set(name, value);
+  requests_->add();
+  bytes_total_->add(static_cast<double>(request.body.size()));
+  auto began = Steady::now();
+  spawn<Reply>(exchange(to, client_, std::move(request), Context(stop, Steady::time_point::max())), [this, index, began](Reply reply) {
+    request_seconds_->observe(std::chrono::duration<double>(Steady::now() - began).count());
+    // Notified under the lock: once it is free the queue may be gone.
+    std::lock_guard lock(mutex_);
+    replies_.emplace_back(index, std::move(reply));
+    wake_.notify_all();
+  });
+}
+
+void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
+  Lane& lane = window.lanes[index];
+  lane.in_flight = false;
+  if (!reply) return retry(window, lane, reply.error().message, std::chrono::milliseconds(0));
+  const int status = reply->status;
+  if (status / 100 == 2) {
+    last_success_ = clock_.now_ms();
+    {
+      std::lock_guard lock(mutex_);
+      last_error_.clear();
+    }
+    std::size_t rows = lane.batches.front().rows();
+    delivered_total_->add(static_cast<double>(rows));
+    delivered_ += rows;
+    lane.refused = 0;
+    return settled(lane, rows);
+  }
+  std::string problem = "the server answered " + std::to_string(status);
+  if (std::string text = first_line(reply->body); !text.empty()) problem += ": " + text;
+  auto to = endpoint();
+  if (status == 415 && to->destination.version == RemoteWriteVersion::v2 && to->destination.negotiate && !use_v1_.exchange(true)) {
+    log::info("agent", "the server does not take remote write 2.0, using 1.0", {{"destination", name_}});
+    return;
+  }
+  if (status == 429 && !to->destination.queue.retry_on_http_429) {
+    dead_letter(lane.batches.front(), status, problem);
+    return settled(lane, lane.batches.front().rows());
+  }
+  if (!is_about_the_samples(status)) {
+    return retry(window, lane, problem, parse_retry_after(reply->headers.get("Retry-After"), clock_.now_ms()));
+  }
+  refuse(lane, status, problem);
+}
+
+// The front batch has found its end, good or bad.
+void ShipQueueImpl::settled(Lane& lane, std::size_t rows) {
+  pending_rows_ -= static_cast<std::int64_t>(rows);
+  lane.batches.pop_front();
+  lane.attempts = 0;
+  lane.not_before = {};
+}
+
+void ShipQueueImpl::retry(Window& window, Lane& lane, std::string problem, std::chrono::milliseconds retry_after) {
+  ++retries_;
+  retries_total_->add();
+  calm_ = false;
+  const QueueSettings queue = endpoint()->destination.queue;
+  std::int64_t limit = queue.max_backoff.count();
+  if (lane.attempts < 20) limit = std::min(limit, queue.min_backoff.count() << lane.attempts);
+  ++lane.attempts;
+  std::chrono::milliseconds jitter(std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(1, limit))(random_));
+  auto now = Steady::now();
+  lane.not_before = now + retry_after + jitter;
+  // The server speaks for all lanes.
+  if (retry_after.count() > 0) {
+    for (Lane& other : window.lanes) other.not_before = std::max(other.not_before, now + retry_after);
+  }
+  if (now - complained_ > std::chrono::minutes(1)) {
+    complained_ = now;
+    log::warn("agent", "cannot deliver, will try again", {{"destination", name_}, {"error", problem}, {"queued_bytes", pending_bytes()}});
+  }
+  std::lock_guard lock(mutex_);
+  last_error_ = std::move(problem);
+}
+
+// The server will not take the front batch as it is: halve it until the rows it dislikes stand alone.
+void ShipQueueImpl::refuse(Lane& lane, int status, const std::string& reason) {
+  {
+    std::lock_guard lock(mutex_);
+    last_error_ = reason;
+  }
+  Batch& front = lane.batches.front();
+  std::size_t rows = front.rows();
+  if (!front.metadata.empty()) {
+    log::warn("agent", "the server refused metadata", {{"destination", name_}, {"error", reason}});
+    return settled(lane, 0);
+  }
+  if (front.weight() > 1 && (lane.refused < kHopeless || status == 413)) {
+    auto [first, second] = split(std::move(front));
+    lane.batches.front() = std::move(second);
+    lane.batches.push_front(std::move(first));
+    return;
+  }
+  ++lane.refused;
+  dead_letter(front, status, reason);
+  settled(lane, rows);
+}
+
+void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::string& reason) {
+  TimestampMs first = std::numeric_limits<TimestampMs>::max(), last = std::numeric_limits<TimestampMs>::min();
+  std::size_t rows = batch.rows();
+  Result<> written;
+  for (const Item& item : batch.items) {
+    item.extend(first, last);
+    if (written) written = dead_letters_.add(item, status, reason, clock_.now_ms());
+  }
+  if (!written) log::error("agent", "the dead-letter file cannot be written", {{"destination", name_}, {"error", written.error()}});
+  dead_total_->add(static_cast<double>(rows));
+  dead_lettered_ += rows;
+  count_dropped(status == 429 ? "rate_limited" : "refused", rows, first, last);
+}
+
+// The budget is used up and the oldest rows are those at hand.
+void ShipQueueImpl::drop_window(Window& window) {
+  TimestampMs first = std::numeric_limits<TimestampMs>::max(), last = std::numeric_limits<TimestampMs>::min();
+  std::uint64_t rows = 0;
+  for (Lane& lane : window.lanes) {
+    for (const Batch& batch : lane.batches) {
+      rows += batch.rows();
+      for (const Item& item : batch.items) item.extend(first, last);
+    }
+    lane.batches.clear();
+  }
+  pending_rows_ -= static_cast<std::int64_t>(rows);
+  count_dropped("queue_full", rows, first, last);
+}
+
+// Leaves a tenth of the budget free, so that this is not done for every append.
+void ShipQueueImpl::drop_oldest() {
+  over_budget_ = false;
+  const std::uint64_t end = partition_->next(), keep = max_disk_ - max_disk_ / 10;
+  const std::uint64_t from = cursor_position_;
+  if (end - from <= keep) return;
+  RecordHead sum;
+  std::uint64_t position = from;
+  auto read = partition_->read(from, [&](const journal::Record& record) -> Result<> {
+    position = record.position;
+    if (end - record.position <= keep) return fail(ErrorKind::canceled, "enough");
+    if (auto head = decode_head(record.payload); head && head->rows > 0) {
+      sum.min_time = sum.rows == 0 ? head->min_time : std::min(sum.min_time, head->min_time);
+      sum.max_time = sum.rows == 0 ? head->max_time : std::max(sum.max_time, head->max_time);
+      sum.rows += head->rows;
+    }
+    return {};
+  });
+  if (!read && read.error().kind != ErrorKind::canceled) {
+    log::error("agent", "the queue cannot be read", {{"destination", name_}, {"error", read.error()}});
+    return;
+  }
+  if (read) position = read->end;
+  pending_rows_ -= static_cast<std::int64_t>(sum.rows);
+  count_dropped("queue_full", sum.rows, sum.min_time, sum.max_time);
+  {
+    std::lock_guard lock(mutex_);
+    backlog_ = position < end;
+  }
+  advance(position);
+}
+
+void ShipQueueImpl::advance(std::uint64_t position) {
+  {
+    // With the lock: stop() waits for this.
+    std::lock_guard lock(mutex_);
+    cursor_position_ = position;
+    wake_.notify_all();
+  }
+  oldest_pending_ = 0;
+  if (auto saved = save(); !saved) log::error("agent", "the cursor was not written; after a restart rows will be sent again", {{"destination", name_}, {"error", saved.error()}});
+  // A trim costs a new file; what has been sent may lie there for a while.
+  else if (position - std::min(position, partition_->first()) < trim_step_) return;
+  else if (auto trimmed = partition_->trim(position); !trimmed) log::warn("agent", "the queue was not trimmed", {{"destination", name_}, {"error", trimmed.error()}});
+}
+
+}  // namespace tocayo::agent
