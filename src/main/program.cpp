@@ -290,6 +290,7 @@ Result<> ProgramImpl::open_api() {
     return check_health({store_, data_dir_, memory_limit, error});
   };
   home.events = [this](const std::string& tenant) { return home_events(tenant); };
+  home.newest_sample = [this](std::string_view tenant) { return store_.get() ? store_.get()->newest_sample(tenant) : TimestampMs(0); };
   home.targets = targets_.get();
   home.version = version_text();
   home.start_time = start_time_;

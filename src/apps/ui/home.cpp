@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ui/home.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
@@ -69,8 +70,7 @@ json::array hosts(const Queries& queries) {
 std::string home_json(const HomeDependencies& dependencies, const std::string& tenant, const Context& context) {
   Queries queries(dependencies, tenant, context);
   json::object home{{"nowMs", queries.now()}};
-  home["lastSampleMs"] = static_cast<std::int64_t>(
-      queries.scalar("max(timestamp(up))") * 1000);
+  home["lastSampleMs"] = std::min(dependencies.newest_sample(tenant), queries.now());  // a sender's clock may be ahead
   home["ingestRate"] = queries.scalar("sum(rate(tocayo_metrics_samples_appended_total[1m]))");
   home["activeSeries"] = queries.scalar("sum(tocayo_metrics_active_series)");
   home["hosts"] = hosts(queries);

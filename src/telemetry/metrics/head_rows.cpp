@@ -32,6 +32,23 @@ Row tail_row(const Series& series, unsigned i) {
   return {series.tail_base + series.tail_offset[i], series.tail_value[i], series.extra ? series.extra->tail_start[i] : 0};
 }
 
+// What Prometheus' store says of a histogram: a gauge stays one, a reset that was announced too; else `not_reset` when it follows
+// one of the same layout without a reset, and `unknown` when it does not.
+std::shared_ptr<const FloatHistogram> with_reset_hint(const std::shared_ptr<const FloatHistogram>& next, const FloatHistogram* previous) {
+  if (next->hint == ResetHint::gauge || next->hint == ResetHint::reset || is_stale(next->sum)) return next;
+  ResetHint hint = ResetHint::unknown;
+  if (previous != nullptr && previous->hint != ResetHint::gauge && !is_stale(previous->sum) && next->schema == previous->schema &&
+      next->zero_threshold == previous->zero_threshold && next->custom_values == previous->custom_values) {
+    FloatHistogram bare = *next;
+    bare.hint = ResetHint::unknown;
+    if (!bare.detect_reset(*previous)) hint = ResetHint::not_reset;
+  }
+  if (hint == next->hint) return next;
+  auto changed = std::make_shared<FloatHistogram>(*next);
+  changed->hint = hint;
+  return changed;
+}
+
 std::size_t histogram_bytes(const FloatHistogram& h) {
   return sizeof h + 32 + (h.positive_buckets.size() + h.negative_buckets.size() + h.custom_values.size()) * sizeof(double) +
          (h.positive_spans.size() + h.negative_spans.size()) * sizeof(Span);
@@ -113,6 +130,7 @@ void HeadShard::push(Series& series, const Row& row) {
     return;
   }
   series.applied_time = row.time;
+  if (series.extra) series.extra->applied_histogram = nullptr;
   note_in_order(row.time);
   if (series.tail_count == kTailRows) flush_tail(series);
   if (series.tail_count > 0 && row.time - series.tail_base > INT32_MAX) flush_tail(series);
@@ -133,9 +151,12 @@ void HeadShard::push(Series& series, const HistRow& row) {
   series.applied_time = row.time;
   note_in_order(row.time);
   const std::size_t before = more.histograms.size();
-  encode_histogram(row, more.histogram_state, more.histograms);
+  HistRow kept = row;
+  kept.histogram = with_reset_hint(row.histogram, more.applied_histogram.get());
+  encode_histogram(kept, more.histogram_state, more.histograms);
   extra_bytes_ += more.histograms.size() - before;
   ++more.histogram_count;
+  more.applied_histogram = row.histogram;
 }
 
 void HeadShard::reset_accepted(Series& series) {

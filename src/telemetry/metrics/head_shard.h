@@ -46,6 +46,7 @@ struct SeriesExtra {
   std::string histograms;                     // encoded rows, in order
   std::uint32_t histogram_count = 0;
   HistState histogram_state;
+  std::shared_ptr<const FloatHistogram> applied_histogram;  // the row last pushed in order; null when it is a float
   std::shared_ptr<const FloatHistogram> newest_histogram;  // of the accepted row at Series::last_time, null when it is a float
 };
 

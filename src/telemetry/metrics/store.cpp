@@ -172,6 +172,12 @@ std::vector<std::shared_ptr<Tenant>> StoreImpl::all_tenants() const {
   return list;
 }
 
+TimestampMs StoreImpl::newest_sample(std::string_view name) const {
+  auto tenant = find_tenant(name);
+  TimestampMs newest = tenant ? tenant->max_time.load(std::memory_order_relaxed) : kMinTime;
+  return newest == kMinTime ? 0 : newest;
+}
+
 std::vector<std::string> StoreImpl::tenants() const {
   std::vector<std::string> names;
   for (const auto& tenant : all_tenants()) names.push_back(tenant->name);

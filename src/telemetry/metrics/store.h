@@ -131,6 +131,8 @@ class Store : public Appender {
                                             std::size_t limit_per_metric) const = 0;
   virtual HeadStats head_stats(std::string_view tenant, std::size_t limit) const = 0;
   virtual std::vector<std::string> tenants() const = 0;  // sorted
+  // Time of the tenant's newest accepted sample, 0 when it has none. O(1).
+  virtual TimestampMs newest_sample(std::string_view tenant) const = 0;
   virtual MemoryUse memory() const = 0;
   // ok, or why appends fail at present.
   virtual Result<> health() const = 0;

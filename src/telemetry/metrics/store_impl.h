@@ -70,6 +70,7 @@ class StoreImpl final : public Store {
                                     std::size_t limit_per_metric) const override;
   HeadStats head_stats(std::string_view tenant, std::size_t limit) const override;
   std::vector<std::string> tenants() const override;
+  TimestampMs newest_sample(std::string_view tenant) const override;
   MemoryUse memory() const override;
   Result<> health() const override;
   void maintain() override;
