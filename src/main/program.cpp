@@ -248,6 +248,7 @@ Result<> ProgramImpl::open_api() {
   api.last_config_reload = [this] { return reload_time_.load(); };
   api.storage_retention = format_duration(config->duration("metrics.retention.time"));
   api.version = compatible_prometheus_version();
+  api.tocayo_version = version_text();
   api.revision = TOCAYO_REVISION;
   api.query_concurrency = static_cast<std::size_t>(config->integer("metrics.query.max_concurrency"));
   metrics_api_ = std::make_unique<metrics::api::MetricsApi>(std::move(api));
