@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- What every control room shares: things to deliver, things to do later, who may do them.
 CREATE TABLE outbox (
   id {identity},

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE event (
   id {identity},
   tenant TEXT NOT NULL,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE tenant (
   name TEXT PRIMARY KEY,
   display_name TEXT NOT NULL,
