@@ -230,7 +230,9 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
   request.headers.add("Content-Encoding", "snappy");
   request.headers.add("X-Prometheus-Remote-Write-Version", std::string(version_header(version)));
   request.headers.add("User-Agent", options_.user_agent);
-  if (lane.attempts > 0) request.headers.add("Retry-Attempt", std::to_string(lane.attempts));
+  // Servers lengthen Retry-After with it. Attempts that never reached one must not count, or it would send us away for minutes
+  // when it has just come back.
+  if (lane.answered > 0) request.headers.add("Retry-Attempt", std::to_string(lane.answered));
   for (const auto& [name, value] : destination.headers) request.headers.set(name, value);
   requests_->add();
   bytes_total_->add(static_cast<double>(request.body.size()));
@@ -273,6 +275,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
     return settled(lane, lane.batches.front().rows());
   }
   if (!is_about_the_samples(status)) {
+    ++lane.answered;
     return retry(window, lane, problem, parse_retry_after(reply->headers.get("Retry-After"), clock_.now_ms()));
   }
   refuse(lane, status, problem);
@@ -282,7 +285,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
 void ShipQueueImpl::settled(Lane& lane, std::size_t rows) {
   pending_rows_ -= static_cast<std::int64_t>(rows);
   lane.batches.pop_front();
-  lane.attempts = 0;
+  lane.attempts = lane.answered = 0;
   lane.not_before = {};
 }
 

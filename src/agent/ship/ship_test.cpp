@@ -196,6 +196,20 @@ TEST_F(Ship, RetriesServerErrorsNetworkErrorsAndRateLimitsForEver) {
   EXPECT_EQ(status.delivered, 3U);
 }
 
+TEST_F(Ship, AttemptsThatReachedNoServerAreNotHeldAgainstIt) {
+  int turn = 0;
+  std::vector<std::string> told;
+  server.answer([&](auto&, const http::ClientRequest& request) -> Result<http::ClientResponse> {
+    told.emplace_back(request.headers.get("Retry-Attempt"));
+    if (turn++ < 5) return fail(ErrorKind::unavailable, "connection refused");
+    return http::ClientResponse{.status = turn <= 7 ? 503 : 200};
+  });
+  auto queue = open(destination());
+  ASSERT_TRUE(append(*queue, 1, 1000));
+  ASSERT_TRUE(eventually([&] { return server.taken().size() == 1; }));
+  EXPECT_EQ(told, (std::vector<std::string>{"", "", "", "", "", "", "1", "2"}));
+}
+
 TEST_F(Ship, HonoursRetryAfter) {
   std::chrono::steady_clock::time_point first{};
   server.answer([&first](auto&, auto&) -> Result<http::ClientResponse> {

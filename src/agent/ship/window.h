@@ -33,6 +33,7 @@ struct Lane {
   std::deque<Batch> batches;  // the front one is under way or next
   bool in_flight = false;
   unsigned attempts = 0;
+  unsigned answered = 0;      // of these, those that the server answered: what Retry-Attempt tells it
   unsigned refused = 0;       // single rows refused since the last success
   std::chrono::steady_clock::time_point not_before{};
 };
