@@ -25,4 +25,9 @@ export TOCAYO_TEST_LOGIN=ana TOCAYO_TEST_PASSWORD='correct horse battery'
 url=http://$(cat "$work/open.port") auth=http://$(cat "$work/login.port")
 curl -fsS -H 'X-Tocayo-Csrf: 1' -H 'Content-Type: application/json' \
   -d "{\"token\":\"${setup#*token=}\",\"login\":\"ana\",\"name\":\"Ana\",\"password\":\"$TOCAYO_TEST_PASSWORD\"}" "$auth/api/ui/setup" >/dev/null || { cat "$work/login.log"; exit 1; }
+# Charts of the last minutes need a minute of data.
+for _ in $(seq 120); do
+  curl -fsS "$url/api/v1/query?query=count_over_time(node_load1%5B2m%5D)%20%3E%2050" | grep -q '"value"' && break
+  sleep 1
+done
 node tests/browser/run.mjs --url "$url" --auth-url "$auth" "$@"
