@@ -79,6 +79,7 @@ Result<AgentConfig> read_config(const AgentArguments& arguments) {
     destination.version = metrics::RemoteWriteVersion::v2;
     destination.negotiate = true;
     destination.queue.max_shards = 8;
+    destination.queue.batch_send_deadline = std::chrono::seconds(1);
     destination.rules.external_labels = config.scrape.external_labels;
     destination.http.authorization = arguments.token;
     destination.http.authorization_file = arguments.token_file;

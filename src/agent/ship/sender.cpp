@@ -23,7 +23,7 @@ constexpr std::size_t kMaxErrorText = 300;
 bool is_about_the_samples(int status) {
   if (status < 400 || status >= 500) return false;
   switch (status) {
-    case 401: case 403: case 404: case 405: case 407: case 408: case 421: case 425: case 429: return false;
+    case 401: case 403: case 404: case 405: case 406: case 407: case 408: case 411: case 415: case 421: case 425: case 426: case 429: return false;
     default: return true;
   }
 }

@@ -175,7 +175,7 @@ TEST_F(Ship, DeliversInOrderPerSeriesOverSeveralLanes) {
 TEST_F(Ship, RetriesServerErrorsNetworkErrorsAndRateLimitsForEver) {
   int turn = 0;
   server.answer([&turn](auto&, auto&) -> Result<http::ClientResponse> {
-    switch (turn++ % 8) {
+    switch (turn++ % 9) {
       case 0: return fail(ErrorKind::unavailable, "connection refused");
       case 1: return http::ClientResponse{.status = 503};
       case 2: return http::ClientResponse{.status = 429};
@@ -183,6 +183,7 @@ TEST_F(Ship, RetriesServerErrorsNetworkErrorsAndRateLimitsForEver) {
       case 4: return http::ClientResponse{.status = 404};
       case 5: return fail(ErrorKind::timeout, "too slow");
       case 6: return http::ClientResponse{.status = 500};
+      case 7: return http::ClientResponse{.status = 415};
       default: return http::ClientResponse{.status = 200};
     }
   });
@@ -191,7 +192,7 @@ TEST_F(Ship, RetriesServerErrorsNetworkErrorsAndRateLimitsForEver) {
   ASSERT_TRUE(eventually([&] { return server.taken().size() == 3; }));
   EXPECT_TRUE(eventually([&] { return queue->status().pending_rows == 0; }));
   auto status = queue->status();
-  EXPECT_EQ(status.retries, 7U);
+  EXPECT_EQ(status.retries, 8U);
   EXPECT_EQ(status.dropped, 0U);
   EXPECT_EQ(status.delivered, 3U);
 }
