@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ./dev bench metrics: the same data and queries against Tocayo, Prometheus and VictoriaMetrics on this machine, one after another.
-// One JSON line per measure, then a table of ratios. Peers that are not installed are reported absent.
+// ./dev bench metrics: the same data and queries against Tocayo, Prometheus and VictoriaMetrics on this machine, one
+// after another. One JSON line per measure, then a table of ratios. Peers that are not installed are reported absent.
 //   metrics_side_by_side [--targets N] [--scrapes N] [--protocol 1|2] [--skip-r3] [--only SYSTEM]
 #include <algorithm>
 #include <atomic>
@@ -20,7 +20,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 struct Measures {
@@ -43,9 +44,11 @@ int push_all(System& system, const std::vector<std::string>& bodies) {
   for (int s = 0; s < 2; ++s) {
     senders.emplace_back([&] {
       for (std::size_t i = next++; i < bodies.size(); i = next++) {
-        auto reply = testing::http_request("POST", system.push_url(), bodies[i], testing::remote_write_headers(system.protocol()));
+        auto reply = testing::http_request("POST", system.push_url(), bodies[i],
+                                           testing::remote_write_headers(system.protocol()));
         if (reply.status / 100 != 2 && refused++ == 0) {
-          std::fprintf(stderr, "%s refused: %d %s\n", system.name().c_str(), reply.status, reply.body.substr(0, 300).c_str());
+          std::fprintf(stderr, "%s refused: %d %s\n", system.name().c_str(), reply.status,
+                       reply.body.substr(0, 300).c_str());
         }
       }
     });
@@ -61,11 +64,14 @@ double median_query_ms(System& system, const std::string& endpoint, const std::s
     auto reply = testing::http_get(system.query_url(endpoint) + "?" + parameters);
     double ms = since(start) * 1000;
     if (reply.status != 200) {
-      std::fprintf(stderr, "%s: %s: %d %s\n", system.name().c_str(), parameters.c_str(), reply.status, reply.body.substr(0, 200).c_str());
+      std::fprintf(stderr, "%s: %s: %d %s\n", system.name().c_str(), parameters.c_str(), reply.status,
+                   reply.body.substr(0, 200).c_str());
       return -1;
     }
-    if (i == 0) cold = ms;
-    else times.push_back(ms);
+    if (i == 0)
+      cold = ms;
+    else
+      times.push_back(ms);
   }
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
@@ -91,7 +97,8 @@ void run_r1(System& system, Measures& out, int targets, int scrapes) {
   out.add("R1 RSS growth per active series, B", who, (after.rss_bytes - before.rss_bytes) / series);
   out.add("R1 CPU per new series, us", who, (first.cpu_seconds - before.cpu_seconds) / series * 1e6);
   out.add("R1 CPU per sample, whole run, us", who, (after.cpu_seconds - before.cpu_seconds) / series / scrapes * 1e6);
-  out.add("R1 CPU per sample, after the first scrape, us", who, (after.cpu_seconds - first.cpu_seconds) / series / (scrapes - 1) * 1e6);
+  out.add("R1 CPU per sample, after the first scrape, us", who,
+          (after.cpu_seconds - first.cpu_seconds) / series / (scrapes - 1) * 1e6);
   out.add("R1 wall per sample, us", who, wall / series / scrapes * 1e6);
 
   std::string at = std::to_string(end / 1000);
@@ -103,11 +110,16 @@ void run_r1(System& system, Measures& out, int targets, int scrapes) {
   };
   const Query queries[] = {
       {"count({pod=~\"node-exporter-.*\"})", "query", "query=count(%7Bpod%3D~%22node-exporter-.*%22%7D)&time=" + at},
-      {"sum by (mode)({job=\"node-exporter\"}) range", "query_range", "query=sum+by+(mode)(%7Bjob%3D%22node-exporter%22%7D)" + range},
-      {"sum by (job)(rate(bench_metric_3_total[1m])) range", "query_range", "query=sum+by+(job)(rate(bench_metric_3_total%5B1m%5D))" + range},
+      {"sum by (mode)({job=\"node-exporter\"}) range", "query_range",
+       "query=sum+by+(mode)(%7Bjob%3D%22node-exporter%22%7D)" + range},
+      {"sum by (job)(rate(bench_metric_3_total[1m])) range", "query_range",
+       "query=sum+by+(job)(rate(bench_metric_3_total%5B1m%5D))" + range},
       {"one series range", "query_range",
-       "query=bench_metric_3_total%7Binstance%3D%2210.0.0.7%3A9100%22%2Cmode%3D%22idle%22%2Cdevice%3D%22dev0%22%2Ccontainer%3D%22c0%22%7D" + range},
-      {"/series of all", "series", "match[]=%7Bjob%3D~%22.%2B%22%7D&start=" + std::to_string(start / 1000) + "&end=" + at},
+       "query=bench_metric_3_total%7Binstance%3D%2210.0.0.7%3A9100%22%2Cmode%3D%22idle%22%2Cdevice%3D%22dev0%22%"
+       "2Ccontainer%3D%22c0%22%7D" +
+           range},
+      {"/series of all", "series",
+       "match[]=%7Bjob%3D~%22.%2B%22%7D&start=" + std::to_string(start / 1000) + "&end=" + at},
       {"label values of pod", "label/pod/values", "start=" + std::to_string(start / 1000) + "&end=" + at},
   };
   for (const Query& query : queries) {
@@ -145,12 +157,18 @@ int main(int argc, char** argv) {
   int targets = 200, scrapes = 20, protocol = 1, r3 = 960;
   std::string only;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--targets") == 0 && i + 1 < argc) targets = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--scrapes") == 0 && i + 1 < argc) scrapes = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--protocol") == 0 && i + 1 < argc) protocol = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
-    else if (std::strcmp(argv[i], "--skip-r3") == 0) r3 = 0;
-    else return std::fprintf(stderr, "unknown argument %s\n", argv[i]), 2;
+    if (std::strcmp(argv[i], "--targets") == 0 && i + 1 < argc)
+      targets = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--scrapes") == 0 && i + 1 < argc)
+      scrapes = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--protocol") == 0 && i + 1 < argc)
+      protocol = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+      only = argv[++i];
+    else if (std::strcmp(argv[i], "--skip-r3") == 0)
+      r3 = 0;
+    else
+      return std::fprintf(stderr, "unknown argument %s\n", argv[i]), 2;
   }
   Measures measures;
   const std::vector<std::string> names = {"tocayo", "victoria-metrics", "prometheus"};
@@ -167,8 +185,10 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "%s did not start\n", name.c_str());
         break;
       }
-      if (run == 0) run_r1(*system, measures, targets, scrapes);
-      else run_r3(*system, measures, r3);
+      if (run == 0)
+        run_r1(*system, measures, targets, scrapes);
+      else
+        run_r3(*system, measures, r3);
     }
   }
   std::printf("\n%-62s %12s %12s %12s %8s %8s\n", "measure", "tocayo", "victoria", "prometheus", "/VM", "/Prom");
@@ -186,8 +206,9 @@ int main(int argc, char** argv) {
       std::snprintf(buffer, sizeof buffer, "%.3f", row["tocayo"] / row[name]);
       return std::string(buffer);
     };
-    std::printf("%-62s %12s %12s %12s %8s %8s\n", measure.c_str(), text("tocayo").c_str(), text("victoria-metrics").c_str(),
-                text("prometheus").c_str(), ratio("victoria-metrics").c_str(), ratio("prometheus").c_str());
+    std::printf("%-62s %12s %12s %12s %8s %8s\n", measure.c_str(), text("tocayo").c_str(),
+                text("victoria-metrics").c_str(), text("prometheus").c_str(), ratio("victoria-metrics").c_str(),
+                ratio("prometheus").c_str());
   }
   return 0;
 }

@@ -31,21 +31,34 @@ bool System::start() {
   std::vector<std::string> argv;
   std::string ready;
   if (name_ == "tocayo") {
-    argv = {program_, "serve", "--set", "server.listen=" + address_, "--set", "storage.data_dir=" + data, "--set",
-            "agent.enabled=false", "--set", "metrics.wal.mode=interval"};
+    argv = {program_, "serve",
+            "--set",  "server.listen=" + address_,
+            "--set",  "storage.data_dir=" + data,
+            "--set",  "agent.enabled=false",
+            "--set",  "metrics.wal.mode=interval"};
     ready = "/-/ready";
   } else if (name_ == "prometheus") {
     std::ofstream(work_.path() / "prometheus.yml") << "global: {}\n";
-    argv = {program_, "--config.file=" + (work_.path() / "prometheus.yml").string(), "--storage.tsdb.path=" + data,
-            "--web.listen-address=" + address_, "--web.enable-remote-write-receiver", "--log.level=error"};
+    argv = {program_,
+            "--config.file=" + (work_.path() / "prometheus.yml").string(),
+            "--storage.tsdb.path=" + data,
+            "--web.listen-address=" + address_,
+            "--web.enable-remote-write-receiver",
+            "--log.level=error"};
     ready = "/-/ready";
   } else {
-    argv = {program_, "-storageDataPath=" + data, "-httpListenAddr=" + address_, "-retentionPeriod=1", "-loggerLevel=ERROR",
-            "-search.latencyOffset=0s", "-search.maxSeries=2000000"};
+    argv = {program_,
+            "-storageDataPath=" + data,
+            "-httpListenAddr=" + address_,
+            "-retentionPeriod=1",
+            "-loggerLevel=ERROR",
+            "-search.latencyOffset=0s",
+            "-search.maxSeries=2000000"};
     ready = "/health";
   }
   process_ = std::make_unique<testing::Process>(argv, work_.path() / "log");
-  return testing::eventually([&] { return testing::http_get("http://" + address_ + ready).status == 200; }, std::chrono::seconds(120));
+  return testing::eventually([&] { return testing::http_get("http://" + address_ + ready).status == 200; },
+                             std::chrono::seconds(120));
 }
 
 void System::kill9() {
@@ -84,6 +97,8 @@ double System::disk_bytes() const {
 std::string System::push_url() const {
   return "http://" + address_ + (name_ == "tocayo" ? "/api/v1/push" : "/api/v1/write");
 }
-std::string System::query_url(const std::string& endpoint) const { return "http://" + address_ + "/api/v1/" + endpoint; }
+std::string System::query_url(const std::string& endpoint) const {
+  return "http://" + address_ + "/api/v1/" + endpoint;
+}
 
 }  // namespace tocayo::bench

@@ -22,7 +22,8 @@ std::uint64_t number_in(const std::string& path) {
 }  // namespace
 
 std::uint64_t default_memory_limit() {
-  std::uint64_t total = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t total =
+      static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     if (std::uint64_t limit = number_in(file); limit > 0 && limit < total) total = limit;
   }
@@ -46,17 +47,19 @@ std::vector<ui::HealthItem> check_health(const HealthInputs& inputs) {
   } else {
     items.push_back({"wal", "warning", "The store is starting."});
   }
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (::statvfs(inputs.data_dir.c_str(), &disk) == 0 && disk.f_blocks > 0) {
     double free_bytes = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
     double share = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
     std::string state = share < 0.03 ? "critical" : share < 0.1 ? "warning" : "ok";
-    items.push_back({"disk", state, state == "ok" ? "" : fmt::format("{:.1f} % of the data disk is free.", share * 100), free_bytes});
+    items.push_back({"disk", state, state == "ok" ? "" : fmt::format("{:.1f} % of the data disk is free.", share * 100),
+                     free_bytes});
   }
   double used = static_cast<double>(resident_bytes());
   double part = used / static_cast<double>(inputs.memory_limit);
   std::string state = part > 0.95 ? "critical" : part > 0.85 ? "warning" : "ok";
-  items.push_back({"memory", state, state == "ok" ? "" : fmt::format("{:.0f} % of the memory budget is in use.", part * 100), used});
+  items.push_back({"memory", state,
+                   state == "ok" ? "" : fmt::format("{:.0f} % of the memory budget is in use.", part * 100), used});
   items.push_back({"config", inputs.reload_error.empty() ? "ok" : "warning", inputs.reload_error});
   return items;
 }

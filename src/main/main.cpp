@@ -34,7 +34,9 @@ Result<Config> load_config(const ConfigArguments& arguments) {
     if (!text.starts_with("TOCAYO_") || equals == std::string_view::npos) continue;
     std::string_view name = text.substr(0, equals);
     // Those of the tests and tools beside the program.
-    if (name == "TOCAYO_BINARY" || name == "TOCAYO_FULL" || name.starts_with("TOCAYO_TEST_") || name == "TOCAYO_CONFORMANCE_DIR") continue;
+    if (name == "TOCAYO_BINARY" || name == "TOCAYO_FULL" || name.starts_with("TOCAYO_TEST_") ||
+        name == "TOCAYO_CONFORMANCE_DIR")
+      continue;
     sources.environment.emplace_back(name, text.substr(equals + 1));
   }
   sources.sets = arguments.sets;
@@ -85,7 +87,9 @@ int main(int argc, char** argv) {
   std::string port_file;
   auto with_config = [&](CLI::App* command) {
     command->add_option("--config", arguments.file, "configuration file (tocayo.yaml)");
-    command->add_option("--set", arguments.sets, "section.key=value, wins over file and environment")->take_all()->allow_extra_args(false);
+    command->add_option("--set", arguments.sets, "section.key=value, wins over file and environment")
+        ->take_all()
+        ->allow_extra_args(false);
     return command;
   };
   auto* serve_command = with_config(app.add_subcommand("serve", "run the server"));
@@ -93,22 +97,30 @@ int main(int argc, char** argv) {
 
   AgentArguments agent;
   auto* agent_command = app.add_subcommand("agent", "collect on this machine and send it to a server");
-  agent_command->add_option("--server", agent.server, "URL of a Tocayo server; with it, this machine's own metrics are sent");
+  agent_command->add_option("--server", agent.server,
+                            "URL of a Tocayo server; with it, this machine's own metrics are sent");
   agent_command->add_option("--token", agent.token, "token of the server");
   agent_command->add_option("--token-file", agent.token_file, "the same in a file, read again at each use");
-  agent_command->add_option("--config", agent.configs, "file with scrape_configs and remote_write, as Prometheus has them")->take_all()->allow_extra_args(false);
+  agent_command
+      ->add_option("--config", agent.configs, "file with scrape_configs and remote_write, as Prometheus has them")
+      ->take_all()
+      ->allow_extra_args(false);
   agent_command->add_option("--data-dir", agent.data_dir, "where queues are kept");
-  agent_command->add_option("--listen", agent.listen, "address of /metrics, /targets, /queues, /config")->capture_default_str();
-  agent_command->add_option("--instance", agent.instance, "instance label of this machine's metrics; default: the host name");
+  agent_command->add_option("--listen", agent.listen, "address of /metrics, /targets, /queues, /config")
+      ->capture_default_str();
+  agent_command->add_option("--instance", agent.instance,
+                            "instance label of this machine's metrics; default: the host name");
   agent_command->add_option("--log-level", agent.log_level, "debug, info, warn or error")->capture_default_str();
   agent_command->add_option("--port-file", agent.port_file, "write the address here once the port answers");
   agent_command->add_flag("--host-metrics", agent.host_metrics, "this machine's metrics also without --server");
   agent_command->add_flag("--no-host-metrics", agent.no_host_metrics, "no metrics of this machine");
-  agent_command->add_flag("--check-config", agent.check_config, "read the configuration, print it without secrets, exit");
+  agent_command->add_flag("--check-config", agent.check_config,
+                          "read the configuration, print it without secrets, exit");
 
   auto* config_command = app.add_subcommand("config", "check, show and describe the configuration");
   config_command->require_subcommand(1);
-  auto* check = with_config(config_command->add_subcommand("check", "read it like serve does, print what is in effect"));
+  auto* check =
+      with_config(config_command->add_subcommand("check", "read it like serve does, print what is in effect"));
   auto* defaults = config_command->add_subcommand("defaults", "every key with its default and meaning");
   auto* schema = config_command->add_subcommand("schema", "JSON Schema of tocayo.yaml");
 
@@ -144,7 +156,10 @@ int main(int argc, char** argv) {
   }
   if (*test) return promql_test(test_paths);
   if (*format) return promql_format(expression);
-  if (short_version) std::cout << version_text() << "\n";
-  else std::cout << "tocayo " << version_text() << " (compatible with Prometheus " << compatible_prometheus_version() << ")\n";
+  if (short_version)
+    std::cout << version_text() << "\n";
+  else
+    std::cout << "tocayo " << version_text() << " (compatible with Prometheus " << compatible_prometheus_version()
+              << ")\n";
   return 0;
 }

@@ -144,7 +144,9 @@ Result<> ProgramImpl::begin() {
   if (base_path_.empty()) base_path_ = path_of_url(config->text("server.external_url"));
   std::error_code code;
   std::filesystem::create_directories(data_dir_, code);
-  if (code) return fail(ErrorKind::unavailable, fmt::format("storage.data_dir: cannot create {}: {}", data_dir_, code.message()));
+  if (code)
+    return fail(ErrorKind::unavailable,
+                fmt::format("storage.data_dir: cannot create {}: {}", data_dir_, code.message()));
   std::filesystem::permissions(data_dir_, std::filesystem::perms::owner_all, code);
 
   TRY(open_control());
@@ -153,7 +155,8 @@ Result<> ProgramImpl::begin() {
   open_store();
   if (!store_.get()) return fail(ErrorKind::unavailable, "the metrics store did not open; see the log");
   TRY(open_agent());
-  note("tocayo.start", fmt::format("Tocayo {} started", version_text()), fmt::format("listening on {}", server_->address()));
+  note("tocayo.start", fmt::format("Tocayo {} started", version_text()),
+       fmt::format("listening on {}", server_->address()));
   return {};
 }
 
@@ -201,15 +204,16 @@ std::shared_ptr<const metrics::Querier> ProgramImpl::querier(std::string_view te
       const Labels& labels(std::size_t) const override { std::abort(); }
       Result<> read(std::size_t, metrics::SampleColumns&) const override { return {}; }
     };
-    Result<std::unique_ptr<metrics::SeriesSet>> select(std::span<const Matcher>, const metrics::SelectHints&, const Context&) const override {
+    Result<std::unique_ptr<metrics::SeriesSet>> select(std::span<const Matcher>, const metrics::SelectHints&,
+                                                       const Context&) const override {
       return std::make_unique<NoSeries>();
     }
     Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
                                           const Context&) const override {
       return metrics::NameList{};
     }
-    Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs,
-                                           std::size_t, const Context&) const override {
+    Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
+                                           TimestampMs, std::size_t, const Context&) const override {
       return metrics::NameList{};
     }
   };
@@ -240,7 +244,8 @@ Result<> ProgramImpl::open_api() {
   api.notifications = notifications_.get();
   api.targets = targets_.get();
   api.replay = [this] {
-    return metrics::api::ReplayProgress{static_cast<std::int64_t>(replay_->first.load()), static_cast<std::int64_t>(replay_->last.load()),
+    return metrics::api::ReplayProgress{static_cast<std::int64_t>(replay_->first.load()),
+                                        static_cast<std::int64_t>(replay_->last.load()),
                                         static_cast<std::int64_t>(replay_->current.load())};
   };
   api.ready = [this] { return store_.get() != nullptr; };
@@ -254,8 +259,9 @@ Result<> ProgramImpl::open_api() {
   metrics_api_ = std::make_unique<metrics::api::MetricsApi>(std::move(api));
   metrics_api_->mount(router_);
   metrics_api_->mount_operations(router_);
-  tenancy::add_routes(router_, *tenancy_, *limits_,
-                      {.base_path = base_path_, .external_https = config->text("server.external_url").starts_with("https://")});
+  tenancy::add_routes(
+      router_, *tenancy_, *limits_,
+      {.base_path = base_path_, .external_https = config->text("server.external_url").starts_with("https://")});
   events::add_routes(router_, *events_);
 
   router_.add("POST", "/-/reload",
@@ -291,11 +297,14 @@ Result<> ProgramImpl::open_api() {
     return check_health({store_, data_dir_, memory_limit, error});
   };
   home.events = [this](const std::string& tenant) { return home_events(tenant); };
-  home.newest_sample = [this](std::string_view tenant) { return store_.get() ? store_.get()->newest_sample(tenant) : TimestampMs(0); };
+  home.newest_sample = [this](std::string_view tenant) {
+    return store_.get() ? store_.get()->newest_sample(tenant) : TimestampMs(0);
+  };
   home.targets = targets_.get();
   home.version = version_text();
   home.start_time = start_time_;
-  ui_ = std::make_unique<ui::UiDependencies>(ui::UiDependencies{page, std::move(home), *tenancy_, *short_links_, *live_, compute_});
+  ui_ = std::make_unique<ui::UiDependencies>(
+      ui::UiDependencies{page, std::move(home), *tenancy_, *short_links_, *live_, compute_});
   ui::add_routes(router_, *ui_);
   return {};
 }
@@ -319,7 +328,9 @@ Result<> ProgramImpl::open_server() {
   while (url.ends_with('/')) url.pop_back();
   std::fprintf(stderr, "\nTocayo %s is at %s\n\n", version_text().c_str(), url.c_str());
   if (auto token = tenancy_->take_setup_token()) {
-    std::fprintf(stderr, "Nobody can sign in yet. Make the first admin here (once, within a day):\n%s/setup?token=%s\n\n", url.c_str(), token->c_str());
+    std::fprintf(stderr,
+                 "Nobody can sign in yet. Make the first admin here (once, within a day):\n%s/setup?token=%s\n\n",
+                 url.c_str(), token->c_str());
   }
   if (!port_file_.empty()) {
     std::ofstream(port_file_ + ".new") << server_->address() << "\n";
@@ -376,10 +387,12 @@ Result<> ProgramImpl::open_agent() {
   if (!config->boolean("agent.enabled")) return {};
   agent::HostAgentOptions options;
   options.host.textfile_directories = {};
-  if (std::string directory = config->text("agent.textfile_directory"); !directory.empty()) options.host.textfile_directories = {directory};
-  options.self_fast_names = {"tocayo_metrics_samples_appended_total", "tocayo_metrics_active_series", "process_cpu_seconds_total",
-                             "process_resident_memory_bytes", "tocayo_journal_fsync_seconds", "tocayo_http_requests_total",
-                             "prometheus_engine_query_duration_seconds"};
+  if (std::string directory = config->text("agent.textfile_directory"); !directory.empty())
+    options.host.textfile_directories = {directory};
+  options.self_fast_names = {
+      "tocayo_metrics_samples_appended_total",   "tocayo_metrics_active_series", "process_cpu_seconds_total",
+      "process_resident_memory_bytes",           "tocayo_journal_fsync_seconds", "tocayo_http_requests_total",
+      "prometheus_engine_query_duration_seconds"};
   agent_ = TRY(agent::HostAgent::create(std::move(options), store_));
   agent_->start();
   return {};
@@ -387,8 +400,10 @@ Result<> ProgramImpl::open_agent() {
 
 Result<> ProgramImpl::reload() {
   std::lock_guard guard(reload_mutex_);
-  static Gauge& successful = Registry::global().gauge("tocayo_config_last_reload_successful", "Whether the last reload of the configuration went well.");
-  static Gauge& compatible = Registry::global().gauge("prometheus_config_last_reload_successful", "Whether the last configuration reload attempt was successful.");
+  static Gauge& successful = Registry::global().gauge("tocayo_config_last_reload_successful",
+                                                      "Whether the last reload of the configuration went well.");
+  static Gauge& compatible = Registry::global().gauge("prometheus_config_last_reload_successful",
+                                                      "Whether the last configuration reload attempt was successful.");
   auto failed = [&](const Error& error) {
     successful.set(0);
     compatible.set(0);
@@ -417,7 +432,8 @@ Result<> ProgramImpl::reload() {
   for (const std::string& path : config()->changed_but_fixed(*next)) {
     log::warn("main", "this key takes effect at the next start", {{"key", path}});
   }
-  if (auto tls = server_->reload_tls(); !tls) log::warn("main", "the certificate was not reloaded", {{"error", tls.error()}});
+  if (auto tls = server_->reload_tls(); !tls)
+    log::warn("main", "the certificate was not reloaded", {{"error", tls.error()}});
   {
     std::lock_guard lock(config_mutex_);
     config_ = std::make_shared<const Config>(std::move(*next));

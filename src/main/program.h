@@ -21,7 +21,8 @@ struct ProgramOptions {
 // Life cycle: start(), then reload() at will, stop() once. Thread-safe between those.
 class Program {
  public:
-  // Opens what is small, answers on the port, then opens the store behind it and starts the agent. Errors say what to do.
+  // Opens what is small, answers on the port, then opens the store behind it and starts the agent. Errors say what to
+  // do.
   static Result<std::unique_ptr<Program>> start(ProgramOptions options);
   virtual ~Program() = default;
   // All or nothing: on an error the old configuration stays, and a notification says so.
@@ -31,7 +32,7 @@ class Program {
   virtual std::string address() const = 0;
 };
 
-std::string version_text();       // "0.1.0"
+std::string version_text();  // "0.1.0"
 std::string compatible_prometheus_version();
 std::string host_name();
 

@@ -12,10 +12,12 @@ namespace api = metrics::api;
 namespace json = boost::json;
 
 std::string rule_json(const RelabelRule& rule) {
-  static constexpr std::string_view kActions[] = {"replace",  "keep",      "drop",      "keepequal", "dropequal", "hashmod",
-                                                  "labelmap", "labeldrop", "labelkeep", "lowercase", "uppercase"};
+  static constexpr std::string_view kActions[] = {"replace",   "keep",      "drop",     "keepequal",
+                                                  "dropequal", "hashmod",   "labelmap", "labeldrop",
+                                                  "labelkeep", "lowercase", "uppercase"};
   json::object object;
-  if (!rule.source_labels.empty()) object["source_labels"] = json::array(rule.source_labels.begin(), rule.source_labels.end());
+  if (!rule.source_labels.empty())
+    object["source_labels"] = json::array(rule.source_labels.begin(), rule.source_labels.end());
   object["separator"] = rule.separator;
   object["regex"] = rule.regex;
   if (rule.modulus != 0) object["modulus"] = rule.modulus;
@@ -33,8 +35,9 @@ class ScrapeView final : public api::TargetProvider {
   std::vector<api::ScrapeTarget> active_targets() const override {
     std::vector<api::ScrapeTarget> list;
     for (auto& target : scraper_.active()) {
-      list.push_back({target.discovered, target.labels, target.pool, target.url, target.url, target.last_error, target.last_scrape,
-                      target.last_duration, target.health, format_duration(target.interval), format_duration(target.timeout)});
+      list.push_back({target.discovered, target.labels, target.pool, target.url, target.url, target.last_error,
+                      target.last_scrape, target.last_duration, target.health, format_duration(target.interval),
+                      format_duration(target.timeout)});
     }
     return list;
   }
@@ -73,6 +76,8 @@ class ScrapeView final : public api::TargetProvider {
 
 }  // namespace
 
-std::unique_ptr<api::TargetProvider> make_target_provider(const agent::Scraper& scraper) { return std::make_unique<ScrapeView>(scraper); }
+std::unique_ptr<api::TargetProvider> make_target_provider(const agent::Scraper& scraper) {
+  return std::make_unique<ScrapeView>(scraper);
+}
 
 }  // namespace tocayo

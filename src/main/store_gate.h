@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server answers from its first second, the store opens (replays) behind it: until then writes are refused with 503 and reads
-// say that the store is starting. Everything that needs the store goes through here.
+// The server answers from its first second, the store opens (replays) behind it: until then writes are refused with 503
+// and reads say that the store is starting. Everything that needs the store goes through here.
 #pragma once
 
 #include <atomic>

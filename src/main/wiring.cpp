@@ -20,7 +20,9 @@ Result<promql::EngineOptions> engine_options(const Config& config) {
   options.timeout = config.duration("metrics.query.timeout");
   options.max_samples = count(config.integer("metrics.query.max_samples"));
   options.lookback = config.duration("metrics.query.lookback_delta");
-  options.default_subquery_step = [step = config.duration("metrics.query.default_eval_interval")](promql::Duration) { return step; };
+  options.default_subquery_step = [step = config.duration("metrics.query.default_eval_interval")](promql::Duration) {
+    return step;
+  };
   const std::pair<std::string, bool*> known[] = {
       {"promql-experimental-functions", &options.features.experimental_functions},
       {"promql-duration-expr", &options.features.duration_expressions},
@@ -31,13 +33,15 @@ Result<promql::EngineOptions> engine_options(const Config& config) {
       {"type-and-unit-labels", &options.features.type_and_unit_labels},
       {"promql-per-step-stats", &options.features.per_step_stats}};
   for (const std::string& feature : config.list("metrics.features")) {
-    auto it = std::find_if(std::begin(known), std::end(known), [&](const auto& entry) { return entry.first == feature; });
+    auto it =
+        std::find_if(std::begin(known), std::end(known), [&](const auto& entry) { return entry.first == feature; });
     if (it == std::end(known)) {
       std::vector<std::string> names;
       for (const auto& [name, flag] : known) names.push_back(name);
       std::string near = nearest(feature, names);
-      return fail(ErrorKind::bad_input, fmt::format("{}: metrics.features: unknown feature \"{}\"{}", config.origin("metrics.features"), feature,
-                                                    near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+      return fail(ErrorKind::bad_input,
+                  fmt::format("{}: metrics.features: unknown feature \"{}\"{}", config.origin("metrics.features"),
+                              feature, near.empty() ? "" : "; did you mean \"" + near + "\"?"));
     }
     *it->second = true;
   }
@@ -69,7 +73,8 @@ metrics::StoreLimits store_limits(const tenancy::Limits& from, std::chrono::mill
   limits.out_of_order_time_window = from.out_of_order_time_window;
   limits.creation_grace_period = from.creation_grace_period;
   limits.past_grace_period = from.past_grace_period;
-  limits.retention = from.compactor_blocks_retention_period.count() > 0 ? from.compactor_blocks_retention_period : default_retention;
+  limits.retention =
+      from.compactor_blocks_retention_period.count() > 0 ? from.compactor_blocks_retention_period : default_retention;
   return limits;
 }
 
@@ -105,8 +110,8 @@ void connect_store(metrics::api::ApiDependencies& api, StoreGate& gate) {
     auto* store = TRY(gate.ready());
     return store->querier(tenant);
   };
-  api.exemplars = [&gate](std::string_view tenant, std::span<const std::vector<Matcher>> matchers, TimestampMs start, TimestampMs end,
-                          const Context&) -> Result<std::vector<m::ExemplarSeries>> {
+  api.exemplars = [&gate](std::string_view tenant, std::span<const std::vector<Matcher>> matchers, TimestampMs start,
+                          TimestampMs end, const Context&) -> Result<std::vector<m::ExemplarSeries>> {
     auto* store = TRY(gate.ready());
     std::vector<m::ExemplarSeries> result;
     for (auto& series : TRY(store->exemplars(tenant, matchers, start, end))) {
@@ -114,7 +119,8 @@ void connect_store(metrics::api::ApiDependencies& api, StoreGate& gate) {
     }
     return result;
   };
-  api.metadata = [&gate](std::string_view tenant, std::string_view metric) -> Result<std::vector<metrics::MetadataRow>> {
+  api.metadata = [&gate](std::string_view tenant,
+                         std::string_view metric) -> Result<std::vector<metrics::MetadataRow>> {
     auto* store = TRY(gate.ready());
     return store->metadata(tenant, metric, 0, 0);
   };

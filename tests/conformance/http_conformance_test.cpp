@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The PromQL files again, through a real socket: a tenant per `clear`, samples by remote write 2.0, results read from the JSON.
+// The PromQL files again, through a real socket: a tenant per `clear`, samples by remote write 2.0, results read from
+// the JSON.
 #include <gtest/gtest.h>
 #include <snappy.h>
 
@@ -108,7 +109,8 @@ TimestampMs millis(const json::value& seconds) { return std::llround(seconds.to_
 
 Labels labels_of(const json::value& metric) {
   std::vector<Label> labels;
-  for (const auto& [name, value] : metric.as_object()) labels.push_back({std::string(name), std::string(value.as_string())});
+  for (const auto& [name, value] : metric.as_object())
+    labels.push_back({std::string(name), std::string(value.as_string())});
   return Labels(std::move(labels));
 }
 
@@ -139,15 +141,17 @@ class HttpTarget final : public pq::TestTarget {
     auto headers = remote_write_headers(2);
     headers.emplace_back("X-Scope-OrgID", tenant_);
     auto reply = http_request("POST", server_.url("/api/v1/push"), encode(series), headers);
-    if (reply.status != 204) return fail(ErrorKind::bad_input, "load: " + std::to_string(reply.status) + " " + reply.body);
+    if (reply.status != 204)
+      return fail(ErrorKind::bad_input, "load: " + std::to_string(reply.status) + " " + reply.body);
     return {};
   }
   Result<pq::TestOutcome> instant(const std::string& expr, TimestampMs time) override {
     return ask("/api/v1/query", "query=" + url_encode(expr) + "&time=" + seconds(time));
   }
-  Result<pq::TestOutcome> range(const std::string& expr, TimestampMs start, TimestampMs end, promql::Duration step) override {
-    return ask("/api/v1/query_range", "query=" + url_encode(expr) + "&start=" + seconds(start) + "&end=" + seconds(end) +
-                                          "&step=" + seconds(step.count()));
+  Result<pq::TestOutcome> range(const std::string& expr, TimestampMs start, TimestampMs end,
+                                promql::Duration step) override {
+    return ask("/api/v1/query_range", "query=" + url_encode(expr) + "&start=" + seconds(start) +
+                                          "&end=" + seconds(end) + "&step=" + seconds(step.count()));
   }
 
  private:
@@ -157,12 +161,15 @@ class HttpTarget final : public pq::TestTarget {
     return buffer;
   }
   Result<pq::TestOutcome> ask(const char* path, const std::string& form) {
-    auto reply = http_request("POST", server_.url(path), form,
-                              {{"Content-Type", "application/x-www-form-urlencoded"}, {"X-Scope-OrgID", tenant_}, {"X-Tocayo-Csrf", "1"}});
+    auto reply = http_request(
+        "POST", server_.url(path), form,
+        {{"Content-Type", "application/x-www-form-urlencoded"}, {"X-Scope-OrgID", tenant_}, {"X-Tocayo-Csrf", "1"}});
     boost::system::error_code code;
     json::value root = json::parse(reply.body, code);
-    if (code) return fail(ErrorKind::internal, "not JSON (" + std::to_string(reply.status) + "): " + reply.body.substr(0, 200));
-    if (root.at("status").as_string() != "success") return fail(ErrorKind::bad_input, std::string(root.at("error").as_string()));
+    if (code)
+      return fail(ErrorKind::internal, "not JSON (" + std::to_string(reply.status) + "): " + reply.body.substr(0, 200));
+    if (root.at("status").as_string() != "success")
+      return fail(ErrorKind::bad_input, std::string(root.at("error").as_string()));
     pq::TestOutcome outcome;
     for (auto [key, list] : {std::pair{"warnings", &outcome.warnings}, std::pair{"infos", &outcome.infos}}) {
       if (const auto* found = root.as_object().if_contains(key)) {
@@ -194,10 +201,12 @@ class HttpTarget final : public pq::TestTarget {
       for (const auto& entry : result.as_array()) {
         promql::Series series{labels_of(entry.at("metric")), {}, {}};
         if (const auto* values = entry.as_object().if_contains("values")) {
-          for (const auto& point : values->as_array()) series.floats.push_back({millis(point.at(0)), number(point.at(1))});
+          for (const auto& point : values->as_array())
+            series.floats.push_back({millis(point.at(0)), number(point.at(1))});
         }
         if (const auto* histograms = entry.as_object().if_contains("histograms")) {
-          for (const auto& point : histograms->as_array()) series.histograms.push_back({millis(point.at(0)), histogram_of(point.at(1))});
+          for (const auto& point : histograms->as_array())
+            series.histograms.push_back({millis(point.at(0)), histogram_of(point.at(1))});
         }
         matrix.series.push_back(std::move(series));
       }
@@ -218,10 +227,11 @@ TEST(PromqlOverHttp, AllConformanceFiles) {
     ASSERT_FALSE(in_ci()) << "no conformance files at " << shared;
     GTEST_SKIP() << "no conformance files at " << shared;
   }
-  Server server({.sets = {"metrics.wal.mode=off", "metrics.retention.time=0", "metrics.query.max_samples=10000",
-                          "limits={out_of_order_time_window: 100y, creation_grace_period: 0s}",
-                          "metrics.features=promql-experimental-functions,promql-duration-expr,promql-extended-range-selectors,"
-                          "promql-binop-fill-modifiers,promql-delayed-name-removal,use-start-timestamps"}});
+  Server server(
+      {.sets = {"metrics.wal.mode=off", "metrics.retention.time=0", "metrics.query.max_samples=10000",
+                "limits={out_of_order_time_window: 100y, creation_grace_period: 0s}",
+                "metrics.features=promql-experimental-functions,promql-duration-expr,promql-extended-range-selectors,"
+                "promql-binop-fill-modifiers,promql-delayed-name-removal,use-start-timestamps"}});
   ASSERT_TRUE(server.start());
   HttpTarget target(server);
   pq::Report all;

@@ -20,8 +20,8 @@ namespace {
 
 namespace json = boost::json;
 
-// An hour of samples every 15 s, with gaps, resets, a series that ends and values that are NaN; odd milliseconds, so that no sample
-// lies on a boundary whose meaning changed between Prometheus 2 and 3.
+// An hour of samples every 15 s, with gaps, resets, a series that ends and values that are NaN; odd milliseconds, so
+// that no sample lies on a boundary whose meaning changed between Prometheus 2 and 3.
 std::vector<std::vector<PushSeries>> make_data(std::int64_t start, std::int64_t end) {
   std::mt19937_64 random(7);
   struct Line {
@@ -35,13 +35,24 @@ std::vector<std::vector<PushSeries>> make_data(std::int64_t start, std::int64_t 
   for (const char* job : {"api", "db"}) {
     for (const char* instance : {"h1:80", "h2:80", "h3:80"}) {
       auto offset = [&] { return static_cast<std::int64_t>(random() % 9000) + 137; };
-      lines.push_back({{{"__name__", "diff_requests_total"}, {"instance", instance}, {"job", job}}, 1e5, offset(), 0, 0});
-      lines.push_back({{{"__name__", "diff_errors_total"}, {"code", "500"}, {"instance", instance}, {"job", job}}, 1e5, offset(), 0, 0});
+      lines.push_back(
+          {{{"__name__", "diff_requests_total"}, {"instance", instance}, {"job", job}}, 1e5, offset(), 0, 0});
+      lines.push_back({{{"__name__", "diff_errors_total"}, {"code", "500"}, {"instance", instance}, {"job", job}},
+                       1e5,
+                       offset(),
+                       0,
+                       0});
       lines.push_back({{{"__name__", "diff_temperature"}, {"instance", instance}, {"job", job}}, 20, offset(), 1, 0});
-      lines.push_back({{{"__name__", "diff_queue"}, {"instance", instance}, {"job", job}, {"queue", "a"}}, 5, offset(), 1, 0});
+      lines.push_back(
+          {{{"__name__", "diff_queue"}, {"instance", instance}, {"job", job}, {"queue", "a"}}, 5, offset(), 1, 0});
       std::int64_t same = offset();  // buckets of one histogram are scraped together
       for (const char* le : {"0.1", "0.5", "1", "5", "+Inf"}) {
-        lines.push_back({{{"__name__", "diff_latency_seconds_bucket"}, {"instance", instance}, {"job", job}, {"le", le}}, 1e5, same, 2, 0});
+        lines.push_back(
+            {{{"__name__", "diff_latency_seconds_bucket"}, {"instance", instance}, {"job", job}, {"le", le}},
+             1e5,
+             same,
+             2,
+             0});
       }
     }
   }
@@ -103,7 +114,8 @@ bool same_points(const json::value& a, const json::value& b) {
 
 std::string canonical_labels(const json::value& metric) {
   std::vector<std::string> parts;
-  for (const auto& [name, value] : metric.as_object()) parts.push_back(std::string(name) + "=" + std::string(value.as_string()));
+  for (const auto& [name, value] : metric.as_object())
+    parts.push_back(std::string(name) + "=" + std::string(value.as_string()));
   std::sort(parts.begin(), parts.end());
   std::string out;
   for (const auto& part : parts) out += part + ",";
@@ -131,7 +143,9 @@ std::string difference(const HttpReply& ours, const HttpReply& theirs, const std
   json::value b = json::parse(theirs.body, code);
   if (code) return "their answer is not JSON";
   if (a.at("status") != b.at("status")) {
-    auto text = [](const json::value& v) { return v.as_object().contains("error") ? std::string(v.at("error").as_string()) : "success"; };
+    auto text = [](const json::value& v) {
+      return v.as_object().contains("error") ? std::string(v.at("error").as_string()) : "success";
+    };
     return "ours: " + text(a) + " | theirs: " + text(b);
   }
   if (a.at("status").as_string() != "success") return {};
@@ -139,7 +153,9 @@ std::string difference(const HttpReply& ours, const HttpReply& theirs, const std
   const json::value& y = b.at("data");
   if (x.at("resultType") != y.at("resultType")) return "result types differ";
   if (x.at("resultType").as_string() == "scalar" || x.at("resultType").as_string() == "string") {
-    return same_points(x.at("result"), y.at("result")) ? "" : "values differ: " + json::serialize(x.at("result")) + " | " + json::serialize(y.at("result"));
+    return same_points(x.at("result"), y.at("result"))
+               ? ""
+               : "values differ: " + json::serialize(x.at("result")) + " | " + json::serialize(y.at("result"));
   }
   auto sorted = [&](const json::value& data) {
     std::vector<const json::value*> list;
@@ -152,31 +168,38 @@ std::string difference(const HttpReply& ours, const HttpReply& theirs, const std
     return list;
   };
   auto left = sorted(x), right = sorted(y);
-  if (left.size() != right.size()) return "ours " + std::to_string(left.size()) + " series, theirs " + std::to_string(right.size());
+  if (left.size() != right.size())
+    return "ours " + std::to_string(left.size()) + " series, theirs " + std::to_string(right.size());
   for (std::size_t i = 0; i < left.size(); ++i) {
     std::string labels = canonical_labels(left[i]->at("metric"));
-    if (!same_labels(left[i]->at("metric"), right[i]->at("metric"))) return "labels differ: " + labels + " | " + canonical_labels(right[i]->at("metric"));
+    if (!same_labels(left[i]->at("metric"), right[i]->at("metric")))
+      return "labels differ: " + labels + " | " + canonical_labels(right[i]->at("metric"));
     const char* key = x.at("resultType").as_string() == "matrix" ? "values" : "value";
     if (!same_points(left[i]->at(key), right[i]->at(key))) {
-      return labels + ": " + json::serialize(left[i]->at(key)).substr(0, 300) + " | " + json::serialize(right[i]->at(key)).substr(0, 300);
+      return labels + ": " + json::serialize(left[i]->at(key)).substr(0, 300) + " | " +
+             json::serialize(right[i]->at(key)).substr(0, 300);
     }
   }
   return {};
 }
 
-// Where Prometheus 3, whose rules we follow, answers otherwise than 2.42 does; nullptr when the difference has no such reason.
+// Where Prometheus 3, whose rules we follow, answers otherwise than 2.42 does; nullptr when the difference has no such
+// reason.
 const char* explained(const std::string& query, const std::string& problem) {
   auto has = [&](const char* text) { return query.find(text) != std::string::npos; };
   if (has("atan2") && problem.find("labels differ") == 0) return "atan2 drops the metric name since 2.50";
-  if (has("timestamp(") && has("@") && has("offset")) return "timestamp() of a selector with @ ignored its offset in 2.42";
+  if (has("timestamp(") && has("@") && has("offset"))
+    return "timestamp() of a selector with @ ignored its offset in 2.42";
   if (has("~invalid")) return "any UTF-8 text is a label name in 3.0";
-  if ((has("stddev") || has("stdvar")) && problem.find("NaN") != std::string::npos) return "deviation of a single NaN is NaN since 2.54";
+  if ((has("stddev") || has("stdvar")) && problem.find("NaN") != std::string::npos)
+    return "deviation of a single NaN is NaN since 2.54";
   if (has("topk") || has("bottomk") || has("sort")) return "the choice and order among equal values is open";
   // Two correct sums of the same numbers may differ in their last digit; these make that digit visible.
-  bool rounded = has("avg") || has("stddev") || has("stdvar") || has("sum") || has("exp(") || has("^") || has("sinh") || has("cosh") || has("ln(") ||
-                 has("log") || has("tan") || has("predict_linear") || has("deriv") || has("histogram_quantile");
-  bool visible = has("%") || has("==") || has("!=") || has("<") || has(">") || has("count_values") || has("tan(") || has("sin(") || has("cos(") ||
-                 has("round(") || has("floor(") || has("ceil(") || has("predict_linear");
+  bool rounded = has("avg") || has("stddev") || has("stdvar") || has("sum") || has("exp(") || has("^") || has("sinh") ||
+                 has("cosh") || has("ln(") || has("log") || has("tan") || has("predict_linear") || has("deriv") ||
+                 has("histogram_quantile");
+  bool visible = has("%") || has("==") || has("!=") || has("<") || has(">") || has("count_values") || has("tan(") ||
+                 has("sin(") || has("cos(") || has("round(") || has("floor(") || has("ceil(") || has("predict_linear");
   if (rounded && visible) return "the last digit of a rounded number, made visible";
   return nullptr;
 }
@@ -192,13 +215,16 @@ TEST(Differential, AgainstDebianPrometheus) {
   TempDir place;
   std::string listen = "127.0.0.1:" + std::to_string(free_port());
   std::ofstream(place.path() / "p.yml") << "global: {}\n";
-  Process process({*prometheus, "--config.file=" + (place.path() / "p.yml").string(), "--storage.tsdb.path=" + (place.path() / "d").string(),
-                   "--web.listen-address=" + listen, "--web.enable-remote-write-receiver", "--log.level=error",
+  Process process({*prometheus, "--config.file=" + (place.path() / "p.yml").string(),
+                   "--storage.tsdb.path=" + (place.path() / "d").string(), "--web.listen-address=" + listen,
+                   "--web.enable-remote-write-receiver", "--log.level=error",
                    "--enable-feature=promql-at-modifier,promql-negative-offset"},
                   place.path() / "log");
   ASSERT_TRUE(eventually([&] { return http_get("http://" + listen + "/-/ready").status == 200; })) << process.log();
 
-  std::int64_t end = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  std::int64_t end =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   end -= end % 60'000;
   std::int64_t start = end - 3'600'000;
   for (const auto& batch : make_data(start, end)) {
@@ -209,10 +235,13 @@ TEST(Differential, AgainstDebianPrometheus) {
 
   using Metric = promql::QuerygenData::Metric;
   promql::QuerygenData data;
-  data.metrics = {{"diff_requests_total", Metric::Type::counter}, {"diff_errors_total", Metric::Type::counter},
-                  {"diff_temperature", Metric::Type::gauge}, {"diff_queue", Metric::Type::gauge},
+  data.metrics = {{"diff_requests_total", Metric::Type::counter},
+                  {"diff_errors_total", Metric::Type::counter},
+                  {"diff_temperature", Metric::Type::gauge},
+                  {"diff_queue", Metric::Type::gauge},
                   {"diff_latency_seconds_bucket", Metric::Type::classic_bucket}};
-  data.labels = {{"job", {"api", "db"}}, {"instance", {"h1:80", "h2:80", "h3:80"}}, {"code", {"500"}}, {"queue", {"a"}}};
+  data.labels = {
+      {"job", {"api", "db"}}, {"instance", {"h1:80", "h2:80", "h3:80"}}, {"code", {"500"}}, {"queue", {"a"}}};
   data.start = start;
   data.end = end;
   const char* seed_text = std::getenv("TOCAYO_TEST_SEED");
@@ -237,13 +266,17 @@ TEST(Differential, AgainstDebianPrometheus) {
     }
     if (++differences <= 60) ADD_FAILURE() << path << parameters << "\n  " << query << "\n  " << problem;
   };
-  auto seconds = [](std::int64_t ms) { return std::to_string(ms / 1000) + "." + std::to_string(1000 + ms % 1000).substr(1); };
+  auto seconds = [](std::int64_t ms) {
+    return std::to_string(ms / 1000) + "." + std::to_string(1000 + ms % 1000).substr(1);
+  };
   for (std::size_t i = 0; i < generated.queries.size(); ++i) {
     std::int64_t time = start + 600'000 + static_cast<std::int64_t>(random() % 2'900'000) / 1000 * 1000 + 51;
     compare("/api/v1/query", "&time=" + seconds(time), generated.queries[i]);
     if (i % 3 == 0) {
-      compare("/api/v1/query_range", "&start=" + seconds(time - 400'000) + "&end=" + seconds(time) + "&step=" + std::to_string(7 + random() % 60),
-              generated.queries[i]);
+      compare(
+          "/api/v1/query_range",
+          "&start=" + seconds(time - 400'000) + "&end=" + seconds(time) + "&step=" + std::to_string(7 + random() % 60),
+          generated.queries[i]);
     }
   }
   std::printf("%zu queries, %d requests to each, %d differences\n", generated.queries.size(), asked, differences);
@@ -252,10 +285,13 @@ TEST(Differential, AgainstDebianPrometheus) {
   std::string missing;
   auto features = promql::querygen_features({.only_2_42 = true});
   for (const auto& feature : features) {
-    if (auto it = generated.coverage.find(feature); it != generated.coverage.end() && it->second > 0) ++covered;
-    else missing += (missing.empty() ? "" : ", ") + feature;
+    if (auto it = generated.coverage.find(feature); it != generated.coverage.end() && it->second > 0)
+      ++covered;
+    else
+      missing += (missing.empty() ? "" : ", ") + feature;
   }
-  std::printf("grammar: %zu of %zu features covered%s%s\n", covered, features.size(), missing.empty() ? "" : "; missing: ", missing.c_str());
+  std::printf("grammar: %zu of %zu features covered%s%s\n", covered, features.size(),
+              missing.empty() ? "" : "; missing: ", missing.c_str());
   EXPECT_EQ(differences, 0);
   int total = 0;
   for (const auto& [reason, count] : reasons) total += count;

@@ -11,16 +11,18 @@
 namespace tocayo::testing {
 namespace {
 
-HttpReply query(Server& server, const std::string& expr) { return http_get(server.url("/api/v1/query?query=" + url_encode(expr))); }
+HttpReply query(Server& server, const std::string& expr) {
+  return http_get(server.url("/api/v1/query?query=" + url_encode(expr)));
+}
 bool has_value(const HttpReply& reply) { return reply.body.find("\"value\"") != std::string::npos; }
 
 TEST(FirstStart, ThisMachineAndTocayoItselfWithinFiveSeconds) {
   Server server({.agent = true});
   auto began = std::chrono::steady_clock::now();
   ASSERT_TRUE(server.start());
-  for (const char* expr : {"rate(node_cpu_seconds_total{mode=\"idle\"}[5s])", "node_memory_MemAvailable_bytes", "node_disk_io_now or vector(1)",
-                           "node_network_receive_bytes_total", "node_load1", "tocayo_metrics_active_series", "up{job=\"node\"} == 1",
-                           "up{job=\"tocayo\"} == 1"}) {
+  for (const char* expr : {"rate(node_cpu_seconds_total{mode=\"idle\"}[5s])", "node_memory_MemAvailable_bytes",
+                           "node_disk_io_now or vector(1)", "node_network_receive_bytes_total", "node_load1",
+                           "tocayo_metrics_active_series", "up{job=\"node\"} == 1", "up{job=\"tocayo\"} == 1"}) {
     EXPECT_TRUE(eventually([&] { return has_value(query(server, expr)); }, std::chrono::seconds(6))) << expr;
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(8));
@@ -58,10 +60,14 @@ TEST(FirstStart, PageCarriesPolicyNonceAndBootData) {
 TEST(FirstStart, BadConfigurationIsLocatedAndStartsNothing) {
   TempDir place;
   std::ofstream(place.path() / "tocayo.yaml") << "server:\n  lisen: x\n";
-  Process process({std::getenv("TOCAYO_BINARY"), "serve", "--config", (place.path() / "tocayo.yaml").string()}, place.path() / "log");
+  Process process({std::getenv("TOCAYO_BINARY"), "serve", "--config", (place.path() / "tocayo.yaml").string()},
+                  place.path() / "log");
   EXPECT_NE(process.wait(), 0);
-  EXPECT_NE(process.log().find("tocayo.yaml:2:3: unknown key \"server.lisen\"; did you mean \"server.listen\"?"), std::string::npos) << process.log();
-  Process check({std::getenv("TOCAYO_BINARY"), "config", "check", "--config", (place.path() / "tocayo.yaml").string()}, place.path() / "log2");
+  EXPECT_NE(process.log().find("tocayo.yaml:2:3: unknown key \"server.lisen\"; did you mean \"server.listen\"?"),
+            std::string::npos)
+      << process.log();
+  Process check({std::getenv("TOCAYO_BINARY"), "config", "check", "--config", (place.path() / "tocayo.yaml").string()},
+                place.path() / "log2");
   EXPECT_EQ(check.wait(), 1);
 }
 
@@ -95,19 +101,27 @@ TEST(FirstStart, OpenAddressTurnsLoginOn) {
   ASSERT_NE(at, std::string::npos) << log;
   std::string token = log.substr(at + 13, log.find_first_of(" \n\"", at + 13) - at - 13);
   HttpHeaders headers{{"Content-Type", "application/json"}, {"X-Tocayo-Csrf", "1"}};
-  std::string body = "{\"token\":\"" + token + "\",\"login\":\"ana\",\"name\":\"Ana\",\"password\":\"correct horse battery\"}";
+  std::string body =
+      "{\"token\":\"" + token + "\",\"login\":\"ana\",\"name\":\"Ana\",\"password\":\"correct horse battery\"}";
   ASSERT_EQ(http_request("POST", base + "/api/ui/setup", body, headers).status, 200);
   EXPECT_NE(http_request("POST", base + "/api/ui/setup", body, headers).status, 200) << "the link works once";
-  EXPECT_EQ(http_request("POST", base + "/api/ui/login", "{\"login\":\"ana\",\"password\":\"wrong\"}", headers).status, 401);
-  auto login = http_request("POST", base + "/api/ui/login", "{\"login\":\"ana\",\"password\":\"correct horse battery\"}", headers);
+  EXPECT_EQ(http_request("POST", base + "/api/ui/login", "{\"login\":\"ana\",\"password\":\"wrong\"}", headers).status,
+            401);
+  auto login = http_request("POST", base + "/api/ui/login",
+                            "{\"login\":\"ana\",\"password\":\"correct horse battery\"}", headers);
   ASSERT_EQ(login.status, 200) << login.body;
   std::string cookie = login.headers["set-cookie"];
   EXPECT_NE(cookie.find("HttpOnly"), std::string::npos);
   cookie = cookie.substr(0, cookie.find(';'));
   EXPECT_EQ(http_get(base + "/api/v1/query?query=1", {{"Cookie", cookie}}).status, 200);
-  EXPECT_EQ(http_request("POST", base + "/api/v1/query", "query=1", {{"Cookie", cookie}, {"Content-Type", "application/x-www-form-urlencoded"},
-                                                                    {"Origin", "http://evil.example"}}).status, 403);
-  auto made = http_request("POST", base + "/tenancy/api/v1/tokens", "{\"name\":\"ci\",\"tenant\":\"anonymous\",\"scopes\":[\"metrics:read\"]}",
+  EXPECT_EQ(http_request("POST", base + "/api/v1/query", "query=1",
+                         {{"Cookie", cookie},
+                          {"Content-Type", "application/x-www-form-urlencoded"},
+                          {"Origin", "http://evil.example"}})
+                .status,
+            403);
+  auto made = http_request("POST", base + "/tenancy/api/v1/tokens",
+                           "{\"name\":\"ci\",\"tenant\":\"anonymous\",\"scopes\":[\"metrics:read\"]}",
                            {{"Cookie", cookie}, {"Content-Type", "application/json"}, {"X-Tocayo-Csrf", "1"}});
   ASSERT_EQ(made.status / 100, 2) << made.body;
   auto start = made.body.find("tcy_");

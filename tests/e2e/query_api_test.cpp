@@ -15,7 +15,8 @@ namespace {
 namespace json = boost::json;
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 HttpReply query(Server& server, const std::string& expr, const std::string& more = {}) {
@@ -33,9 +34,11 @@ TEST(QueryApi, RemoteWriteBothVersionsThenQuery) {
   ASSERT_TRUE(server.start());
   std::int64_t now = now_ms();
   for (int version : {1, 2}) {
-    std::vector<PushSeries> series{{{{"__name__", "pushed"}, {"version", std::to_string(version)}}, {{now - 15'000, 1.5}, {now, 2.5}}}};
-    auto reply = http_request("POST", server.url("/api/v1/push"), version == 2 ? remote_write_2(series) : remote_write_1(series),
-                              remote_write_headers(version));
+    std::vector<PushSeries> series{
+        {{{"__name__", "pushed"}, {"version", std::to_string(version)}}, {{now - 15'000, 1.5}, {now, 2.5}}}};
+    auto reply =
+        http_request("POST", server.url("/api/v1/push"), version == 2 ? remote_write_2(series) : remote_write_1(series),
+                     remote_write_headers(version));
     EXPECT_EQ(reply.status, 204) << reply.body;
     EXPECT_EQ(reply.headers["x-prometheus-remote-write-samples-written"], "2");
   }
@@ -67,10 +70,14 @@ TEST(QueryApi, TenantsDoNotSeeEachOther) {
 TEST(QueryApi, BadInputGetsAClearAnswerAndHarmsNothing) {
   Server server;
   ASSERT_TRUE(server.start());
-  auto push = [&](const std::string& body, HttpHeaders headers) { return http_request("POST", server.url("/api/v1/push"), body, headers); };
+  auto push = [&](const std::string& body, HttpHeaders headers) {
+    return http_request("POST", server.url("/api/v1/push"), body, headers);
+  };
   EXPECT_EQ(push("not snappy", remote_write_headers(1)).status, 400);
   EXPECT_EQ(push(remote_write_1({}), {{"Content-Type", "text/plain"}, {"Content-Encoding", "snappy"}}).status, 415);
-  EXPECT_EQ(push(remote_write_1({}), {{"Content-Type", "application/x-protobuf"}, {"Content-Encoding", "gzip"}}).status / 100, 4);
+  EXPECT_EQ(
+      push(remote_write_1({}), {{"Content-Type", "application/x-protobuf"}, {"Content-Encoding", "gzip"}}).status / 100,
+      4);
   // A snappy header that promises 2 GiB is refused before memory is taken.
   EXPECT_EQ(push(std::string("\xff\xff\xff\xff\x07", 5) + "x", remote_write_headers(1)).status, 413);
   std::vector<PushSeries> nameless{{{{"job", "x"}}, {{now_ms(), 1}}}};
@@ -105,8 +112,10 @@ TEST(QueryApi, PromtoolWorksAgainstIt) {
   Server server;
   ASSERT_TRUE(server.start());
   std::int64_t now = now_ms();
-  std::vector<PushSeries> series{{{{"__name__", "tool"}, {"job", "x"}}, {{now - 30'000, 1}, {now - 15'000, 2}, {now, 3}}}};
-  ASSERT_EQ(http_request("POST", server.url("/api/v1/push"), remote_write_1(series), remote_write_headers(1)).status, 204);
+  std::vector<PushSeries> series{
+      {{{"__name__", "tool"}, {"job", "x"}}, {{now - 30'000, 1}, {now - 15'000, 2}, {now, 3}}}};
+  ASSERT_EQ(http_request("POST", server.url("/api/v1/push"), remote_write_1(series), remote_write_headers(1)).status,
+            204);
   TempDir place;
   int index = 0;
   auto run = [&](std::vector<std::string> arguments) {
@@ -117,7 +126,8 @@ TEST(QueryApi, PromtoolWorksAgainstIt) {
   };
   std::string base = server.url("");
   EXPECT_NE(run({"instant", base, "tool"}).find("tool{job=\"x\"} => 3"), std::string::npos);
-  std::string range = run({"range", "--start=" + std::to_string(now / 1000 - 30), "--end=" + std::to_string(now / 1000), "--step=15s", base, "tool"});
+  std::string range = run({"range", "--start=" + std::to_string(now / 1000 - 30), "--end=" + std::to_string(now / 1000),
+                           "--step=15s", base, "tool"});
   EXPECT_NE(range.find("tool{job=\"x\"} =>"), std::string::npos) << range;
   EXPECT_NE(run({"series", "--match=tool", base}).find("{__name__=\"tool\", job=\"x\"}"), std::string::npos);
   EXPECT_NE(run({"labels", base, "job"}).find("x"), std::string::npos);
@@ -134,12 +144,14 @@ TEST(QueryApi, DebianPrometheusWritesToIt) {
   TempDir place;
   std::string listen = "127.0.0.1:" + std::to_string(free_port());
   std::ofstream(place.path() / "p.yml") << "global: {scrape_interval: 1s, external_labels: {via: remote}}\n"
-                                        << "scrape_configs: [{job_name: self, static_configs: [{targets: ['" << listen << "']}]}]\n"
+                                        << "scrape_configs: [{job_name: self, static_configs: [{targets: ['" << listen
+                                        << "']}]}]\n"
                                         << "remote_write: [{url: '" << server.url("/api/v1/push")
                                         << "', metadata_config: {send_interval: 1s}}]\n";
-  Process process({*prometheus, "--config.file=" + (place.path() / "p.yml").string(), "--storage.tsdb.path=" + (place.path() / "d").string(),
-                   "--web.listen-address=" + listen, "--log.level=warn"},
-                  place.path() / "log");
+  Process process(
+      {*prometheus, "--config.file=" + (place.path() / "p.yml").string(),
+       "--storage.tsdb.path=" + (place.path() / "d").string(), "--web.listen-address=" + listen, "--log.level=warn"},
+      place.path() / "log");
   EXPECT_TRUE(eventually(
       [&] {
         auto reply = query(server, "count_over_time(up{job=\"self\",via=\"remote\"}[1m]) >= 3");
@@ -147,10 +159,13 @@ TEST(QueryApi, DebianPrometheusWritesToIt) {
       },
       std::chrono::seconds(40)))
       << process.log();
-  EXPECT_TRUE(eventually([&] { return http_get(server.url("/api/v1/metadata?metric=prometheus_build_info")).body.find("gauge") != std::string::npos; }))
-      << "pushed metadata is served";
+  EXPECT_TRUE(eventually([&] {
+    return http_get(server.url("/api/v1/metadata?metric=prometheus_build_info")).body.find("gauge") !=
+           std::string::npos;
+  })) << "pushed metadata is served";
   // A Prometheus reads it back by remote read.
-  EXPECT_NE(query(server, "sum(rate(prometheus_http_requests_total[30s]))").body.find("\"success\""), std::string::npos);
+  EXPECT_NE(query(server, "sum(rate(prometheus_http_requests_total[30s]))").body.find("\"success\""),
+            std::string::npos);
 }
 
 TEST(QueryApi, ScrapesLikePrometheus) {
@@ -158,19 +173,22 @@ TEST(QueryApi, ScrapesLikePrometheus) {
   ASSERT_TRUE(other.start());
   TempDir place;
   std::ofstream(place.path() / "scrape.yml") << "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-                                             << "scrape_configs:\n- job_name: other\n  static_configs:\n  - targets: ['" << other.address()
-                                             << "', '127.0.0.1:1']\n    labels: {team: x}\n";
+                                             << "scrape_configs:\n- job_name: other\n  static_configs:\n  - targets: ['"
+                                             << other.address() << "', '127.0.0.1:1']\n    labels: {team: x}\n";
   Server server({.sets = {"agent.config=" + (place.path() / "scrape.yml").string()}, .agent = true});
   ASSERT_TRUE(server.start());
   EXPECT_TRUE(eventually([&] {
     auto reply = query(server, "up{job=\"other\",team=\"x\"}");
     return reply.body.find("\"1\"") != std::string::npos && reply.body.find("\"0\"") != std::string::npos;
   }));
-  EXPECT_TRUE(eventually([&] { return http_get(server.url("/api/v1/targets")).body.find("connection refused") != std::string::npos ||
-                                      http_get(server.url("/api/v1/targets")).body.find("onnect") != std::string::npos; }));
+  EXPECT_TRUE(eventually([&] {
+    return http_get(server.url("/api/v1/targets")).body.find("connection refused") != std::string::npos ||
+           http_get(server.url("/api/v1/targets")).body.find("onnect") != std::string::npos;
+  }));
   other.stop();
-  EXPECT_TRUE(eventually([&] { return query(server, "tocayo_metrics_active_series{job=\"other\"}").body.find("\"result\":[]") != std::string::npos; }))
-      << "series of a failed scrape go stale";
+  EXPECT_TRUE(eventually([&] {
+    return query(server, "tocayo_metrics_active_series{job=\"other\"}").body.find("\"result\":[]") != std::string::npos;
+  })) << "series of a failed scrape go stale";
 }
 
 }  // namespace

@@ -23,11 +23,13 @@ namespace {
 constexpr int kSeries = 40;
 
 double value_of(int writer, int series, std::int64_t time) {
-  return static_cast<double>((static_cast<std::int64_t>(writer) * 7919 + series * 104729 + time / 1000) % 1'000'003) / 7.0;
+  return static_cast<double>((static_cast<std::int64_t>(writer) * 7919 + series * 104729 + time / 1000) % 1'000'003) /
+         7.0;
 }
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string batch(int writer, std::int64_t time, int round) {
@@ -35,7 +37,9 @@ std::string batch(int writer, std::int64_t time, int round) {
   for (int i = 0; i < kSeries; ++i) {
     // A tenth of the series is new in every round, so that series records are in every tail.
     std::string generation = i % 10 == 0 ? std::to_string(round) : "0";
-    all.push_back({{{"__name__", "fault_samples"}, {"generation", generation}, {"series", std::to_string(i)},
+    all.push_back({{{"__name__", "fault_samples"},
+                    {"generation", generation},
+                    {"series", std::to_string(i)},
                     {"writer", std::to_string(writer)}},
                    {{time, value_of(writer, i, time)}}});
   }
@@ -48,11 +52,13 @@ struct Ledger {
   std::set<std::int64_t> unknown;
 };
 
-// Checks all samples of a writer in (from, to]: nothing acknowledged is missing, nothing unsent is there, values are exact.
+// Checks all samples of a writer in (from, to]: nothing acknowledged is missing, nothing unsent is there, values are
+// exact.
 void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from, std::int64_t to) {
   std::string query = "fault_samples{writer=\"" + std::to_string(writer) + "\"}[" + std::to_string(to - from) + "ms]";
   auto reply = http_request("POST", server.url("/api/v1/query"),
-                            "query=" + url_encode(query) + "&time=" + std::to_string(to / 1000) + "." + std::to_string(1000 + to % 1000).substr(1),
+                            "query=" + url_encode(query) + "&time=" + std::to_string(to / 1000) + "." +
+                                std::to_string(1000 + to % 1000).substr(1),
                             {{"Content-Type", "application/x-www-form-urlencoded"}, {"X-Tocayo-Csrf", "1"}});
   ASSERT_EQ(reply.status, 200) << reply.body.substr(0, 500);
   std::map<int, std::set<std::int64_t>> found;
@@ -62,7 +68,8 @@ void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from,
     for (const auto& point : entry.at("values").as_array()) {
       auto time = static_cast<std::int64_t>(std::llround(point.as_array()[0].to_number<double>() * 1000));
       EXPECT_EQ(std::stod(std::string(point.as_array()[1].as_string())), value_of(writer, series, time));
-      EXPECT_TRUE(ledger.acknowledged.contains(time) || ledger.unknown.contains(time)) << "nobody sent a sample at " << time;
+      EXPECT_TRUE(ledger.acknowledged.contains(time) || ledger.unknown.contains(time))
+          << "nobody sent a sample at " << time;
       EXPECT_TRUE(found[series].insert(time).second) << "doubled sample at " << time;
     }
   }
@@ -70,7 +77,8 @@ void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from,
   for (std::int64_t time : ledger.acknowledged) {
     if (time <= from || time > to) continue;
     ++expected;
-    for (int i = 0; i < kSeries; ++i) ASSERT_TRUE(found[i].contains(time)) << "lost: writer " << writer << " series " << i << " at " << time;
+    for (int i = 0; i < kSeries; ++i)
+      ASSERT_TRUE(found[i].contains(time)) << "lost: writer " << writer << " series " << i << " at " << time;
   }
   ::testing::Test::RecordProperty("acknowledged_checked", static_cast<int>(expected));
 }
@@ -78,7 +86,8 @@ void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from,
 TEST(Durability, KillNineLosesNothingAcknowledged) {
   const int rounds = std::getenv("TOCAYO_FULL") && *std::getenv("TOCAYO_FULL") ? 100 : 8;
   // Checkpoints and seals happen all the time, so that kills land in the middle of them.
-  Server server({.sets = {"metrics.wal.checkpoint_interval=300ms", "metrics.head.window=1m", "metrics.wal.segment_size=256KiB"}});
+  Server server(
+      {.sets = {"metrics.wal.checkpoint_interval=300ms", "metrics.head.window=1m", "metrics.wal.segment_size=256KiB"}});
   std::mt19937 random(20261124);
   std::vector<Ledger> ledgers(2);
   std::int64_t clock = now_ms() - 80 * 60'000;  // samples advance a second a batch
@@ -97,7 +106,8 @@ TEST(Durability, KillNineLosesNothingAcknowledged) {
           std::int64_t time = next.fetch_add(250);
           std::string body = batch(w, time, round);
           ledgers[w].unknown.insert(time);
-          auto reply = http_request("POST", server.url("/api/v1/push"), body, remote_write_headers(1), std::chrono::seconds(5));
+          auto reply =
+              http_request("POST", server.url("/api/v1/push"), body, remote_write_headers(1), std::chrono::seconds(5));
           if (reply.status == 204) {
             ledgers[w].unknown.erase(time);
             ledgers[w].acknowledged.insert(time);
@@ -113,14 +123,18 @@ TEST(Durability, KillNineLosesNothingAcknowledged) {
     clock = next.load() + 1000;
     auto started = std::chrono::steady_clock::now();
     ASSERT_TRUE(server.start()) << "round " << round;
-    ::testing::Test::RecordProperty("restart_ms", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count()));
+    ::testing::Test::RecordProperty(
+        "restart_ms",
+        static_cast<int>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count()));
     for (int w = 0; w < 2; ++w) verify(server, w, ledgers[w], round_start, clock);
     if (HasFatalFailure()) return;
     server.kill9();
   }
   ASSERT_TRUE(server.start());
   for (int w = 0; w < 2; ++w) {
-    for (std::int64_t from = first - 1; from < clock; from += 600'000) verify(server, w, ledgers[w], from, std::min(from + 600'000, clock));
+    for (std::int64_t from = first - 1; from < clock; from += 600'000)
+      verify(server, w, ledgers[w], from, std::min(from + 600'000, clock));
     total += ledgers[w].acknowledged.size();
   }
   std::printf("%d rounds, %zu acknowledged requests of %d samples, all readable\n", rounds, total, kSeries);

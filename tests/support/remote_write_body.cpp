@@ -78,7 +78,8 @@ std::string remote_write_2(std::span<const PushSeries> all) {
 }
 
 std::vector<std::pair<std::string, std::string>> remote_write_headers(int version) {
-  return {{"Content-Type", version == 2 ? "application/x-protobuf;proto=io.prometheus.write.v2.Request" : "application/x-protobuf"},
+  return {{"Content-Type",
+           version == 2 ? "application/x-protobuf;proto=io.prometheus.write.v2.Request" : "application/x-protobuf"},
           {"Content-Encoding", "snappy"},
           {"X-Prometheus-Remote-Write-Version", version == 2 ? "2.0.0" : "0.1.0"}};
 }

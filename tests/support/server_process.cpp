@@ -101,8 +101,8 @@ struct CurlHandle {
 };
 }  // namespace
 
-HttpReply http_request(const std::string& method, const std::string& url, const std::string& body, const HttpHeaders& headers,
-                       std::chrono::milliseconds timeout) {
+HttpReply http_request(const std::string& method, const std::string& url, const std::string& body,
+                       const HttpHeaders& headers, std::chrono::milliseconds timeout) {
   thread_local CurlHandle shared;
   CURL* curl = shared.handle;
   curl_easy_reset(curl);
@@ -195,8 +195,10 @@ bool Server::start(std::chrono::milliseconds deadline) {
   }
   std::filesystem::path port_file = work_.path() / "port";
   std::filesystem::remove(port_file);
-  std::vector<std::string> argv = {binary, "serve", "--port-file", port_file.string(), "--set", "server.listen=127.0.0.1:0",
-                                   "--set", "storage.data_dir=" + data_dir_.string()};
+  std::vector<std::string> argv = {binary,        "serve",
+                                   "--port-file", port_file.string(),
+                                   "--set",       "server.listen=127.0.0.1:0",
+                                   "--set",       "storage.data_dir=" + data_dir_.string()};
   if (!options_.agent) argv.insert(argv.end(), {"--set", "agent.enabled=false"});
   for (const auto& set : options_.sets) argv.insert(argv.end(), {"--set", set});
   argv.insert(argv.end(), options_.arguments.begin(), options_.arguments.end());

@@ -49,7 +49,7 @@ class Process {
 };
 
 struct HttpReply {
-  int status = 0;  // 0: no answer (connection refused, reset)
+  int status = 0;                              // 0: no answer (connection refused, reset)
   std::map<std::string, std::string> headers;  // names lower case
   std::string body;
 };
@@ -72,14 +72,15 @@ bool in_ci();
 class Server {
  public:
   struct Options {
-    std::vector<std::string> sets;   // "section.key=value"
+    std::vector<std::string> sets;  // "section.key=value"
     std::vector<std::string> arguments;
     std::filesystem::path data_dir;  // empty: a temporary one
     bool agent = false;
   };
   explicit Server(Options options);
   Server() : Server(Options()) {}
-  // Starts (again) on the same data directory and waits until /-/ready answers 200; false with the log on standard error if not.
+  // Starts (again) on the same data directory and waits until /-/ready answers 200; false with the log on standard
+  // error if not.
   bool start(std::chrono::milliseconds deadline = std::chrono::seconds(20));
   void kill9();
   int stop();  // SIGTERM and wait

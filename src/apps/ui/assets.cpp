@@ -37,8 +37,13 @@ std::string inflate(std::string_view packed, std::size_t size) {
 
 std::string_view type_of(std::string_view path) {
   static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-      {".js", "text/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"}, {".svg", "image/svg+xml"},
-      {".woff2", "font/woff2"}, {".png", "image/png"}, {".json", "application/json"}, {".ico", "image/x-icon"},
+      {".js", "text/javascript; charset=utf-8"},
+      {".css", "text/css; charset=utf-8"},
+      {".svg", "image/svg+xml"},
+      {".woff2", "font/woff2"},
+      {".png", "image/png"},
+      {".json", "application/json"},
+      {".ico", "image/x-icon"},
       {".webmanifest", "application/manifest+json"}};
   for (auto [extension, type] : kTypes) {
     if (path.ends_with(extension)) return type;
@@ -52,12 +57,14 @@ http::Response not_found() { return http::error_response(Error{ErrorKind::not_fo
 
 const Asset* find_asset(std::string_view path) {
   const Asset* end = kAssets + kAssetCount;
-  const Asset* found = std::lower_bound(kAssets, end, path, [](const Asset& a, std::string_view p) { return a.path < p; });
+  const Asset* found =
+      std::lower_bound(kAssets, end, path, [](const Asset& a, std::string_view p) { return a.path < p; });
   return found != end && found->path == path ? found : nullptr;
 }
 
 http::Response serve_asset(const http::Request& request, std::string_view path, const std::string& web_dir) {
-  if (path.empty() || path.starts_with('/') || path.find("..") != std::string_view::npos || path == "index.html") return not_found();
+  if (path.empty() || path.starts_with('/') || path.find("..") != std::string_view::npos || path == "index.html")
+    return not_found();
   http::Response response;
   bool hashed = path.starts_with("assets/");
   response.headers.add("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "public, max-age=3600");

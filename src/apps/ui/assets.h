@@ -18,11 +18,11 @@ struct Bytes {
 };
 
 struct Asset {
-  std::string_view path;          // "assets/index-abc.js"
+  std::string_view path;  // "assets/index-abc.js"
   std::string_view content_type;
-  std::string_view etag;          // hex of SHA-256, without quotes
+  std::string_view etag;  // hex of SHA-256, without quotes
   std::size_t plain_size = 0;
-  Bytes plain;                    // absent when only the packed forms are kept
+  Bytes plain;  // absent when only the packed forms are kept
   Bytes gzip;
   Bytes brotli;
 };
@@ -30,8 +30,8 @@ struct Asset {
 // Null when there is no such file. Thread-safe, no allocation.
 const Asset* find_asset(std::string_view path);
 
-// Serves `path` from `web_dir` when it is set (development), else from the binary; hashed files are immutable, ETags answered.
-// 404 JSON when there is no such file.
+// Serves `path` from `web_dir` when it is set (development), else from the binary; hashed files are immutable, ETags
+// answered. 404 JSON when there is no such file.
 http::Response serve_asset(const http::Request& request, std::string_view path, const std::string& web_dir);
 
 // index.html with its placeholders; "" when the binary was built without the page.

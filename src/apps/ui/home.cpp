@@ -14,7 +14,10 @@ namespace {
 class Queries {
  public:
   Queries(const HomeDependencies& dependencies, const std::string& tenant, const Context& context)
-      : engine_(dependencies.engine), querier_(dependencies.querier(tenant)), now_(dependencies.clock.now_ms()), context_(context) {}
+      : engine_(dependencies.engine),
+        querier_(dependencies.querier(tenant)),
+        now_(dependencies.clock.now_ms()),
+        context_(context) {}
 
   // Instant vector; empty when the query fails (a page that shows what it can beats none).
   std::vector<promql::Sample> vector(std::string_view expr) const {
@@ -43,10 +46,14 @@ json::array hosts(const Queries& queries) {
   for (const auto& sample : queries.vector("last_over_time(node_uname_info[1h])")) {
     std::string instance(sample.labels.get("instance"));
     std::string os = std::string(sample.labels.get("sysname")) + " " + std::string(sample.labels.get("release"));
-    by_instance[instance] = {{"instance", instance},       {"hostname", sample.labels.get("nodename")},
-                             {"job", sample.labels.get("job")}, {"os", os},
-                             {"lastSeenMs", 0},            {"cpu", nullptr},
-                             {"memory", nullptr},          {"disk", nullptr}};
+    by_instance[instance] = {{"instance", instance},
+                             {"hostname", sample.labels.get("nodename")},
+                             {"job", sample.labels.get("job")},
+                             {"os", os},
+                             {"lastSeenMs", 0},
+                             {"cpu", nullptr},
+                             {"memory", nullptr},
+                             {"disk", nullptr}};
   }
   auto fill = [&](std::string_view key, std::string_view expr, double scale) {
     for (const auto& sample : queries.vector(expr)) {
@@ -55,10 +62,12 @@ json::array hosts(const Queries& queries) {
     }
   };
   fill("cpu", "1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[1m]))", 1);
-  fill("memory", "1 - sum by (instance) (node_memory_MemAvailable_bytes) / sum by (instance) (node_memory_MemTotal_bytes)", 1);
+  fill("memory",
+       "1 - sum by (instance) (node_memory_MemAvailable_bytes) / sum by (instance) (node_memory_MemTotal_bytes)", 1);
   fill("disk",
        "max by (instance) (1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|squashfs|overlay|iso9660\"} / "
-       "(node_filesystem_size_bytes{fstype!~\"tmpfs|squashfs|overlay|iso9660\"} > 0))", 1);
+       "(node_filesystem_size_bytes{fstype!~\"tmpfs|squashfs|overlay|iso9660\"} > 0))",
+       1);
   fill("lastSeenMs", "max by (instance) (timestamp(node_time_seconds))", 1000);
   json::array list;
   for (auto& [instance, host] : by_instance) list.push_back(std::move(host));
@@ -83,8 +92,10 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
       known.emplace(target.labels.get("job"), target.labels.get("instance"));
       if (target.health == "up") ++up;
       if (target.health != "down") continue;
-      down.push_back(json::object{{"job", target.labels.get("job")}, {"instance", target.labels.get("instance")},
-                                  {"lastError", target.last_error}, {"sinceMs", target.last_scrape}});
+      down.push_back(json::object{{"job", target.labels.get("job")},
+                                  {"instance", target.labels.get("instance")},
+                                  {"lastError", target.last_error},
+                                  {"sinceMs", target.last_scrape}});
     }
   }
   // What others scrape and send us, and our own jobs: the series `up` tells.
@@ -94,7 +105,10 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
       ++up;
       continue;
     }
-    down.push_back(json::object{{"job", sample.labels.get("job")}, {"instance", sample.labels.get("instance")}, {"lastError", ""}, {"sinceMs", 0}});
+    down.push_back(json::object{{"job", sample.labels.get("job")},
+                                {"instance", sample.labels.get("instance")},
+                                {"lastError", ""},
+                                {"sinceMs", 0}});
   }
   home["targets"] = json::object{{"up", up}, {"down", std::move(down)}};
 
@@ -108,7 +122,8 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
 
   json::array events;
   for (const HomeEvent& event : dependencies.events(tenant)) {
-    events.push_back(json::object{{"timeMs", event.time}, {"kind", event.kind}, {"title", event.title}, {"detail", event.detail}});
+    events.push_back(
+        json::object{{"timeMs", event.time}, {"kind", event.kind}, {"title", event.title}, {"detail", event.detail}});
   }
   home["events"] = std::move(events);
   home["self"] = json::object{{"version", dependencies.version},

@@ -33,9 +33,10 @@ struct HomeDependencies {
   const promql::Engine& engine;
   std::function<std::shared_ptr<const metrics::Querier>(std::string_view tenant)> querier;
   std::function<TimestampMs(std::string_view tenant)> newest_sample;  // 0 = none
-  metrics::api::TargetProvider* targets = nullptr;  // null without scraping
+  metrics::api::TargetProvider* targets = nullptr;                    // null without scraping
   std::function<std::vector<HealthItem>()> health;
-  std::function<std::vector<HomeEvent>(const std::string& tenant)> events;  // newest first; blocking, called on the compute pool
+  std::function<std::vector<HomeEvent>(const std::string& tenant)>
+      events;  // newest first; blocking, called on the compute pool
   std::string version;
   TimestampMs start_time = 0;
   Clock& clock = Clock::system();

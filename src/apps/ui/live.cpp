@@ -17,17 +17,18 @@ namespace tocayo::ui {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kQueueLimit = 1 << 20;        // bytes waiting in one connection before frames are shed
-constexpr std::size_t kRingBytes = 4 << 20;         // of one evaluator, for resuming clients
+constexpr std::size_t kQueueLimit = 1 << 20;  // bytes waiting in one connection before frames are shed
+constexpr std::size_t kRingBytes = 4 << 20;   // of one evaluator, for resuming clients
 constexpr std::int64_t kRingMs = 60'000;
 constexpr std::int64_t kMinStep = 250;
-constexpr std::int64_t kMaxSteps = 11'000;          // of one backlog
-constexpr std::size_t kSchemaLimit = 20'000;        // series ever seen before the evaluator starts a new epoch
+constexpr std::int64_t kMaxSteps = 11'000;    // of one backlog
+constexpr std::size_t kSchemaLimit = 20'000;  // series ever seen before the evaluator starts a new epoch
 constexpr std::size_t kMaxExpression = 16 << 10;
 
 template <typename T>
 void put(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);  // little-endian hosts only, as everything on disk here
+  out.append(reinterpret_cast<const char*>(&value),
+             sizeof value);  // little-endian hosts only, as everything on disk here
 }
 
 json::array schema_json(std::span<const Labels> series) {
@@ -53,12 +54,13 @@ struct Frame {
 
 }  // namespace
 
-std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step, std::uint32_t steps,
-                                std::span<const std::uint32_t> indices, std::span<const double> values) {
+std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step,
+                                std::uint32_t steps, std::span<const std::uint32_t> indices,
+                                std::span<const double> values) {
   std::string out;
   out.reserve(40 + indices.size() * 4 + values.size() * 8);
-  put<std::uint8_t>(out, 1);   // version
-  put<std::uint8_t>(out, 1);   // series
+  put<std::uint8_t>(out, 1);  // version
+  put<std::uint8_t>(out, 1);  // series
   put<std::uint16_t>(out, 0);
   put<std::uint32_t>(out, sub);
   put<std::uint64_t>(out, seq);
@@ -74,7 +76,7 @@ std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampM
 struct LiveHub::Connection {
   std::string tenant;
   std::mutex mutex;
-  http::WebSocket* socket = nullptr;  // null once closed; guarded by mutex
+  http::WebSocket* socket = nullptr;                                     // null once closed; guarded by mutex
   std::map<std::uint32_t, std::shared_ptr<Subscription>> subscriptions;  // guarded by mutex
 
   void send(json::object message) {
@@ -107,7 +109,8 @@ struct LiveHub::Subscription {
       return;
     }
     if (gap_from != 0) {
-      owner->socket->post({json::serialize(json::object{{"op", "gap"}, {"id", id}, {"from", gap_from}, {"to", end}}), false});
+      owner->socket->post(
+          {json::serialize(json::object{{"op", "gap"}, {"id", id}, {"from", gap_from}, {"to", end}}), false});
       gap_from = 0;
     }
     std::string copy(bytes);
@@ -122,10 +125,10 @@ struct LiveHub::Evaluator {
   std::string key, tenant, expr;
   std::int64_t step = 1000;
 
-  std::mutex mutex;                                        // guards `pending`
+  std::mutex mutex;  // guards `pending`
   std::vector<std::shared_ptr<Subscription>> pending;
   std::atomic<bool> busy{false};
-  std::atomic<TimestampMs> next{0};                        // first step not yet evaluated
+  std::atomic<TimestampMs> next{0};  // first step not yet evaluated
 
   std::string epoch = to_hex(random_bytes(6));
   std::uint64_t seq = 0;
@@ -146,7 +149,8 @@ struct LiveHub::Evaluator {
     return result;
   }
 
-  static std::vector<double> columns(const promql::MatrixValue& matrix, TimestampMs start, std::int64_t step, std::uint32_t steps) {
+  static std::vector<double> columns(const promql::MatrixValue& matrix, TimestampMs start, std::int64_t step,
+                                     std::uint32_t steps) {
     std::vector<double> values(matrix.series.size() * steps, std::numeric_limits<double>::quiet_NaN());
     for (std::size_t s = 0; s < matrix.series.size(); ++s) {
       for (const promql::FloatPoint& point : matrix.series[s].floats) {
@@ -160,9 +164,13 @@ struct LiveHub::Evaluator {
 LiveHub::LiveHub(LiveDependencies dependencies) : dependencies_(std::move(dependencies)) {
   Registry::global().add_collector(this, [this](std::vector<Registry::Family>& families) {
     std::lock_guard lock(mutex_);
-    families.push_back({"tocayo_live_connections", "Open live sockets.", MetricType::gauge,
+    families.push_back({"tocayo_live_connections",
+                        "Open live sockets.",
+                        MetricType::gauge,
                         {{"", {}, static_cast<double>(connections_.size())}}});
-    families.push_back({"tocayo_live_expressions", "Distinct expressions that are kept current for live panels.", MetricType::gauge,
+    families.push_back({"tocayo_live_expressions",
+                        "Distinct expressions that are kept current for live panels.",
+                        MetricType::gauge,
                         {{"", {}, static_cast<double>(evaluators_.size())}}});
   });
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
@@ -250,8 +258,10 @@ void LiveHub::handle(const std::shared_ptr<Connection>& connection, std::string_
       // The first credit message switches flow control on.
       std::int64_t given = std::clamp<std::int64_t>(number(*message, "n").value_or(0), 0, 1 << 20);
       auto& credit = it->second->credit;
-      if (credit.load() == std::numeric_limits<std::int64_t>::max()) credit = given;
-      else credit += given;
+      if (credit.load() == std::numeric_limits<std::int64_t>::max())
+        credit = given;
+      else
+        credit += given;
     }
     return;
   }
@@ -275,11 +285,12 @@ void LiveHub::handle(const std::shared_ptr<Connection>& connection, std::string_
     if (const json::value* e = resume->as_object().if_contains("epoch"); e && e->is_string()) epoch = e->as_string();
     seq = static_cast<std::uint64_t>(number(resume->as_object(), "seq").value_or(0));
   }
-  subscribe(connection, sub, std::string(expr->as_string()), step, number(args->as_object(), "from").value_or(0), std::move(epoch), seq);
+  subscribe(connection, sub, std::string(expr->as_string()), step, number(args->as_object(), "from").value_or(0),
+            std::move(epoch), seq);
 }
 
-void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr, std::int64_t step,
-                        TimestampMs from, std::string epoch, std::uint64_t seq) {
+void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr,
+                        std::int64_t step, TimestampMs from, std::string epoch, std::uint64_t seq) {
   auto parsed = promql::parse_expr(expr, dependencies_.engine.options().features.parser_options());
   if (!parsed) return connection->error(id, "bad_data", parsed.error().message, false);
   auto subscription = std::make_shared<Subscription>();
@@ -383,11 +394,14 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
   if (!connection) return;
   TimestampMs last = evaluator.next.load() - evaluator.step;
   auto say_ok = [&] {
-    connection->send({{"op", "ok"}, {"id", subscription->id}, {"epoch", evaluator.epoch}, {"seq", evaluator.seq},
+    connection->send({{"op", "ok"},
+                      {"id", subscription->id},
+                      {"epoch", evaluator.epoch},
+                      {"seq", evaluator.seq},
                       {"schema", json::object{{"series", schema_json(evaluator.schema)}}}});
   };
-  bool resumable = !subscription->resume_epoch.empty() && subscription->resume_epoch == evaluator.epoch && !evaluator.ring.empty() &&
-                   subscription->resume_seq + 1 >= evaluator.ring.front().seq;
+  bool resumable = !subscription->resume_epoch.empty() && subscription->resume_epoch == evaluator.epoch &&
+                   !evaluator.ring.empty() && subscription->resume_seq + 1 >= evaluator.ring.front().seq;
   if (resumable) {
     say_ok();
     for (const Frame& frame : evaluator.ring) {
@@ -401,7 +415,8 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
   if (subscription->from > 0 && start <= last) {
     auto outcome = dependencies_.engine.range(*dependencies_.querier(evaluator.tenant), evaluator.expr, start, last,
                                               promql::Duration(evaluator.step));
-    if (!outcome) return connection->error(subscription->id, to_string(outcome.error().type), outcome.error().message(), true);
+    if (!outcome)
+      return connection->error(subscription->id, to_string(outcome.error().type), outcome.error().message(), true);
     backlog = std::move(std::get<promql::MatrixValue>(outcome->value));
     if (backlog.series.size() > dependencies_.max_series) {
       return connection->error(subscription->id, "limit",
@@ -445,7 +460,8 @@ void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
   const auto& matrix = std::get<promql::MatrixValue>(outcome->value);
   if (matrix.series.size() > dependencies_.max_series) {
     for (const auto& subscription : evaluator.subscriptions) {
-      if (auto owner = subscription->connection.lock()) owner->error(subscription->id, "limit", "too many series: aggregate the expression", false);
+      if (auto owner = subscription->connection.lock())
+        owner->error(subscription->id, "limit", "too many series: aggregate the expression", false);
     }
     return;
   }
@@ -457,7 +473,10 @@ void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
     evaluator.epoch = to_hex(random_bytes(6));
     for (const auto& subscription : evaluator.subscriptions) {
       if (auto owner = subscription->connection.lock()) {
-        owner->send({{"op", "ok"}, {"id", subscription->id}, {"epoch", evaluator.epoch}, {"seq", evaluator.seq},
+        owner->send({{"op", "ok"},
+                     {"id", subscription->id},
+                     {"epoch", evaluator.epoch},
+                     {"seq", evaluator.seq},
                      {"schema", json::object{{"series", json::array()}}}});
       }
     }
@@ -467,7 +486,8 @@ void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
   if (evaluator.schema.size() > known) {
     auto added = schema_json(std::span(evaluator.schema).subspan(known));
     for (const auto& subscription : evaluator.subscriptions) {
-      if (auto owner = subscription->connection.lock()) owner->send({{"op", "schema"}, {"id", subscription->id}, {"series", added}});
+      if (auto owner = subscription->connection.lock())
+        owner->send({{"op", "schema"}, {"id", subscription->id}, {"series", added}});
     }
   }
   auto steps = static_cast<std::uint32_t>((end - start) / evaluator.step + 1);
@@ -477,7 +497,8 @@ void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
   for (const auto& subscription : evaluator.subscriptions) subscription->deliver(frame.bytes, start, end);
   evaluator.ring_bytes += frame.bytes.size();
   evaluator.ring.push_back(std::move(frame));
-  while (evaluator.ring.size() > 1 && (evaluator.ring_bytes > kRingBytes || evaluator.ring.front().end < end - kRingMs)) {
+  while (evaluator.ring.size() > 1 &&
+         (evaluator.ring_bytes > kRingBytes || evaluator.ring.front().end < end - kRingMs)) {
     evaluator.ring_bytes -= evaluator.ring.front().bytes.size();
     evaluator.ring.pop_front();
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tocayo.live.v1`: one WebSocket per tab; panels move because samples arrive. Subscriptions with the same tenant, expression and
-// step share one evaluator, which evaluates only the new steps: cost depends on distinct expressions, not on viewers.
-// Frames and control messages: dashboards.md §18, as far as metrics need them (kind `series`).
+// `tocayo.live.v1`: one WebSocket per tab; panels move because samples arrive. Subscriptions with the same tenant,
+// expression and step share one evaluator, which evaluates only the new steps: cost depends on distinct expressions,
+// not on viewers. Frames and control messages: dashboards.md §18, as far as metrics need them (kind `series`).
 #pragma once
 
 #include <chrono>
@@ -29,9 +29,9 @@ struct LiveDependencies {
   // Whether the one who opened the socket may still read (a revoked token closes it within 5 s). Empty: always.
   std::function<Task<bool>(const http::Request&)> still_allowed;
   Clock& clock = Clock::system();
-  std::chrono::milliseconds lateness{120};   // how long after a step its samples are waited for
-  std::size_t max_subscriptions = 256;       // of one connection
-  std::size_t max_series = 5000;             // of one subscription
+  std::chrono::milliseconds lateness{120};  // how long after a step its samples are waited for
+  std::size_t max_subscriptions = 256;      // of one connection
+  std::size_t max_series = 5000;            // of one subscription
 };
 
 // Owns one thread that wakes evaluators; they run on the compute pool. Thread-safe.
@@ -61,7 +61,7 @@ class LiveHub {
   LiveDependencies dependencies_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::map<std::string, std::shared_ptr<Evaluator>> evaluators_;       // key: tenant, step, expression
+  std::map<std::string, std::shared_ptr<Evaluator>> evaluators_;  // key: tenant, step, expression
   std::map<const Connection*, std::weak_ptr<Connection>> connections_;
   std::size_t running_ = 0;  // evaluations on the pool right now; the destructor waits for them
   std::condition_variable idle_;
@@ -69,7 +69,8 @@ class LiveHub {
 };
 
 // Little-endian series frame (exposed for its test). values[s * times + k]; times are t0 + k * step.
-std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step, std::uint32_t steps,
-                                std::span<const std::uint32_t> indices, std::span<const double> values);
+std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step,
+                                std::uint32_t steps, std::span<const std::uint32_t> indices,
+                                std::span<const double> values);
 
 }  // namespace tocayo::ui

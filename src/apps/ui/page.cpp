@@ -46,11 +46,15 @@ std::vector<std::pair<std::string, std::string>> security_headers(bool tls) {
 http::Response render_page(const PageOptions& options, const http::Request& request, const Viewer& viewer) {
   std::string html = index_template(options.web_dir);
   if (html.empty()) {
-    return http::Response::text(503, "This Tocayo was built without its page. The APIs answer; ./dev build packs the page.\n");
+    return http::Response::text(
+        503, "This Tocayo was built without its page. The APIs answer; ./dev build packs the page.\n");
   }
   json::value user;
   if (viewer.id != 0) {
-    user = json::object{{"id", viewer.id}, {"login", viewer.login}, {"name", viewer.name}, {"role", viewer.role},
+    user = json::object{{"id", viewer.id},
+                        {"login", viewer.login},
+                        {"name", viewer.name},
+                        {"role", viewer.role},
                         {"instanceAdmin", viewer.instance_admin}};
   }
   json::object boot{{"product", "Tocayo"},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one HTML document: rendered per request with a CSP nonce and the boot data, so that the first paint needs no API call.
+// The one HTML document: rendered per request with a CSP nonce and the boot data, so that the first paint needs no API
+// call.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@ namespace tocayo::ui {
 
 // What does not change between requests.
 struct PageOptions {
-  std::string web_dir;       // development: serve from this directory
-  std::string base_path;     // "" or "/x"
+  std::string web_dir;    // development: serve from this directory
+  std::string base_path;  // "" or "/x"
   std::string version;
   std::string revision;
   std::string prometheus_version;
@@ -24,7 +25,7 @@ struct PageOptions {
 
 // What boot data says about who asks; the names are those of web/API.md.
 struct Viewer {
-  std::int64_t id = 0;   // 0 = nobody is signed in
+  std::int64_t id = 0;  // 0 = nobody is signed in
   std::string login, name, role;
   bool instance_admin = false;
   std::vector<std::string> tenants;

@@ -41,11 +41,13 @@ Task<Viewer> viewer_of(UiDependencies& ui, const http::Request& request) {
 }
 
 bool wants_page(const http::Request& request) {
-  return (request.method == "GET" || request.method == "HEAD") && request.headers.get("Accept").find("text/html") != std::string_view::npos;
+  return (request.method == "GET" || request.method == "HEAD") &&
+         request.headers.get("Accept").find("text/html") != std::string_view::npos;
 }
 
 bool is_api_path(std::string_view path) {
-  for (std::string_view prefix : {"/api/", "/tenancy/", "/events/", "/prometheus/", "/as/", "/-/", "/assets/", "/federate", "/metrics"}) {
+  for (std::string_view prefix :
+       {"/api/", "/tenancy/", "/events/", "/prometheus/", "/as/", "/-/", "/assets/", "/federate", "/metrics"}) {
     if (path.starts_with(prefix)) return true;
   }
   return false;
@@ -70,7 +72,8 @@ Task<http::Response> create_short_link(UiDependencies& ui, http::Request& reques
   if (!path || !path->is_string()) {
     co_return http::error_response(Error{ErrorKind::bad_input, "a JSON object with \"path\" is expected"});
   }
-  auto uid = co_await ui.short_links.create(request.identity.tenant, std::string(path->as_string()), ui.home.clock.now_ms());
+  auto uid =
+      co_await ui.short_links.create(request.identity.tenant, std::string(path->as_string()), ui.home.clock.now_ms());
   if (!uid) co_return http::error_response(uid.error());
   json::object answer{{"uid", *uid}, {"url", ui.page.base_path + "/goto/" + *uid}};
   co_return http::Response::json(200, json::serialize(answer));
@@ -98,17 +101,19 @@ void add_routes(http::Router& router, UiDependencies& ui) {
                std::size_t limit = 20;
                std::from_chars(text.data(), text.data() + text.size(), limit);
                auto querier = ui.home.querier(request.identity.tenant);
-               co_return http::Response::json(200, search_json(*querier, request.query.get_or("q", ""), request.query.get_or("kinds", ""),
-                                                               limit, request.context));
+               co_return http::Response::json(
+                   200, search_json(*querier, request.query.get_or("q", ""), request.query.get_or("kinds", ""), limit,
+                                    request.context));
              },
              {.access = http::Access::read, .timeout = std::chrono::seconds(10)});
   router.add("POST", "/api/short-urls", [&ui](http::Request& request) { return create_short_link(ui, request); },
              {.access = http::Access::read, .max_body = 128 << 10});
   router.add("GET", "/goto/{uid}", [&ui](http::Request& request) { return follow_short_link(ui, request); },
              {.access = http::Access::read});
-  router.add_websocket("/api/live/v1/ws", {"tocayo.live.v1"},
-                       [&ui](http::Request& request, http::WebSocket& socket) { return ui.live.serve(request, socket); },
-                       {.access = http::Access::read});
+  router.add_websocket(
+      "/api/live/v1/ws", {"tocayo.live.v1"},
+      [&ui](http::Request& request, http::WebSocket& socket) { return ui.live.serve(request, socket); },
+      {.access = http::Access::read});
   router.add("GET", "/assets/{path...}",
              [&ui](http::Request& request) -> Task<http::Response> {
                co_return serve_asset(request, "assets/" + std::string(request.param("path")), ui.page.web_dir);

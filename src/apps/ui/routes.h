@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything of the page that is not an API of another room: the document, its files, Home, search, short links, the live socket.
+// Everything of the page that is not an API of another room: the document, its files, Home, search, short links, the
+// live socket.
 #pragma once
 
 #include <functional>
@@ -24,7 +25,8 @@ struct UiDependencies {
   Pool& compute;
 };
 
-// Also sets the router's fallback (the page for browsers, JSON 404 for everybody else). `dependencies` must outlive the router.
+// Also sets the router's fallback (the page for browsers, JSON 404 for everybody else). `dependencies` must outlive the
+// router.
 void add_routes(http::Router& router, UiDependencies& dependencies);
 
 }  // namespace tocayo::ui

@@ -60,8 +60,8 @@ int match_score(std::string_view query, std::string_view text) {
   return next == q.size() ? std::max(1, 90 - static_cast<int>(std::min<std::size_t>(t.size() - q.size(), 89))) : 0;
 }
 
-std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds, std::size_t limit,
-                        const Context& context) {
+std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds,
+                        std::size_t limit, const Context& context) {
   std::vector<Hit> hits;
   auto wanted = [&](std::string_view kind) {
     if (kinds.empty()) return true;
@@ -81,14 +81,16 @@ std::string search_json(const metrics::Querier& querier, std::string_view query,
       {"Home", "/"}, {"Explore", "/explore"}, {"Hosts", "/hosts"}, {"Admin", "/admin"}, {"Profile", "/me"}};
   if (wanted("page")) {
     for (auto [title, href] : kPages) {
-      if (int score = match_score(query, title); score > 0) hits.push_back({score + 5, "page", std::string(title), "", std::string(href)});
+      if (int score = match_score(query, title); score > 0)
+        hits.push_back({score + 5, "page", std::string(title), "", std::string(href)});
     }
   }
   add_values("__name__", {}, "metric",
              [](int score, const std::string& name) { return Hit{score, "metric", name, "", explore_link(name)}; });
   std::vector<std::vector<Matcher>> uname{{Matcher::equal("__name__", "node_uname_info")}};
-  add_values("instance", uname, "host",
-             [](int score, const std::string& name) { return Hit{score + 10, "host", name, "", "/hosts/" + encode(name)}; });
+  add_values("instance", uname, "host", [](int score, const std::string& name) {
+    return Hit{score + 10, "host", name, "", "/hosts/" + encode(name)};
+  });
   if (!query.empty() && wanted("label_value")) {
     for (std::string label : {"job", "instance"}) {
       add_values(label, {}, "label_value", [&](int score, const std::string& value) {
@@ -102,7 +104,8 @@ std::string search_json(const metrics::Querier& querier, std::string_view query,
   std::partial_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(kept), hits.end(), better);
   json::array results;
   for (std::size_t i = 0; i < kept; ++i) {
-    results.push_back(json::object{{"kind", hits[i].kind}, {"title", hits[i].title}, {"subtitle", hits[i].subtitle}, {"href", hits[i].href}});
+    results.push_back(json::object{
+        {"kind", hits[i].kind}, {"title", hits[i].title}, {"subtitle", hits[i].subtitle}, {"href", hits[i].href}});
   }
   return json::serialize(json::object{{"results", std::move(results)}});
 }

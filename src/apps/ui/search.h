@@ -10,11 +10,12 @@
 
 namespace tocayo::ui {
 
-// How well `query` fits `text`: exact > prefix > word start > substring > subsequence; 0 = not at all. Case-insensitive.
+// How well `query` fits `text`: exact > prefix > word start > substring > subsequence; 0 = not at all.
+// Case-insensitive.
 int match_score(std::string_view query, std::string_view text);
 
 // The JSON body of GET /api/ui/search. `kinds` is a comma-separated list, "" = all.
-std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds, std::size_t limit,
-                        const Context& context);
+std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds,
+                        std::size_t limit, const Context& context);
 
 }  // namespace tocayo::ui

@@ -16,7 +16,8 @@ class ShortLinks {
  public:
   explicit ShortLinks(db::Database& database) : database_(database) {}
 
-  // The same path of the same tenant gets the same name. bad_input unless it is a path of this page (no scheme, no host, ≤ 64 KiB).
+  // The same path of the same tenant gets the same name. bad_input unless it is a path of this page (no scheme, no
+  // host, ≤ 64 KiB).
   Task<Result<std::string>> create(std::string tenant, std::string path, TimestampMs now);
   // not_found for a name that this tenant does not have.
   Task<Result<std::string>> resolve(std::string tenant, std::string uid);

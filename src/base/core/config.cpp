@@ -50,13 +50,15 @@ std::string quote_yaml(std::string_view text) {
 
 Result<> Config::assign(Value& value, const std::string& text, const std::string& origin) {
   auto check = [&](auto result) -> Result<> {
-    if (!result) return fail(ErrorKind::bad_input, fmt::format("{}: {}: {}", origin, value.key.path, result.error().message));
+    if (!result)
+      return fail(ErrorKind::bad_input, fmt::format("{}: {}: {}", origin, value.key.path, result.error().message));
     return {};
   };
   switch (value.key.type) {
     case ConfigType::boolean:
       if (text != "true" && text != "false") {
-        return fail(ErrorKind::bad_input, fmt::format("{}: {}: true or false is expected, not \"{}\"", origin, value.key.path, text));
+        return fail(ErrorKind::bad_input,
+                    fmt::format("{}: {}: true or false is expected, not \"{}\"", origin, value.key.path, text));
       }
       break;
     case ConfigType::integer: TRY(check(to_integer(text))); break;
@@ -99,10 +101,12 @@ Result<Config> Config::load(std::span<const ConfigKey> keys, const Sources& sour
     }
   }
   // Sorted, so that the keys of a section stand together whatever the order of the table.
-  std::sort(config.values_.begin(), config.values_.end(), [](const Value& a, const Value& b) { return a.key.path < b.key.path; });
+  std::sort(config.values_.begin(), config.values_.end(),
+            [](const Value& a, const Value& b) { return a.key.path < b.key.path; });
   for (const Value& value : config.values_) paths.push_back(value.key.path);
   auto find = [&](std::string_view path) -> Value* {
-    auto it = std::find_if(config.values_.begin(), config.values_.end(), [&](const Value& v) { return v.key.path == path; });
+    auto it =
+        std::find_if(config.values_.begin(), config.values_.end(), [&](const Value& v) { return v.key.path == path; });
     return it == config.values_.end() ? nullptr : &*it;
   };
   auto unknown = [&](std::string_view path) {
@@ -119,7 +123,8 @@ Result<Config> Config::load(std::span<const ConfigKey> keys, const Sources& sour
       for (const auto& field : node) {
         std::string path = prefix.empty() ? field.first.Scalar() : prefix + "." + field.first.Scalar();
         Value* value = find(path);
-        bool section = std::any_of(paths.begin(), paths.end(), [&](const std::string& p) { return p.starts_with(path + "."); });
+        bool section =
+            std::any_of(paths.begin(), paths.end(), [&](const std::string& p) { return p.starts_with(path + "."); });
         if (!value && !section) return std::unexpected(yaml::error_at(field.first, sources.file, unknown(path)));
         if (field.second.IsNull()) continue;
         if (!value) {
@@ -134,7 +139,8 @@ Result<Config> Config::load(std::span<const ConfigKey> keys, const Sources& sour
         } else if (value->key.type == ConfigType::list && field.second.IsSequence()) {
           value->items.clear();
           for (const auto& item : field.second) {
-            if (!item.IsScalar()) return std::unexpected(yaml::error_at(item, sources.file, path + ": a list of texts is expected"));
+            if (!item.IsScalar())
+              return std::unexpected(yaml::error_at(item, sources.file, path + ": a list of texts is expected"));
             value->items.push_back(item.Scalar());
           }
           value->text = fmt::format("{}", fmt::join(value->items, ","));
@@ -250,8 +256,11 @@ std::string Config::to_yaml(bool with_comments) const {
 
 std::string Config::json_schema(std::span<const ConfigKey> keys) {
   namespace json = boost::json;
-  json::object root{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "tocayo.yaml"}, {"type", "object"},
-                    {"additionalProperties", false}, {"properties", json::object()}};
+  json::object root{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                    {"title", "tocayo.yaml"},
+                    {"type", "object"},
+                    {"additionalProperties", false},
+                    {"properties", json::object()}};
   for (const ConfigKey& key : keys) {
     json::object* at = &root;
     auto parts = split(key.path, '.');
@@ -270,7 +279,9 @@ std::string Config::json_schema(std::span<const ConfigKey> keys) {
       case ConfigType::number: leaf["type"] = "number", leaf["default"] = *to_number(key.default_value); break;
       case ConfigType::list: leaf["type"] = "array", leaf["items"] = json::object{{"type", "string"}}; break;
       case ConfigType::tree: leaf["type"] = "object"; break;
-      case ConfigType::bytes: leaf["type"] = json::array{"string", "integer"}, leaf["default"] = key.default_value; break;
+      case ConfigType::bytes:
+        leaf["type"] = json::array{"string", "integer"}, leaf["default"] = key.default_value;
+        break;
       default: leaf["type"] = "string", leaf["default"] = key.default_value;
     }
     if (!key.choices.empty()) leaf["enum"] = json::array(key.choices.begin(), key.choices.end());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one configuration: a table of keys (main declares it), filled from defaults, then tocayo.yaml, then the environment
-// (TOCAYO_SECTION_KEY), then --set section.key=value. Every error names where the value came from.
+// The one configuration: a table of keys (main declares it), filled from defaults, then tocayo.yaml, then the
+// environment (TOCAYO_SECTION_KEY), then --set section.key=value. Every error names where the value came from.
 #pragma once
 
 #include <chrono>
@@ -18,9 +18,9 @@ namespace tocayo {
 enum class ConfigType : unsigned char { text, boolean, integer, number, duration, bytes, list, choice, tree };
 
 struct ConfigKey {
-  std::string path;                  // "metrics.wal.mode"
+  std::string path;  // "metrics.wal.mode"
   ConfigType type;
-  std::string default_value;         // as it would be written in YAML
+  std::string default_value;  // as it would be written in YAML
   std::string description;
   bool reloadable = false;           // takes effect on SIGHUP and POST /-/reload
   std::vector<std::string> choices;  // for ConfigType::choice
@@ -30,17 +30,18 @@ struct ConfigKey {
 class Config {
  public:
   struct Sources {
-    std::string file;                                         // path, "" = no file
-    std::string text;                                         // its content
+    std::string file;                                              // path, "" = no file
+    std::string text;                                              // its content
     std::vector<std::pair<std::string, std::string>> environment;  // TOCAYO_* variables
-    std::vector<std::string> sets;                            // "section.key=value"
+    std::vector<std::string> sets;                                 // "section.key=value"
   };
 
-  // bad_input with "<file>:<line>:<column>: …", "TOCAYO_…: …" or "--set …: …". Unknown keys are errors with a suggestion.
+  // bad_input with "<file>:<line>:<column>: …", "TOCAYO_…: …" or "--set …: …". Unknown keys are errors with a
+  // suggestion.
   static Result<Config> load(std::span<const ConfigKey> keys, const Sources& sources);
 
   // Typed reads. The key must be declared with a fitting type (a wiring mistake terminates).
-  const std::string& text(std::string_view path) const;   // text, choice
+  const std::string& text(std::string_view path) const;  // text, choice
   bool boolean(std::string_view path) const;
   std::int64_t integer(std::string_view path) const;
   double number(std::string_view path) const;
@@ -62,8 +63,8 @@ class Config {
  private:
   struct Value {
     ConfigKey key;
-    std::string text;                 // canonical scalar, or YAML of a tree
-    std::vector<std::string> items;   // of a list
+    std::string text;                // canonical scalar, or YAML of a tree
+    std::vector<std::string> items;  // of a list
     std::string origin = "default";
   };
   const Value& value(std::string_view path, ConfigType type) const;

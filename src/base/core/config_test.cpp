@@ -21,7 +21,9 @@ const std::vector<ConfigKey> kKeys = {
 Config::Sources file(std::string text) { return {"tocayo.yaml", std::move(text), {}, {}}; }
 
 TEST(Config, LaterSourcesWin) {
-  auto sources = file("server:\n  listen: \"0.0.0.0:1\"\nmetrics: {wal: {mode: interval}, retention: {time: 2d}}\nlimits:\n  a: {b: 1}\n");
+  auto sources = file(
+      "server:\n  listen: \"0.0.0.0:1\"\nmetrics: {wal: {mode: interval}, retention: {time: 2d}}\nlimits:\n  a: {b: "
+      "1}\n");
   sources.environment = {{"TOCAYO_METRICS_RETENTION_TIME", "1d"}, {"TOCAYO_MEMORY_LIMIT", "2GiB"}};
   sources.sets = {"metrics.retention.time=12h", "server.cors_origins=a, b"};
   auto config = Config::load(kKeys, sources);
@@ -55,7 +57,8 @@ TEST(Config, ErrorsAreLocatedAndSuggest) {
   }
   Config::Sources sources;
   sources.sets = {"server.listn=x"};
-  EXPECT_EQ(Config::load(kKeys, sources).error().message, "--set: unknown key \"server.listn\"; did you mean \"server.listen\"?");
+  EXPECT_EQ(Config::load(kKeys, sources).error().message,
+            "--set: unknown key \"server.listn\"; did you mean \"server.listen\"?");
   sources.sets.clear();
   sources.environment = {{"TOCAYO_SERVER_LISTE", "x"}};
   EXPECT_EQ(Config::load(kKeys, sources).error().message,

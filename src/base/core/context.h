@@ -23,7 +23,8 @@ class Context {
     return Context(stop_, limit < deadline_ ? limit : deadline_);
   }
 
-  // ok, canceled or timeout. Engines call it once per batch (about every 10,000 samples), so that cores are free within 20 ms.
+  // ok, canceled or timeout. Engines call it once per batch (about every 10,000 samples), so that cores are free within
+  // 20 ms.
   Result<> check() const {
     if (stop_.stop_requested()) return fail(ErrorKind::canceled, "the request was canceled");
     if (deadline_ != Steady::time_point::max() && Steady::now() >= deadline_) {

@@ -109,7 +109,8 @@ TEST(Task, AwaitsPropagatesErrorsAndChangesPools) {
 TEST(Task, CompletionFromAnotherThread) {
   auto wait = []() -> Task<int> {
     std::jthread thread;
-    int got = co_await completion<int>([&](auto complete) { thread = std::jthread([complete]() mutable { complete(7); }); });
+    int got =
+        co_await completion<int>([&](auto complete) { thread = std::jthread([complete]() mutable { complete(7); }); });
     thread.detach();
     co_return got;
   };
@@ -119,7 +120,8 @@ TEST(Task, CompletionFromAnotherThread) {
 TEST(Pool, ParallelForRunsEachOnceAlsoWhenNested) {
   Pool pool("test", 2);
   std::atomic<int> sum{0};
-  pool.parallel_for(10, [&](std::size_t) { pool.parallel_for(100, [&](std::size_t i) { sum += static_cast<int>(i); }); });
+  pool.parallel_for(10,
+                    [&](std::size_t) { pool.parallel_for(100, [&](std::size_t i) { sum += static_cast<int>(i); }); });
   EXPECT_EQ(sum.load(), 10 * 4950);
 }
 

@@ -43,7 +43,8 @@ using Result = std::expected<T, Error>;
   return std::unexpected(Error{kind, std::move(message)});
 }
 
-// Error from errno, message "<doing>: <strerror>"; ENOSPC, EDQUOT, EMFILE and ENFILE are `unavailable`, ENOENT `not_found`.
+// Error from errno, message "<doing>: <strerror>"; ENOSPC, EDQUOT, EMFILE and ENFILE are `unavailable`, ENOENT
+// `not_found`.
 [[nodiscard]] Error error_from_errno(std::string_view doing, int errno_value);
 
 namespace detail {
@@ -57,20 +58,20 @@ inline void take_value(std::expected<void, Error>&) {}
 }  // namespace tocayo
 
 // auto x = TRY(f());        propagates the error out of the enclosing function (not for coroutines).
-#define TRY(expression)                                                        \
-  ({                                                                           \
-    auto try_result_ = (expression);                                           \
-    if (!try_result_) return std::unexpected(std::move(try_result_.error()));  \
-    ::tocayo::detail::take_value(try_result_);                                 \
+#define TRY(expression)                                                       \
+  ({                                                                          \
+    auto try_result_ = (expression);                                          \
+    if (!try_result_) return std::unexpected(std::move(try_result_.error())); \
+    ::tocayo::detail::take_value(try_result_);                                \
   })
 
 // CO_TRY(auto x, co_await f());   the same as a declaration, for coroutines.  CO_TRY_VOID(co_await g());
 #define TOCAYO_CONCAT_(a, b) a##b
 #define TOCAYO_CONCAT(a, b) TOCAYO_CONCAT_(a, b)
-#define TOCAYO_CO_TRY_(temporary, declaration, expression)                     \
-  auto temporary = (expression);                                               \
-  if (!temporary) co_return std::unexpected(std::move(temporary.error()));     \
+#define TOCAYO_CO_TRY_(temporary, declaration, expression)                 \
+  auto temporary = (expression);                                           \
+  if (!temporary) co_return std::unexpected(std::move(temporary.error())); \
   declaration = std::move(*temporary)
 #define CO_TRY(declaration, ...) TOCAYO_CO_TRY_(TOCAYO_CONCAT(co_try_, __LINE__), declaration, (__VA_ARGS__))
-#define CO_TRY_VOID(...)                                                       \
+#define CO_TRY_VOID(...) \
   if (auto co_try_result_ = (__VA_ARGS__); !co_try_result_) co_return std::unexpected(std::move(co_try_result_.error()))

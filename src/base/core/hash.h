@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashes of bytes. xxh3 for tables and checksums of pages, CRC-32C for framed records (journal, WAL, Prometheus blocks).
+// Hashes of bytes. xxh3 for tables and checksums of pages, CRC-32C for framed records (journal, WAL, Prometheus
+// blocks).
 #pragma once
 
 #define XXH_INLINE_ALL  // short keys: no call, and constant sizes fold

@@ -104,8 +104,10 @@ std::string Labels::to_string(bool metric_style) const {
     out += '=';
     out += go_quote(label.value);
   }
-  if (any) out += '}';
-  else if (!bare_name) out += "{}";
+  if (any)
+    out += '}';
+  else if (!bare_name)
+    out += "{}";
   return out;
 }
 

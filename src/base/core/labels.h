@@ -29,7 +29,8 @@ struct Label {
   auto operator<=>(const Label&) const = default;
 };
 
-// Immutable-by-convention set of labels, sorted by name (bytewise), names unique, no empty values. Value type; not synchronised.
+// Immutable-by-convention set of labels, sorted by name (bytewise), names unique, no empty values. Value type; not
+// synchronised.
 class Labels {
  public:
   Labels() = default;
@@ -74,7 +75,8 @@ struct LabelsHash {
   std::size_t operator()(const Labels& labels) const { return labels.hash(); }
 };
 
-// One matcher of a selector. Regexes are RE2, fully anchored, and `.` matches newline (Prometheus 3). Copies share the program.
+// One matcher of a selector. Regexes are RE2, fully anchored, and `.` matches newline (Prometheus 3). Copies share the
+// program.
 class Matcher {
  public:
   enum class Type : unsigned char { equal, not_equal, regex, not_regex };

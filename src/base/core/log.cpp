@@ -50,8 +50,10 @@ void append_value(std::string& out, std::string_view value) {
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20)
+          out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+        else
+          out += c;
     }
   }
   out += '"';
@@ -100,8 +102,10 @@ void set_level(Level level) { minimum.store(level, std::memory_order_relaxed); }
 
 void set_sink(std::function<void(Level, std::string_view)> sink) {
   std::lock_guard lock(sink_mutex);
-  if (sink) extra_sink = std::make_shared<const std::function<void(Level, std::string_view)>>(std::move(sink));
-  else extra_sink.reset();
+  if (sink)
+    extra_sink = std::make_shared<const std::function<void(Level, std::string_view)>>(std::move(sink));
+  else
+    extra_sink.reset();
 }
 
 }  // namespace tocayo::log

@@ -54,7 +54,8 @@ void Pool::run(std::stop_token stop) {
 void Pool::parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
   if (count == 0) return;
   if (count == 1) return body(0);
-  // Shared with helpers that may start only after the caller has left; they then find no work and touch nothing of the caller's.
+  // Shared with helpers that may start only after the caller has left; they then find no work and touch nothing of the
+  // caller's.
   struct State {
     std::atomic<std::size_t> next{0};
     std::atomic<std::size_t> done{0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Thread pools. The program has three kinds: io (inside http: network and timers only), compute (decoding, queries, sealing)
-// and blocking (SQLite, files that may stall). Changing pools is one visible call: `co_await pool.schedule()`.
+// Thread pools. The program has three kinds: io (inside http: network and timers only), compute (decoding, queries,
+// sealing) and blocking (SQLite, files that may stall). Changing pools is one visible call: `co_await pool.schedule()`.
 #pragma once
 
 #include <condition_variable>
@@ -41,8 +41,8 @@ class Pool {
     return Awaiter{*this};
   }
 
-  // Runs body(i) for i in [0, count) on idle pool threads and the calling thread; returns when all are done. The calling thread
-  // may itself belong to this pool (it works too, so there is no deadlock).
+  // Runs body(i) for i in [0, count) on idle pool threads and the calling thread; returns when all are done. The
+  // calling thread may itself belong to this pool (it works too, so there is no deadlock).
   void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body);
 
  private:

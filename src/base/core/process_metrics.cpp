@@ -37,7 +37,8 @@ double start_time() {
   auto fields = split(std::string_view(*stat).substr(after_name + 2), ' ');
   auto line = boot->find("btime ");
   if (fields.size() < 20 || line == std::string::npos) return 0;
-  return number(std::string_view(*boot).substr(line + 6)) + number(fields[19]) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return number(std::string_view(*boot).substr(line + 6)) +
+         number(fields[19]) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace
@@ -51,22 +52,28 @@ void add_process_metrics(Registry& registry) {
     };
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+    auto seconds = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    };
     add("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", MetricType::counter,
         seconds(usage.ru_utime) + seconds(usage.ru_stime));
     if (auto memory = read_file("/proc/self/statm")) {
       auto fields = split(*memory, ' ');
       auto page = static_cast<double>(::sysconf(_SC_PAGESIZE));
       if (fields.size() > 1) {
-        add("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::gauge, number(fields[0]) * page);
-        add("process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::gauge, number(fields[1]) * page);
+        add("process_virtual_memory_bytes", "Virtual memory size in bytes.", MetricType::gauge,
+            number(fields[0]) * page);
+        add("process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::gauge,
+            number(fields[1]) * page);
       }
     }
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);
     add("process_open_fds", "Number of open file descriptors.", MetricType::gauge, open_descriptors());
-    add("process_max_fds", "Maximum number of open file descriptors.", MetricType::gauge, static_cast<double>(files.rlim_cur));
-    add("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", MetricType::gauge, started);
+    add("process_max_fds", "Maximum number of open file descriptors.", MetricType::gauge,
+        static_cast<double>(files.rlim_cur));
+    add("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", MetricType::gauge,
+        started);
   });
 }
 

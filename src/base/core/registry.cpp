@@ -120,10 +120,14 @@ std::string Registry::to_text() const {
   static constexpr std::string_view kTypes[] = {"counter", "gauge", "histogram", "untyped"};
   auto escape = [](std::string& out, std::string_view text, bool quotes) {
     for (char c : text) {
-      if (c == '\\') out += "\\\\";
-      else if (c == '\n') out += "\\n";
-      else if (c == '"' && quotes) out += "\\\"";
-      else out += c;
+      if (c == '\\')
+        out += "\\\\";
+      else if (c == '\n')
+        out += "\\n";
+      else if (c == '"' && quotes)
+        out += "\\\"";
+      else
+        out += c;
     }
   };
   std::string out;

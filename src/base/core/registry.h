@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program's own metrics. Every room declares its counters here; /metrics prints them and the embedded agent stores them.
-// Handles are references that live as long as the registry; updating one is lock-free and allocation-free.
+// The program's own metrics. Every room declares its counters here; /metrics prints them and the embedded agent stores
+// them. Handles are references that live as long as the registry; updating one is lock-free and allocation-free.
 #pragma once
 
 #include <atomic>
@@ -63,9 +63,9 @@ enum class MetricType : unsigned char { counter, gauge, histogram, untyped };
 
 class Registry {
  public:
-  struct Sample {  // one line of the text format
+  struct Sample {             // one line of the text format
     std::string_view suffix;  // "", or "_bucket", "_sum", "_count"; the line's name is family.name + suffix
-    Labels labels;          // without __name__
+    Labels labels;            // without __name__
     double value;
   };
   struct Family {
@@ -77,13 +77,15 @@ class Registry {
 
   static Registry& global();
 
-  // Find or create. The same name must keep its type; help of the first call wins. Thread-safe; O(log n): keep the reference.
+  // Find or create. The same name must keep its type; help of the first call wins. Thread-safe; O(log n): keep the
+  // reference.
   Counter& counter(std::string_view name, std::string_view help, Labels labels = {});
   Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, Labels labels = {},
                        std::span<const double> bounds = default_seconds_bounds());
 
-  // Called at each collection, to fill families that are cheaper read than kept (sizes, /proc). `owner` groups callbacks for removal.
+  // Called at each collection, to fill families that are cheaper read than kept (sizes, /proc). `owner` groups
+  // callbacks for removal.
   using Collector = std::function<void(std::vector<Family>&)>;
   void add_collector(const void* owner, Collector collector);
   void remove_collectors(const void* owner);

@@ -23,7 +23,8 @@ re2::StringPiece piece(std::string_view text) { return {text.data(), text.size()
 // Full match with all groups; empty when it does not match.
 std::vector<std::string_view> match(const RE2& regex, std::string_view text) {
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) + 1);
-  if (!regex.Match(piece(text), 0, text.size(), RE2::ANCHOR_BOTH, groups.data(), static_cast<int>(groups.size()))) return {};
+  if (!regex.Match(piece(text), 0, text.size(), RE2::ANCHOR_BOTH, groups.data(), static_cast<int>(groups.size())))
+    return {};
   std::vector<std::string_view> result;
   for (const auto& group : groups) result.emplace_back(group.data() == nullptr ? "" : group.data(), group.size());
   return result;
@@ -49,9 +50,7 @@ std::string joined(const Labels& labels, const RelabelRule& rule) {
 }
 
 // A label name with `$…` in it is a template, not a name.
-bool is_target_label(std::string_view name) {
-  return !name.empty() && is_valid_utf8(name);
-}
+bool is_target_label(std::string_view name) { return !name.empty() && is_valid_utf8(name); }
 
 }  // namespace
 
@@ -71,7 +70,8 @@ std::string expand_template(std::string_view replacement, std::span<const std::s
     bool brace = replacement.starts_with('{');
     std::string_view rest = brace ? replacement.substr(1) : replacement;
     std::size_t length = 0;
-    while (length < rest.size() && (std::isalnum(static_cast<unsigned char>(rest[length])) || rest[length] == '_')) ++length;
+    while (length < rest.size() && (std::isalnum(static_cast<unsigned char>(rest[length])) || rest[length] == '_'))
+      ++length;
     std::string_view name = rest.substr(0, length);
     bool closed = !brace || (length < rest.size() && rest[length] == '}');
     if (name.empty() || !closed) {
@@ -100,17 +100,20 @@ Result<> compile(RelabelRule& rule) {
   auto program = std::make_shared<RE2>(rule.regex, options);
   if (!program->ok()) return bad("regex: " + program->error());
   rule.program = std::move(program);
-  bool needs_target = rule.action == Action::replace || rule.action == Action::hashmod || rule.action == Action::lowercase ||
-                      rule.action == Action::uppercase || rule.action == Action::keepequal || rule.action == Action::dropequal;
+  bool needs_target = rule.action == Action::replace || rule.action == Action::hashmod ||
+                      rule.action == Action::lowercase || rule.action == Action::uppercase ||
+                      rule.action == Action::keepequal || rule.action == Action::dropequal;
   if (needs_target && rule.target_label.empty()) {
     return bad(fmt::format("relabel configuration for {} action requires 'target_label' value", name));
   }
   if (needs_target && !is_target_label(rule.target_label)) {
     return bad(fmt::format("{} is invalid 'target_label' for {} action", go_quote(rule.target_label), name));
   }
-  if (rule.action == Action::hashmod && rule.modulus == 0) return bad("relabel configuration for hashmod requires non-zero modulus");
+  if (rule.action == Action::hashmod && rule.modulus == 0)
+    return bad("relabel configuration for hashmod requires non-zero modulus");
   if ((rule.action == Action::lowercase || rule.action == Action::uppercase || rule.action == Action::keepequal ||
-       rule.action == Action::dropequal) && rule.replacement != "$1") {
+       rule.action == Action::dropequal) &&
+      rule.replacement != "$1") {
     return bad(fmt::format("'replacement' can not be set for {} action", name));
   }
   if ((rule.action == Action::keepequal || rule.action == Action::dropequal) &&
@@ -146,9 +149,11 @@ Result<std::vector<RelabelRule>> parse_relabel_rules(const YAML::Node& list, std
     if (modulus < 0) return std::unexpected(fields.error("modulus", "must not be negative"));
     rule.modulus = static_cast<std::uint64_t>(modulus);
     auto found = std::find(std::begin(kActions), std::end(kActions), to_lower(action));
-    if (found == std::end(kActions)) return std::unexpected(fields.error("action", fmt::format("unknown relabel action \"{}\"", action)));
+    if (found == std::end(kActions))
+      return std::unexpected(fields.error("action", fmt::format("unknown relabel action \"{}\"", action)));
     rule.action = static_cast<Action>(found - std::begin(kActions));
-    if (auto compiled = compile(rule); !compiled) return std::unexpected(yaml::error_at(item, file, compiled.error().message));
+    if (auto compiled = compile(rule); !compiled)
+      return std::unexpected(yaml::error_at(item, file, compiled.error().message));
     rules.push_back(std::move(rule));
   }
   return rules;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Relabelling exactly as Prometheus does it (model/relabel): used on targets, scraped samples, remote write and ingest limits.
+// Relabelling exactly as Prometheus does it (model/relabel): used on targets, scraped samples, remote write and ingest
+// limits.
 #pragma once
 
 #include <memory>
@@ -21,11 +22,22 @@ class Node;
 namespace tocayo {
 
 // Go's Regexp.Expand: $1, ${1}, $name, ${name}, $$; unknown groups are empty. `groups[0]` is the whole match.
-std::string expand_template(std::string_view replacement, std::span<const std::string_view> groups, const re2::RE2& regex);
+std::string expand_template(std::string_view replacement, std::span<const std::string_view> groups,
+                            const re2::RE2& regex);
 
 struct RelabelRule {
   enum class Action : unsigned char {
-    replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, lowercase, uppercase
+    replace,
+    keep,
+    drop,
+    keepequal,
+    dropequal,
+    hashmod,
+    labelmap,
+    labeldrop,
+    labelkeep,
+    lowercase,
+    uppercase
   };
   std::vector<std::string> source_labels;
   std::string separator = ";";
@@ -37,13 +49,15 @@ struct RelabelRule {
   std::shared_ptr<const re2::RE2> program;  // compiled by compile(); shared by copies
 };
 
-// Checks the rule as Prometheus does and compiles its regex (anchored, `.` matches newline). bad_input with the field's name.
+// Checks the rule as Prometheus does and compiles its regex (anchored, `.` matches newline). bad_input with the field's
+// name.
 Result<> compile(RelabelRule& rule);
 
 // A list of rules from YAML, compiled. Errors "<file>:<line>:<column>: …".
 Result<std::vector<RelabelRule>> parse_relabel_rules(const YAML::Node& list, std::string_view file);
 
-// Applies the rules in order. Returns false when a rule dropped the label set (`labels` is then unspecified). Thread-safe.
+// Applies the rules in order. Returns false when a rule dropped the label set (`labels` is then unspecified).
+// Thread-safe.
 bool relabel(Labels& labels, std::span<const RelabelRule> rules);
 
 // One step of relabel() for showing how a result came about (`/api/v1/targets/relabel_steps`).

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Task<T>: a lazy coroutine with one consumer. It starts when awaited (or by spawn / sync_wait) and resumes its awaiter on
-// whatever thread finished it; `co_await pool.schedule()` (core/pool.h) is the one visible way to change threads.
-// A task must be awaited or destroyed before it started; exceptions inside a task terminate the program (errors are Results).
+// Task<T>: a lazy coroutine with one consumer. It starts when awaited (or by spawn / sync_wait) and resumes its awaiter
+// on whatever thread finished it; `co_await pool.schedule()` (core/pool.h) is the one visible way to change threads. A
+// task must be awaited or destroyed before it started; exceptions inside a task terminate the program (errors are
+// Results).
 #pragma once
 
 #include <condition_variable>

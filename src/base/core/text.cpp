@@ -40,15 +40,27 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 }
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {
-  auto bad = [&] { return fail(ErrorKind::bad_input, fmt::format("not a size in bytes: \"{}\" (like 512MB or 1GiB)", text)); };
+  auto bad = [&] {
+    return fail(ErrorKind::bad_input, fmt::format("not a size in bytes: \"{}\" (like 512MB or 1GiB)", text));
+  };
   double number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || !(number >= 0)) return bad();
   std::string unit = to_lower(trim(text.substr(static_cast<std::size_t>(end - text.data()))));
-  static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1},        {"b", 1},       {"k", 1e3},         {"kb", 1e3},           {"m", 1e6},           {"mb", 1e6},
-      {"g", 1e9},     {"gb", 1e9},    {"t", 1e12},        {"tb", 1e12},          {"kib", 1024.0},      {"mib", 1048576.0},
-      {"gib", 1073741824.0}, {"tib", 1099511627776.0}};
+  static constexpr std::pair<std::string_view, double> kUnits[] = {{"", 1},
+                                                                   {"b", 1},
+                                                                   {"k", 1e3},
+                                                                   {"kb", 1e3},
+                                                                   {"m", 1e6},
+                                                                   {"mb", 1e6},
+                                                                   {"g", 1e9},
+                                                                   {"gb", 1e9},
+                                                                   {"t", 1e12},
+                                                                   {"tb", 1e12},
+                                                                   {"kib", 1024.0},
+                                                                   {"mib", 1048576.0},
+                                                                   {"gib", 1073741824.0},
+                                                                   {"tib", 1099511627776.0}};
   for (auto [name, factor] : kUnits) {
     if (unit != name) continue;
     if (number * factor > 9e18) return bad();

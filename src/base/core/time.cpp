@@ -21,8 +21,13 @@ struct Unit {
   std::string_view name;
   std::int64_t milliseconds;
 };
-constexpr Unit kUnits[] = {{"y", 365LL * 86'400'000}, {"w", 7LL * 86'400'000}, {"d", 86'400'000}, {"h", 3'600'000},
-                           {"m", 60'000},             {"s", 1000},             {"ms", 1}};
+constexpr Unit kUnits[] = {{"y", 365LL * 86'400'000},
+                           {"w", 7LL * 86'400'000},
+                           {"d", 86'400'000},
+                           {"h", 3'600'000},
+                           {"m", 60'000},
+                           {"s", 1000},
+                           {"ms", 1}};
 
 }  // namespace
 
@@ -59,7 +64,8 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     rest.remove_prefix(letters);
   }
   // As in Prometheus, whose durations are int64 nanoseconds.
-  if (total > std::numeric_limits<std::int64_t>::max() / 1'000'000) return fail(ErrorKind::bad_input, "duration out of range");
+  if (total > std::numeric_limits<std::int64_t>::max() / 1'000'000)
+    return fail(ErrorKind::bad_input, "duration out of range");
   return std::chrono::milliseconds(total);
 }
 
@@ -105,8 +111,10 @@ Result<TimestampMs> parse_time(std::string_view text) {
     return value;
   };
   auto expect = [&](char c) {
-    if (at < text.size() && (text[at] == c || (c == 'T' && text[at] == 't'))) ++at;
-    else ok = false;
+    if (at < text.size() && (text[at] == c || (c == 'T' && text[at] == 't')))
+      ++at;
+    else
+      ok = false;
   };
   int year = number(4);
   expect('-');
@@ -125,7 +133,8 @@ Result<TimestampMs> parse_time(std::string_view text) {
     ++at;
     double scale = 0.1;
     std::size_t first = at;
-    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) fraction += (text[at] - '0') * scale;
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10)
+      fraction += (text[at] - '0') * scale;
     if (at == first) return bad();
   }
   int offset_minutes = 0;

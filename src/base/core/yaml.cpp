@@ -33,7 +33,8 @@ Result<> Fields::open() {
     for (const auto& field : node_) {
       if (!field.first.IsScalar()) return std::unexpected(error_at(field.first, file_, "a key must be a plain word"));
       if (std::find(seen.begin(), seen.end(), field.first.Scalar()) != seen.end()) {
-        return std::unexpected(error_at(field.first, file_, fmt::format("key \"{}\" is given twice", field.first.Scalar())));
+        return std::unexpected(
+            error_at(field.first, file_, fmt::format("key \"{}\" is given twice", field.first.Scalar())));
       }
       seen.push_back(field.first.Scalar());
     }
@@ -122,7 +123,8 @@ Result<> Fields::read(const std::string& key, std::vector<std::string>& out) {
     list.push_back(node.Scalar());
   } else if (node.IsSequence()) {
     for (const auto& item : node) {
-      if (!item.IsScalar()) return std::unexpected(error_at(item, file_, fmt::format("{}: a list of texts is expected", key)));
+      if (!item.IsScalar())
+        return std::unexpected(error_at(item, file_, fmt::format("{}: a list of texts is expected", key)));
       list.push_back(item.Scalar());
     }
   } else {
@@ -152,9 +154,9 @@ Result<> Fields::finish() {
     const std::string& key = field.first.Scalar();
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string near = nearest(key, known_);
-    return std::unexpected(error_at(
-        field.first, file_,
-        near.empty() ? fmt::format("unknown key \"{}\"", key) : fmt::format("unknown key \"{}\"; did you mean \"{}\"?", key, near)));
+    return std::unexpected(error_at(field.first, file_,
+                                    near.empty() ? fmt::format("unknown key \"{}\"", key)
+                                                 : fmt::format("unknown key \"{}\"; did you mean \"{}\"?", key, near)));
   }
   return {};
 }

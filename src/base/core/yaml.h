@@ -35,9 +35,9 @@ class Fields {
   Result<> read(const std::string& key, bool& out);
   Result<> read(const std::string& key, std::int64_t& out);
   Result<> read(const std::string& key, double& out);
-  Result<> read(const std::string& key, std::chrono::milliseconds& out);   // Prometheus duration
-  Result<> read_bytes(const std::string& key, std::uint64_t& out);         // "10MB", "1GiB", plain number
-  Result<> read(const std::string& key, std::vector<std::string>& out);    // a list of scalars, or one scalar
+  Result<> read(const std::string& key, std::chrono::milliseconds& out);  // Prometheus duration
+  Result<> read_bytes(const std::string& key, std::uint64_t& out);        // "10MB", "1GiB", plain number
+  Result<> read(const std::string& key, std::vector<std::string>& out);   // a list of scalars, or one scalar
   Result<> read(const std::string& key, std::map<std::string, std::string>& out);
   // The node of the key (undefined when absent), marked as known.
   YAML::Node get(const std::string& key);

@@ -52,8 +52,8 @@ struct Transfer {
   Easy easy;
   List header_list;
   List connect_to;
-  std::string url;            // as given to libcurl
-  std::string real_authority; // with server_name: what stood in the URL
+  std::string url;             // as given to libcurl
+  std::string real_authority;  // with server_name: what stood in the URL
   ClientResponse response;
   bool too_large = false;
   bool refused_address = false;
@@ -79,7 +79,8 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
     transfer.response.headers = {};
     transfer.response.body.clear();
   } else if (auto colon = line.find(':'); colon != std::string_view::npos) {
-    transfer.response.headers.add(std::string(line.substr(0, colon)), std::string(detail::trim(line.substr(colon + 1))));
+    transfer.response.headers.add(std::string(line.substr(0, colon)),
+                                  std::string(detail::trim(line.substr(colon + 1))));
   }
   return size * count;
 }
@@ -119,7 +120,8 @@ Result<> set_url(Transfer& t) {
     return fail(ErrorKind::bad_input, "'" + request.url + "' is not a URL");
   }
   auto scheme = url_part(url.get(), CURLUPART_SCHEME);
-  if (scheme != "http" && scheme != "https") return fail(ErrorKind::bad_input, "the URL must start with http:// or https://");
+  if (scheme != "http" && scheme != "https")
+    return fail(ErrorKind::bad_input, "the URL must start with http:// or https://");
   t.url = request.url;
   if (!request.server_name.empty() && scheme == "https") {
     // libcurl verifies the name of the URL: put the wanted name there, and connect to the real host.
@@ -139,7 +141,8 @@ Result<> set_url(Transfer& t) {
 Result<> set_method_and_fields(Transfer& t) {
   auto* easy = t.easy.get();
   auto& request = t.request;
-  if (!detail::valid_field(request.method, "")) return fail(ErrorKind::bad_input, "'" + request.method + "' is not an HTTP method");
+  if (!detail::valid_field(request.method, ""))
+    return fail(ErrorKind::bad_input, "'" + request.method + "' is not an HTTP method");
   if (request.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   } else if (request.method == "POST" || !request.body.empty()) {
@@ -226,7 +229,8 @@ Result<> prepare(Transfer& t) {
   }
   auto left = std::chrono::milliseconds(request.timeout);
   if (t.context.deadline() != Context::Steady::time_point::max()) {
-    left = std::min(left, std::chrono::duration_cast<std::chrono::milliseconds>(t.context.deadline() - Context::Steady::now()));
+    left = std::min(
+        left, std::chrono::duration_cast<std::chrono::milliseconds>(t.context.deadline() - Context::Steady::now()));
   }
   // 0 would mean "no limit" to libcurl.
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, std::max<long>(1, left.count()));
@@ -237,7 +241,8 @@ Result<> prepare(Transfer& t) {
 Error error_of(CURLcode code, const Transfer& t) {
   std::string detail = t.error[0] != '\0' ? t.error : curl_easy_strerror(code);
   if (t.too_large) {
-    return {ErrorKind::too_large, "the response is over the limit of " + std::to_string(t.request.max_response_bytes) + " bytes"};
+    return {ErrorKind::too_large,
+            "the response is over the limit of " + std::to_string(t.request.max_response_bytes) + " bytes"};
   }
   if (t.refused_address) return {ErrorKind::forbidden, "the target's address is not a public one"};
   switch (code) {
@@ -277,8 +282,8 @@ class CurlClient final : public Client {
     transfer->reach = reach_;
     std::optional<std::stop_callback<std::function<void()>>> on_stop;
     auto response = co_await completion<Result<ClientResponse>>([&](auto complete) {
-      // The callback may fire at once or any time later; an id that is gone by then is ignored. It is set up before the transfer
-      // can finish, because afterwards this frame may be gone.
+      // The callback may fire at once or any time later; an id that is gone by then is ignored. It is set up before the
+      // transfer can finish, because afterwards this frame may be gone.
       transfer->done = complete;
       auto id = reserve_id();
       on_stop.emplace(context.stop_token(), [this, id] { cancel(id); });
@@ -343,7 +348,8 @@ class CurlClient final : public Client {
       active_.emplace(id, std::move(transfer));
     }
     for (auto id : canceled) {
-      if (auto transfer = release(id)) finish(std::move(transfer), fail(ErrorKind::canceled, "the request was canceled"));
+      if (auto transfer = release(id))
+        finish(std::move(transfer), fail(ErrorKind::canceled, "the request was canceled"));
     }
     return !stopping;
   }

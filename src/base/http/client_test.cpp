@@ -14,14 +14,18 @@ namespace {
 
 class ClientTest : public ServerTest {
  protected:
-  std::string url(std::string_view path) const { return "http://127.0.0.1:" + std::to_string(port()) + std::string(path); }
+  std::string url(std::string_view path) const {
+    return "http://127.0.0.1:" + std::to_string(port()) + std::string(path);
+  }
   ClientRequest get(std::string_view path) const {
     ClientRequest request;
     request.url = url(path);
     request.timeout = 20s;
     return request;
   }
-  Result<ClientResponse> send(ClientRequest request, Context context = {}) { return sync_wait(client->send(std::move(request), context)); }
+  Result<ClientResponse> send(ClientRequest request, Context context = {}) {
+    return sync_wait(client->send(std::move(request), context));
+  }
   // Answers with method, body and the given fields as it saw them.
   void add_mirror(std::string_view method) {
     router.add(method, "/mirror", [](Request& request) -> Task<Response> {
@@ -78,7 +82,9 @@ TEST_F(ClientTest, KeepsConnectionsAndRunsManyAtOnce) {
   EXPECT_EQ(std::count(peers.begin(), peers.end(), peers[0]), 10);
   std::atomic<int> done = 0;
   for (int i = 0; i < 200; ++i) {
-    spawn<Result<ClientResponse>>(client->send(get("/peer")), [&](Result<ClientResponse> response) { done += response && response->status == 200 ? 1 : 0; });
+    spawn<Result<ClientResponse>>(client->send(get("/peer")), [&](Result<ClientResponse> response) {
+      done += response && response->status == 200 ? 1 : 0;
+    });
   }
   EXPECT_TRUE(eventually([&] { return done == 200; }));
 }
@@ -110,7 +116,8 @@ TEST_F(ClientTest, FollowsRedirectsAndKeepsSecretsAtHome) {
     co_return Response::redirect(302, "http://localhost:" + std::to_string(elsewhere) + "/mirror");
   });
   router.add("GET", "/loop", [](Request&) -> Task<Response> { co_return Response::redirect(302, "/loop"); });
-  router.add("GET", "/file", [](Request&) -> Task<Response> { co_return Response::redirect(302, "file:///etc/passwd"); });
+  router.add("GET", "/file",
+             [](Request&) -> Task<Response> { co_return Response::redirect(302, "file:///etc/passwd"); });
   start();
   elsewhere = port();
   auto near = get("/near");
@@ -182,7 +189,8 @@ TEST_F(ClientTest, TimeoutsAndCancellation) {
 
   // Destroying the client ends what runs.
   std::optional<ErrorKind> kind;
-  spawn<Result<ClientResponse>>(client->send(get("/wait")), [&](Result<ClientResponse> response) { kind = response.error().kind; });
+  spawn<Result<ClientResponse>>(client->send(get("/wait")),
+                                [&](Result<ClientResponse> response) { kind = response.error().kind; });
   EXPECT_TRUE(eventually([&] { return running == 4; }));
   client.reset();
   EXPECT_EQ(kind, ErrorKind::canceled);
@@ -217,8 +225,9 @@ TEST_F(ClientTest, TheGuardLooksAtTheResolvedAddress) {
   start();
   auto guarded = Client::create(Reach::public_only);
   auto p = std::to_string(port());
-  for (const std::string& target : {"127.0.0.1:" + p, "localhost:" + p, "127.1:" + p, "2130706433:" + p, "[::1]:" + p,
-                                    "[::ffff:127.0.0.1]:" + p, "0.0.0.0:" + p, std::string("169.254.169.254"), std::string("10.0.0.1")}) {
+  for (const std::string& target :
+       {"127.0.0.1:" + p, "localhost:" + p, "127.1:" + p, "2130706433:" + p, "[::1]:" + p, "[::ffff:127.0.0.1]:" + p,
+        "0.0.0.0:" + p, std::string("169.254.169.254"), std::string("10.0.0.1")}) {
     ClientRequest request;
     request.url = "http://" + target + "/mirror";
     request.timeout = 5s;

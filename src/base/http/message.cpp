@@ -74,7 +74,8 @@ std::string_view Request::param(std::string_view name) const {
 
 Params Request::form() const {
   Params params;
-  if (detail::media_type(headers.get("Content-Type")) == "application/x-www-form-urlencoded") params = Params::parse(body);
+  if (detail::media_type(headers.get("Content-Type")) == "application/x-www-form-urlencoded")
+    params = Params::parse(body);
   params.append(query);
   return params;
 }

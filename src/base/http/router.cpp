@@ -15,8 +15,8 @@ using Segments = std::vector<std::string>;
 using Impl = Router::Impl;
 
 [[noreturn]] void wiring_mistake(std::string_view what, std::string_view pattern) {
-  std::fprintf(stderr, "router: %.*s: %.*s\n", static_cast<int>(what.size()), what.data(), static_cast<int>(pattern.size()),
-               pattern.data());
+  std::fprintf(stderr, "router: %.*s: %.*s\n", static_cast<int>(what.size()), what.data(),
+               static_cast<int>(pattern.size()), pattern.data());
   std::abort();
 }
 
@@ -59,7 +59,9 @@ struct Search {
 
   bool walk(const Impl::Node& node, std::size_t at) {
     if (at == segments.size()) return end_at(node.leaves) || end_with_rest(node, at);
-    if (auto literal = node.literals.find(segments[at]); literal != node.literals.end() && walk(*literal->second, at + 1)) return true;
+    if (auto literal = node.literals.find(segments[at]);
+        literal != node.literals.end() && walk(*literal->second, at + 1))
+      return true;
     if (node.param && !segments[at].empty()) {
       values.push_back(segments[at]);
       bool found = walk(*node.param, at + 1);

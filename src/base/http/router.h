@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Routes: what path is answered by which handler, with which limits. Built before the server starts, immutable afterwards.
+// Routes: what path is answered by which handler, with which limits. Built before the server starts, immutable
+// afterwards.
 #pragma once
 
 #include <chrono>
@@ -20,12 +21,12 @@ using Handler = std::function<Task<Response>(Request&)>;
 using WebSocketHandler = std::function<Task<void>(Request&, WebSocket&)>;
 
 struct RouteOptions {
-  Access access = Access::read;                    // checked by the authenticator before the handler runs
-  std::size_t max_body = 1 << 20;                  // bytes, on the wire and after decompression; over it 413
-  std::chrono::milliseconds timeout{120'000};      // becomes the request's deadline
-  bool raw_body = false;                           // leave Content-Encoding alone (remote write's snappy)
-  bool csrf_exempt = false;                        // machine endpoints (push); browsers' writes need Origin and X-Tocayo-Csrf
-  std::string metric_name;                         // route label of request metrics; default: the pattern
+  Access access = Access::read;                // checked by the authenticator before the handler runs
+  std::size_t max_body = 1 << 20;              // bytes, on the wire and after decompression; over it 413
+  std::chrono::milliseconds timeout{120'000};  // becomes the request's deadline
+  bool raw_body = false;                       // leave Content-Encoding alone (remote write's snappy)
+  bool csrf_exempt = false;  // machine endpoints (push); browsers' writes need Origin and X-Tocayo-Csrf
+  std::string metric_name;   // route label of request metrics; default: the pattern
 };
 
 class Router {
@@ -35,17 +36,18 @@ class Router {
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
 
-  // Pattern segments: literal, `{name}` (one segment) or a last `{name...}` (the rest, may be empty). Literals win over names.
-  // Adding the same method and pattern twice terminates the program (a wiring mistake).
+  // Pattern segments: literal, `{name}` (one segment) or a last `{name...}` (the rest, may be empty). Literals win over
+  // names. Adding the same method and pattern twice terminates the program (a wiring mistake).
   void add(std::string_view method, std::string_view pattern, Handler handler, RouteOptions options = {});
   void add_websocket(std::string_view pattern, std::vector<std::string> subprotocols, WebSocketHandler handler,
                      RouteOptions options = {});
   // Answers what no route matched (the single-page app's fallback, JSON 404 for APIs).
   void set_fallback(Handler handler, RouteOptions options = {});
-  // Makes every route below `from` also answer below `to`: alias("/api/v1", "/prometheus/api/v1"). Call after adding the routes.
+  // Makes every route below `from` also answer below `to`: alias("/api/v1", "/prometheus/api/v1"). Call after adding
+  // the routes.
   void alias(std::string_view from, std::string_view to);
 
-  struct Match;   // private to this room
+  struct Match;  // private to this room
   struct Impl;
   const Impl& impl() const { return *impl_; }
 

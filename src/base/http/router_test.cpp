@@ -37,7 +37,8 @@ TEST(Router, LiteralsBeforeNamesBeforeRests) {
   EXPECT_EQ(find(router, "GET", "/a/z/c"), "/a/{x}/c x=z");
   EXPECT_EQ(find(router, "GET", "/a/b/d/e"), "/a/b/{rest...} rest=d/e");
   EXPECT_EQ(find(router, "GET", "/a/b/"), "/a/b/{rest...} rest=");
-  EXPECT_EQ(find(router, "GET", "/a/b/c"), "/a/b/{rest...} rest=c");  // the literal branch is taken while it leads anywhere
+  EXPECT_EQ(find(router, "GET", "/a/b/c"),
+            "/a/b/{rest...} rest=c");  // the literal branch is taken while it leads anywhere
   EXPECT_EQ(find(router, "POST", "/a/b"), "/a/b");
   EXPECT_EQ(find(router, "HEAD", "/a/b"), "/a/b");
   EXPECT_EQ(find(router, "GET", "/nothing"), "-");

@@ -59,22 +59,28 @@ constexpr auto kMethods = std::to_array<std::string_view>({"GET", "POST", "PUT",
 }  // namespace
 
 ServerState::ServerState(ServerOptions server_options, const Router& server_router, Authenticator& server_authenticator)
-    : options(std::move(server_options)), router(server_router), authenticator(server_authenticator),
+    : options(std::move(server_options)),
+      router(server_router),
+      authenticator(server_authenticator),
       connections_gauge(registry().gauge("tocayo_http_connections", "Open client connections, WebSockets included.")),
       inflight_gauge(registry().gauge("tocayo_http_requests_in_flight", "Requests being read, handled or answered.")),
       body_bytes_gauge(registry().gauge("tocayo_http_request_body_bytes", "Memory reserved for request bodies.")),
       websockets_gauge(registry().gauge("tocayo_http_websockets", "Open WebSockets.")),
-      refused_connections(registry().counter("tocayo_http_refused_connections_total", "Connections refused over the limit.")),
-      timeouts_header(timeout_counter("header")), timeouts_body(timeout_counter("body")), timeouts_write(timeout_counter("write")),
-      canceled(registry().counter("tocayo_http_canceled_total", "Requests whose client went away while they were handled.")) {
+      refused_connections(
+          registry().counter("tocayo_http_refused_connections_total", "Connections refused over the limit.")),
+      timeouts_header(timeout_counter("header")),
+      timeouts_body(timeout_counter("body")),
+      timeouts_write(timeout_counter("write")),
+      canceled(registry().counter("tocayo_http_canceled_total",
+                                  "Requests whose client went away while they were handled.")) {
   for (const auto& route : router.impl().routes) route_labels.push_back(route->options.metric_name);
   route_labels.push_back(router.impl().fallback ? router.impl().fallback->options.metric_name : "fallback");
   route_labels.push_back("not_found");
   route_labels.push_back("invalid");
   for (const auto& label : route_labels) {
-    durations.push_back(&registry().histogram("tocayo_http_request_duration_seconds",
-                                              "From the end of the request's header to the last byte handed to the kernel.",
-                                              {{"route", label}}));
+    durations.push_back(&registry().histogram(
+        "tocayo_http_request_duration_seconds",
+        "From the end of the request's header to the last byte handed to the kernel.", {{"route", label}}));
   }
   request_seed = (static_cast<std::uint64_t>(std::random_device{}()) << 32U) | std::random_device{}();
 }
@@ -87,12 +93,14 @@ void ServerState::count_request(Worker& worker, std::size_t label, std::string_v
   durations[label]->observe(seconds);
   auto known = std::ranges::find(kMethods, method);
   auto index = static_cast<std::uint64_t>(known - kMethods.begin());
-  auto& counter = worker.request_counters[(static_cast<std::uint64_t>(label) << 32U) | (index << 16U) | static_cast<std::uint16_t>(code)];
+  auto& counter = worker.request_counters[(static_cast<std::uint64_t>(label) << 32U) | (index << 16U) |
+                                          static_cast<std::uint16_t>(code)];
   if (counter == nullptr) {
-    counter = &registry().counter("tocayo_http_requests_total", "Answered requests; 499: the client left before the answer.",
-                                  {{"route", route_labels[label]},
-                                   {"method", std::string(known == kMethods.end() ? "other" : *known)},
-                                   {"code", std::to_string(code)}});
+    counter =
+        &registry().counter("tocayo_http_requests_total", "Answered requests; 499: the client left before the answer.",
+                            {{"route", route_labels[label]},
+                             {"method", std::string(known == kMethods.end() ? "other" : *known)},
+                             {"code", std::to_string(code)}});
   }
   counter->add();
 }
@@ -135,7 +143,8 @@ namespace {
 std::string busy_answer() {
   auto body = error_body("unavailable", "too many connections; try again later");
   return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n"
-         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+         "Content-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 class ServerImpl final : public Server {
@@ -160,7 +169,8 @@ class ServerImpl final : public Server {
     if (!listener) return std::unexpected(std::move(listener.error()));
     listener_ = std::move(*listener);
 
-    auto shortest = std::min({options.header_timeout, options.body_timeout, options.idle_timeout, options.write_timeout});
+    auto shortest =
+        std::min({options.header_timeout, options.body_timeout, options.idle_timeout, options.write_timeout});
     auto interval = std::clamp(shortest / 8, std::chrono::milliseconds(10), std::chrono::milliseconds(500));
     for (auto& worker : state_->workers) {
       worker->loop->every(interval, [w = worker.get()] {
@@ -171,9 +181,15 @@ class ServerImpl final : public Server {
         }
       });
     }
-    listener_->start({.choose = [this]() -> Loop& { return *state_->workers[next_worker_++ % state_->workers.size()]->loop; },
-                      .tls = [this] { std::lock_guard lock(state_->mutex); return tls_; },
-                      .accepted = [this](Loop& loop, std::unique_ptr<Transport> transport) { accepted(loop, std::move(transport)); }});
+    listener_->start(
+        {.choose = [this]() -> Loop& { return *state_->workers[next_worker_++ % state_->workers.size()]->loop; },
+         .tls =
+             [this] {
+               std::lock_guard lock(state_->mutex);
+               return tls_;
+             },
+         .accepted = [this](Loop& loop,
+                            std::unique_ptr<Transport> transport) { accepted(loop, std::move(transport)); }});
     return {};
   }
 
@@ -265,14 +281,17 @@ class ServerImpl final : public Server {
 }  // namespace
 }  // namespace detail
 
-Result<std::unique_ptr<Server>> Server::start(ServerOptions options, const Router& router, Authenticator& authenticator) {
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options, const Router& router,
+                                              Authenticator& authenticator) {
   auto& base = options.base_path;
   while (base.ends_with('/')) base.pop_back();
-  if (!base.empty() && !base.starts_with('/')) return fail(ErrorKind::bad_input, "base path '" + base + "' must start with '/'");
+  if (!base.empty() && !base.starts_with('/'))
+    return fail(ErrorKind::bad_input, "base path '" + base + "' must start with '/'");
   if (options.tls_certificate_file.empty() != options.tls_key_file.empty()) {
     return fail(ErrorKind::bad_input, "TLS needs both a certificate file and a key file");
   }
-  auto server = std::make_unique<detail::ServerImpl>(std::make_shared<detail::ServerState>(std::move(options), router, authenticator));
+  auto server = std::make_unique<detail::ServerImpl>(
+      std::make_shared<detail::ServerState>(std::move(options), router, authenticator));
   if (auto opened = server->open(); !opened) return std::unexpected(std::move(opened.error()));
   return server;
 }

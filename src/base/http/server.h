@@ -15,19 +15,21 @@
 
 namespace tocayo::http {
 
-// Declared here, implemented by services/tenancy. Called on an io thread after the route is known and before the body is read.
+// Declared here, implemented by services/tenancy. Called on an io thread after the route is known and before the body
+// is read.
 class Authenticator {
  public:
   virtual ~Authenticator() = default;
-  // Fills request.identity, or refuses: unauthorized (401), forbidden (403), limit (429). Also checks Host, Origin and CSRF.
+  // Fills request.identity, or refuses: unauthorized (401), forbidden (403), limit (429). Also checks Host, Origin and
+  // CSRF.
   virtual Task<Result<>> authenticate(Request& request, const RouteOptions& options) = 0;
 };
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:4600";   // "host:port", "[::1]:4600", port 0 picks a free one
-  std::string base_path;                   // "" or "/tocayo"
+  std::string listen = "127.0.0.1:4600";  // "host:port", "[::1]:4600", port 0 picks a free one
+  std::string base_path;                  // "" or "/tocayo"
   std::size_t io_threads = 1;
-  std::string tls_certificate_file;        // PEM chain; empty = plain
+  std::string tls_certificate_file;  // PEM chain; empty = plain
   std::string tls_key_file;
   std::size_t max_connections = 20'000;
   std::size_t max_header_bytes = 64 << 10;
@@ -35,18 +37,21 @@ struct ServerOptions {
   std::chrono::milliseconds body_timeout{60'000};    // no progress in the body
   std::chrono::milliseconds idle_timeout{300'000};   // keep-alive
   std::chrono::milliseconds write_timeout{60'000};   // no progress of the reader
-  std::vector<std::pair<std::string, std::string>> default_headers;  // added to every response that lacks them (nosniff …)
-  std::vector<std::string> cors_origins;   // exact origins; empty = CORS off
-  std::size_t max_inflight_body_bytes = 512 << 20;   // of all requests; over it 503
-  std::chrono::milliseconds websocket_idle_timeout{60'000};  // a silent peer is pinged at half of it, dropped at the whole
-  std::size_t work_threads = 2;            // for (de)compression of large bodies and resuming streaming handlers
+  std::vector<std::pair<std::string, std::string>>
+      default_headers;                              // added to every response that lacks them (nosniff …)
+  std::vector<std::string> cors_origins;            // exact origins; empty = CORS off
+  std::size_t max_inflight_body_bytes = 512 << 20;  // of all requests; over it 503
+  std::chrono::milliseconds websocket_idle_timeout{
+      60'000};                   // a silent peer is pinged at half of it, dropped at the whole
+  std::size_t work_threads = 2;  // for (de)compression of large bodies and resuming streaming handlers
 };
 
 class Server {
  public:
   // Binds (unavailable / bad_input when it cannot) and starts the io threads; requests are answered from then on.
   // `router` and `authenticator` must outlive the server.
-  static Result<std::unique_ptr<Server>> start(ServerOptions options, const Router& router, Authenticator& authenticator);
+  static Result<std::unique_ptr<Server>> start(ServerOptions options, const Router& router,
+                                               Authenticator& authenticator);
   virtual ~Server() = default;
 
   virtual std::string address() const = 0;  // "127.0.0.1:4600", with the real port

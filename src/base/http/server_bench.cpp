@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A server with trivial handlers for a load generator: `http_bench [io threads]` prints its address and runs until its standard
-// input ends. `wrk -t1 -c64 -d5 http://ADDRESS/hello`.
+// A server with trivial handlers for a load generator: `http_bench [io threads]` prints its address and runs until its
+// standard input ends. `wrk -t1 -c64 -d5 http://ADDRESS/hello`.
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>

@@ -43,11 +43,13 @@ TEST(Compress, RoundTripsAndRejects) {
     EXPECT_EQ(*detail::decompress(coding, packed, text.size()), text);
     EXPECT_EQ(*detail::decompress(coding, packed + packed, 2 * text.size()), text + text);  // members, frames
     EXPECT_EQ(detail::decompress(coding, packed, text.size() - 1).error().kind, ErrorKind::too_large);
-    EXPECT_EQ(detail::decompress(coding, packed.substr(0, packed.size() - 1), 1 << 30).error().kind, ErrorKind::bad_input);
+    EXPECT_EQ(detail::decompress(coding, packed.substr(0, packed.size() - 1), 1 << 30).error().kind,
+              ErrorKind::bad_input);
     EXPECT_EQ(detail::decompress(coding, packed + "xyz", 1 << 30).error().kind, ErrorKind::bad_input);
     EXPECT_EQ(detail::decompress(coding, "garbage", 1 << 30).error().kind, ErrorKind::bad_input);
     EXPECT_EQ(detail::decompress(coding, "", 1 << 30).error().kind, ErrorKind::bad_input);
-    EXPECT_EQ(detail::decompress(coding, packed, 1 << 30, [](std::size_t) { return false; }).error().kind, ErrorKind::unavailable);
+    EXPECT_EQ(detail::decompress(coding, packed, 1 << 30, [](std::size_t) { return false; }).error().kind,
+              ErrorKind::unavailable);
     for (std::size_t size : {0U, 1U, 65'535U, 65'536U, 65'537U, 131'072U}) {
       auto part = text.substr(0, size);
       EXPECT_EQ(*detail::decompress(coding, compress(coding, part), size), part) << size;
@@ -128,7 +130,8 @@ TEST_F(ServerTest, CompressesWhatIsWorthIt) {
     response.headers.add("ETag", "\"v1\"");
     co_return response;
   });
-  router.add("GET", "/medium", [&text](Request&) -> Task<Response> { co_return Response::json(200, text.substr(0, 4000)); });
+  router.add("GET", "/medium",
+             [&text](Request&) -> Task<Response> { co_return Response::json(200, text.substr(0, 4000)); });
   router.add("GET", "/small", [](Request&) -> Task<Response> { co_return Response::json(200, "{}"); });
   router.add("GET", "/png", [&text](Request&) -> Task<Response> { co_return Response::text(200, text, "image/png"); });
   router.add("GET", "/never", [&text](Request&) -> Task<Response> {
@@ -351,18 +354,24 @@ TEST_F(ServerTest, ADisconnectEndsAStream) {
 TEST_F(ServerTest, TheRoutesDeadlineReachesTheHandler) {
   RouteOptions brief;
   brief.timeout = 60ms;
-  router.add("GET", "/slow", [&](Request& request) -> Task<Response> {
-    co_await pool.schedule();
-    while (request.context.check()) std::this_thread::yield();
-    co_return error_response(request.context.check().error());
-  }, brief);
-  router.add("GET", "/waits", [&](Request& request) -> Task<Response> {
-    // Watches the token only, as code that waits for an event would.
-    co_await pool.schedule();
-    std::stop_callback ignored(request.context.stop_token(), [] {});
-    while (!request.context.stop_token().stop_requested()) std::this_thread::yield();
-    co_return Response::text(200, "stopped");
-  }, brief);
+  router.add(
+      "GET", "/slow",
+      [&](Request& request) -> Task<Response> {
+        co_await pool.schedule();
+        while (request.context.check()) std::this_thread::yield();
+        co_return error_response(request.context.check().error());
+      },
+      brief);
+  router.add(
+      "GET", "/waits",
+      [&](Request& request) -> Task<Response> {
+        // Watches the token only, as code that waits for an event would.
+        co_await pool.schedule();
+        std::stop_callback ignored(request.context.stop_token(), [] {});
+        while (!request.context.stop_token().stop_requested()) std::this_thread::yield();
+        co_return Response::text(200, "stopped");
+      },
+      brief);
   start();
   RawClient client(port());
   auto response = client.get("/slow");

@@ -63,7 +63,9 @@ TEST_F(ServerTest, IdleConnectionsEnd) {
 
 TEST_F(ServerTest, ASlowReaderOfAWholeBodyIsCutOff) {
   options.write_timeout = 200ms;
-  router.add("GET", "/big", [](Request&) -> Task<Response> { co_return Response::text(200, std::string(64 << 20, 'x'), "image/png"); });
+  router.add("GET", "/big", [](Request&) -> Task<Response> {
+    co_return Response::text(200, std::string(64 << 20, 'x'), "image/png");
+  });
   start();
   auto before = metric("tocayo_http_timeouts_total", {{"phase", "write"}});
   RawClient client(port(), 16 << 10);
@@ -107,7 +109,8 @@ TEST_F(ServerTest, TooManyBodyBytesInFlight) {
   EXPECT_EQ(response.headers.get("Retry-After"), "5");
   RawClient chunked(port());
   auto chunk = "4E20\r\n" + std::string(20'000, 'x') + "\r\n0\r\n\r\n";
-  EXPECT_EQ(chunked.request("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk).status, 503);
+  EXPECT_EQ(chunked.request("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk).status,
+            503);
   holder.send(std::string(90'000, 'y'));
   EXPECT_EQ(holder.receive().body.size(), 90'000U);
   RawClient after(port());
@@ -242,9 +245,13 @@ TEST_F(ServerTest, CountsRequestsWithBoundedLabels) {
   for (int i = 0; i < 5; ++i) client.get("/counted/" + std::to_string(i));
   client.post("/counted/push", "x");
   client.request("FROB /counted/1 HTTP/1.1\r\nHost: t\r\n\r\n");
-  EXPECT_TRUE(eventually([] { return metric("tocayo_http_requests_total", {{"route", "/counted/{id}"}, {"method", "GET"}, {"code", "200"}}) == 5; }));
+  EXPECT_TRUE(eventually([] {
+    return metric("tocayo_http_requests_total", {{"route", "/counted/{id}"}, {"method", "GET"}, {"code", "200"}}) == 5;
+  }));
   EXPECT_EQ(metric("tocayo_http_requests_total", {{"route", "push"}, {"method", "POST"}, {"code", "200"}}), 1);
-  EXPECT_TRUE(eventually([] { return metric("tocayo_http_requests_total", {{"route", "not_found"}, {"method", "other"}, {"code", "405"}}) == 1; }));
+  EXPECT_TRUE(eventually([] {
+    return metric("tocayo_http_requests_total", {{"route", "not_found"}, {"method", "other"}, {"code", "405"}}) == 1;
+  }));
   EXPECT_EQ(metric("tocayo_http_request_duration_seconds_count", {{"route", "/counted/{id}"}}), 5);
   EXPECT_EQ(metric("tocayo_http_requests_in_flight"), 0);
 }
@@ -252,7 +259,8 @@ TEST_F(ServerTest, CountsRequestsWithBoundedLabels) {
 TEST_F(ServerTest, LogsWithoutQueryStrings) {
   std::mutex mutex;
   std::vector<std::string> lines;
-  router.add("GET", "/fails", [](Request&) -> Task<Response> { co_return error_response({ErrorKind::internal, "broken"}); });
+  router.add("GET", "/fails",
+             [](Request&) -> Task<Response> { co_return error_response({ErrorKind::internal, "broken"}); });
   router.add("GET", "/invite/{token}", [](Request&) -> Task<Response> { co_return Response::empty(404); });
   start();
   log::set_level(log::Level::info);

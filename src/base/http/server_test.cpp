@@ -31,7 +31,8 @@ TEST_F(ServerTest, HandlerMayResumeOnAPool) {
   });
   start();
   RawClient client(port());
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(client.post("/echo", "x" + std::to_string(i)).body, "x" + std::to_string(i) + "!");
+  for (int i = 0; i < 50; ++i)
+    EXPECT_EQ(client.post("/echo", "x" + std::to_string(i)).body, "x" + std::to_string(i) + "!");
 }
 
 TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
@@ -59,7 +60,8 @@ TEST_F(ServerTest, ReadsARequestThatComesByteByByte) {
   start();
   RawClient client(port());
   constexpr std::string_view kRequest =
-      "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: no\r\n\r\n";
+      "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: no\r\n\r\n";
   for (char c : kRequest) client.send(std::string_view(&c, 1));
   EXPECT_EQ(client.receive().body, "abc0123456789");
   EXPECT_EQ(client.post("/echo", "again").body, "again");
@@ -108,7 +110,8 @@ TEST_F(ServerTest, NotFoundMethodNotAllowedAndOptions) {
 
 TEST_F(ServerTest, FallbackAnswersWhatNoRouteMatches) {
   router.add("GET", "/a", hello);
-  router.set_fallback([](Request& request) -> Task<Response> { co_return Response::text(200, "page " + request.path); });
+  router.set_fallback(
+      [](Request& request) -> Task<Response> { co_return Response::text(200, "page " + request.path); });
   start();
   RawClient client(port());
   EXPECT_EQ(client.get("/some/page?x=1").body, "page /some/page");
@@ -119,20 +122,23 @@ TEST_F(ServerTest, MalformedRequestsGet400AndTheConnectionEnds) {
   router.add("GET", "/hello", hello);
   router.add("POST", "/hello", echo);
   start();
-  for (std::string_view bad : {
-           "nonsense\r\n\r\n",
-           "GET /hello HTTP/1.1\r\nHost: t\r\nbad header\r\n\r\n",
-           "GET /hello HTTP/1.1\r\n\r\n",                                                                      // no Host
-           "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-           "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n",
-           "GET /a/../hello HTTP/1.1\r\nHost: t\r\n\r\n",
-           "GET /%2e%2e/etc/passwd HTTP/1.1\r\nHost: t\r\n\r\n",
-           "GET /a%00b HTTP/1.1\r\nHost: t\r\n\r\n",
-           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",  // smuggling
-           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
-           "POST /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-       }) {
+  for (std::
+           string_view
+               bad : {
+                   "nonsense\r\n\r\n",
+                   "GET /hello HTTP/1.1\r\nHost: t\r\nbad header\r\n\r\n",
+                   "GET /hello HTTP/1.1\r\n\r\n",  // no Host
+                   "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                   "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n",
+                   "GET /a/../hello HTTP/1.1\r\nHost: t\r\n\r\n",
+                   "GET /%2e%2e/etc/passwd HTTP/1.1\r\nHost: t\r\n\r\n",
+                   "GET /a%00b HTTP/1.1\r\nHost: t\r\n\r\n",
+                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: "
+                   "chunked\r\n\r\n0\r\n\r\n",  // smuggling
+                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
+                   "POST /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+               }) {
     RawClient client(port());
     auto response = client.request(bad);
     EXPECT_EQ(response.status, 400) << bad;
@@ -226,7 +232,8 @@ TEST_F(ServerTest, ConnectionCloseAndHttp10) {
   EXPECT_EQ(old.request("GET /hello HTTP/1.0\r\n\r\n").body, "hello\n");
   EXPECT_TRUE(old.closed_by_peer());
   RawClient keep(port());
-  EXPECT_EQ(keep.request("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").headers.get("Connection"), "keep-alive");
+  EXPECT_EQ(keep.request("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").headers.get("Connection"),
+            "keep-alive");
   EXPECT_EQ(keep.request("GET /hello HTTP/1.0\r\n\r\n").body, "hello\n");
   // A client may end its side before it reads.
   RawClient half(port());
@@ -258,10 +265,15 @@ TEST_F(ServerTest, BodyLimitIsCheckedBeforeTheBodyIsSent) {
   EXPECT_EQ(response.status, 413);
   EXPECT_NE(response.body.find("too_large"), std::string::npos);
   RawClient expecting(port());
-  EXPECT_EQ(expecting.request("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n").status, 413);
+  EXPECT_EQ(expecting.request("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n")
+                .status,
+            413);
   RawClient chunked(port());
   std::string chunk = "1F4\r\n" + std::string(500, 'x') + "\r\n";
-  EXPECT_EQ(chunked.request("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + chunk + chunk).status, 413);
+  EXPECT_EQ(
+      chunked.request("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + chunk + chunk)
+          .status,
+      413);
   RawClient exact(port());
   EXPECT_EQ(exact.post("/echo", std::string(1000, 'x')).body.size(), 1000U);
 }
@@ -290,10 +302,14 @@ TEST_F(ServerTest, AuthenticatorDecidesBeforeTheBodyIsRead) {
   };
   RouteOptions write;
   write.access = Access::write;
-  router.add("POST", "/who", [](Request& request) -> Task<Response> { co_return Response::text(200, request.identity.tenant + request.body); }, write);
+  router.add(
+      "POST", "/who",
+      [](Request& request) -> Task<Response> { co_return Response::text(200, request.identity.tenant + request.body); },
+      write);
   start();
   RawClient refused(port());
-  auto response = refused.request("POST /who HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n");  // body never sent
+  auto response =
+      refused.request("POST /who HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n");  // body never sent
   EXPECT_EQ(response.status, 401);
   EXPECT_EQ(response.body, R"({"code":"unauthorized","message":"who are you"})");
   EXPECT_EQ(response.headers.get("Connection"), "close");
@@ -339,7 +355,8 @@ TEST_F(ServerTest, ListensOnIPv6AndRefusesBadAddresses) {
   second.listen = "127.0.0.1:" + std::to_string(port());
   auto busy = Server::start(second, router, authenticator);
   EXPECT_FALSE(busy);
-  for (std::string_view bad : {"127.0.0.1", "127.0.0.1:70000", "no-such-host.invalid:0", "127.0.0.1:http", "300.1.1.1:0"}) {
+  for (std::string_view bad :
+       {"127.0.0.1", "127.0.0.1:70000", "no-such-host.invalid:0", "127.0.0.1:http", "300.1.1.1:0"}) {
     ServerOptions wrong;
     wrong.listen = bad;
     auto started = Server::start(wrong, router, authenticator);

@@ -21,11 +21,14 @@ class TlsTest : public ServerTest {
     install(make_certificate("first", "DNS:localhost,DNS:first.example,IP:127.0.0.1"));
     RouteOptions large;
     large.max_body = 64 << 20;
-    router.add("POST", "/echo", [this](Request& request) -> Task<Response> {
-      EXPECT_TRUE(request.tls);
-      co_await pool.schedule();
-      co_return Response::text(200, request.body, "image/png");
-    }, large);
+    router.add(
+        "POST", "/echo",
+        [this](Request& request) -> Task<Response> {
+          EXPECT_TRUE(request.tls);
+          co_await pool.schedule();
+          co_return Response::text(200, request.body, "image/png");
+        },
+        large);
   }
   void TearDown() override {
     ServerTest::TearDown();
@@ -125,7 +128,8 @@ TEST_F(TlsTest, OldProtocolsAndPlainTextAreRefused) {
   RawClient silent(port());  // never begins the handshake
   EXPECT_TRUE(silent.closed_by_peer());
 
-  for (auto [version, works] : {std::pair(TLS1_1_VERSION, false), std::pair(TLS1_2_VERSION, true), std::pair(TLS1_3_VERSION, true)}) {
+  for (auto [version, works] :
+       {std::pair(TLS1_1_VERSION, false), std::pair(TLS1_2_VERSION, true), std::pair(TLS1_3_VERSION, true)}) {
     std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
     SSL_CTX_set_security_level(context.get(), 0);
     SSL_CTX_set_min_proto_version(context.get(), version);

@@ -10,9 +10,10 @@
 namespace tocayo::http {
 
 // One open WebSocket. receive() and send() may be awaited from different coroutines at the same time (one of each).
-// Pings, pongs and the closing handshake are handled below this door; both calls end with `canceled` once it is closed (messages
-// that came before are still received). They resume on a pool thread of this room. Lives until its handler returns: whoever calls
-// post() or close() from elsewhere must be detached by then. When the handler returns, the socket is closed with 1000.
+// Pings, pongs and the closing handshake are handled below this door; both calls end with `canceled` once it is closed
+// (messages that came before are still received). They resume on a pool thread of this room. Lives until its handler
+// returns: whoever calls post() or close() from elsewhere must be detached by then. When the handler returns, the
+// socket is closed with 1000.
 class WebSocket {
  public:
   struct Message {
@@ -25,8 +26,8 @@ class WebSocket {
   virtual Task<Result<Message>> receive() = 0;
   // Resumes when the bytes are in the kernel's hands.
   virtual Task<Result<>> send(Message message) = 0;
-  // Thread-safe, from anywhere: queues without waiting; returns the bytes queued and not yet written, so that callers can shed.
-  // Over 16 MiB the queue is dropped and the peer closed with 1013.
+  // Thread-safe, from anywhere: queues without waiting; returns the bytes queued and not yet written, so that callers
+  // can shed. Over 16 MiB the queue is dropped and the peer closed with 1013.
   virtual std::size_t post(Message message) = 0;
   virtual std::size_t queued_bytes() const = 0;
   // Thread-safe. Closes with a status code (1000 normal, 1001 going away, 1008 policy, 1013 try again later).

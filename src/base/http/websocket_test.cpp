@@ -14,14 +14,18 @@ class RawWebSocket {
     bool final = true;
     std::string payload;
     int close_code() const {
-      return payload.size() < 2 ? 0 : static_cast<unsigned char>(payload[0]) * 256 + static_cast<unsigned char>(payload[1]);
+      return payload.size() < 2 ? 0
+                                : static_cast<unsigned char>(payload[0]) * 256 + static_cast<unsigned char>(payload[1]);
     }
   };
 
-  explicit RawWebSocket(std::uint16_t port, std::string_view path = "/ws", std::string_view fields = {}, int receive_buffer = 0)
+  explicit RawWebSocket(std::uint16_t port, std::string_view path = "/ws", std::string_view fields = {},
+                        int receive_buffer = 0)
       : raw(port, receive_buffer) {
-    response = raw.get(path, "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + std::string(fields));
+    response = raw.get(path,
+                       "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                           std::string(fields));
   }
 
   static std::string frame(int opcode, std::string_view payload, bool final = true, bool masked = true) {
@@ -39,7 +43,8 @@ class RawWebSocket {
     }
     constexpr std::string_view kMask = "\x12\x34\x56\x78";
     if (masked) out += kMask;
-    for (std::size_t i = 0; i < payload.size(); ++i) out += masked ? static_cast<char>(payload[i] ^ kMask[i % 4]) : payload[i];
+    for (std::size_t i = 0; i < payload.size(); ++i)
+      out += masked ? static_cast<char>(payload[i] ^ kMask[i % 4]) : payload[i];
     return out;
   }
   void send(int opcode, std::string_view payload, bool final = true) { raw.send(frame(opcode, payload, final)); }
@@ -118,11 +123,15 @@ TEST_F(WebSocketTest, HandshakeAndEcho) {
 TEST_F(WebSocketTest, FirstFrameMayComeWithTheHandshake) {
   start_echo();
   RawClient raw(port());
-  raw.send("GET /ws HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + RawWebSocket::frame(1, "early"));
+  raw.send(
+      "GET /ws HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
+      RawWebSocket::frame(1, "early"));
   EXPECT_TRUE(eventually([&, all = std::string()]() mutable {
     if (auto bytes = raw.receive_some()) all += *bytes;
-    return all.ends_with("\x81\x05" "early");
+    return all.ends_with(
+        "\x81\x05"
+        "early");
   }));
 }
 
@@ -143,7 +152,8 @@ TEST_F(WebSocketTest, FragmentsPingsAndTheClosingHandshake) {
   EXPECT_EQ(close.close_code(), 1000);
   EXPECT_EQ(socket.receive().opcode, -1);
   EXPECT_FALSE(socket.raw.timed_out);
-  EXPECT_TRUE(eventually([] { return metric("tocayo_http_websockets") == 0 && metric("tocayo_http_connections") == 0; }));
+  EXPECT_TRUE(
+      eventually([] { return metric("tocayo_http_websockets") == 0 && metric("tocayo_http_connections") == 0; }));
 }
 
 TEST_F(WebSocketTest, ServerCloses) {
@@ -190,11 +200,15 @@ TEST_F(WebSocketTest, BadHandshakes) {
   EXPECT_EQ(response.status, 426);
   EXPECT_EQ(response.headers.get("Upgrade"), "websocket");
   RawClient no_key(port());
-  EXPECT_EQ(no_key.get("/ws", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n").status, 400);
+  EXPECT_EQ(no_key.get("/ws", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n").status,
+            400);
   EXPECT_TRUE(no_key.closed_by_peer());
   RawClient old(port());
-  EXPECT_NE(old.get("/ws", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n").status, 101);
+  EXPECT_NE(old.get("/ws",
+                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+                .status,
+            101);
   RawWebSocket elsewhere(port(), "/nothing");
   EXPECT_EQ(elsewhere.response.status, 404);
   EXPECT_TRUE(eventually([] { return metric("tocayo_http_websockets") == 0; }));
@@ -233,7 +247,8 @@ TEST_F(WebSocketTest, PostsFromAnywhereInOrderAndShedsTheSlow) {
   EXPECT_TRUE(eventually([&] { return shared.load()->queued_bytes() == 0; }));
   // Nobody reads any more: the queue is bounded, then the peer is let go.
   std::size_t most = 0;
-  for (int i = 0; i < 200; ++i) most = std::max(most, shared.load()->post({.data = std::string(256 << 10, 'x'), .binary = true}));
+  for (int i = 0; i < 200; ++i)
+    most = std::max(most, shared.load()->post({.data = std::string(256 << 10, 'x'), .binary = true}));
   EXPECT_LT(most, std::size_t{18} << 20);
   EXPECT_GT(most, std::size_t{1} << 20);
   RawWebSocket::Frame frame;

@@ -45,7 +45,8 @@ class BlobTest : public testing::Test {
     return out;
   }
   std::size_t temporary_files() {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(root_ / "blobs/tmp"), fs::directory_iterator{}));
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(root_ / "blobs/tmp"), fs::directory_iterator{}));
   }
 
   Pool pool_{"blob", 3};
@@ -101,9 +102,10 @@ TEST_F(BlobTest, ListsInKeyOrderWithPrefixAndPages) {
 }
 
 TEST_F(BlobTest, RefusesKeysThatCouldEscape) {
-  for (std::string key : {std::string(""), std::string("/a"), std::string("a/"), std::string("a//b"), std::string(".."), std::string("a/../b"),
-                          std::string("./a"), std::string("a\\b"), std::string("a\0b", 3), std::string("a b"), std::string("ä"),
-                          std::string(201, 'x'), std::string(901, 'x'), std::string("%2e%2e/x")}) {
+  for (std::string key :
+       {std::string(""), std::string("/a"), std::string("a/"), std::string("a//b"), std::string(".."),
+        std::string("a/../b"), std::string("./a"), std::string("a\\b"), std::string("a\0b", 3), std::string("a b"),
+        std::string("ä"), std::string(201, 'x'), std::string(901, 'x'), std::string("%2e%2e/x")}) {
     EXPECT_EQ(put(key, "x").error().kind, ErrorKind::bad_input) << key;
     EXPECT_EQ(sync_wait(store_->get(key)).error().kind, ErrorKind::bad_input) << key;
     EXPECT_EQ(sync_wait(store_->remove(key)).error().kind, ErrorKind::bad_input) << key;
@@ -130,8 +132,10 @@ TEST_F(BlobTest, CreateOnlyHasOneWinner) {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       auto done = put("once", std::to_string(i), PutMode::create_only);
-      if (done) ++winners;
-      else EXPECT_EQ(done.error().kind, ErrorKind::conflict);
+      if (done)
+        ++winners;
+      else
+        EXPECT_EQ(done.error().kind, ErrorKind::conflict);
     });
   }
   for (auto& thread : threads) thread.join();
@@ -255,7 +259,8 @@ TEST_F(BlobTest, KilledWriterLeavesWholeObjects) {
       if (!store) ::_exit(10);
       for (int i = 0;; ++i) {
         char c = static_cast<char>('a' + i % 26);
-        if (!sync_wait((*store)->put("k" + std::to_string(i % 3), std::string(300'000, c), PutMode::replace))) ::_exit(11);
+        if (!sync_wait((*store)->put("k" + std::to_string(i % 3), std::string(300'000, c), PutMode::replace)))
+          ::_exit(11);
         if (::write(pipe_fds[1], &c, 1) != 1) ::_exit(12);
       }
     }

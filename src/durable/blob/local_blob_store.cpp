@@ -115,7 +115,8 @@ struct Operation {
   explicit Operation(std::string_view name)
       : seconds(Registry::global().histogram("tocayo_blob_operation_seconds", "Time of one call of the blob store.",
                                              {{"operation", std::string(name)}})),
-        failures(Registry::global().counter("tocayo_blob_failures_total", "Calls of the blob store that failed for its own reasons.",
+        failures(Registry::global().counter("tocayo_blob_failures_total",
+                                            "Calls of the blob store that failed for its own reasons.",
                                             {{"operation", std::string(name)}})) {}
 
   template <typename T>
@@ -123,7 +124,8 @@ struct Operation {
     auto start = std::chrono::steady_clock::now();
     Result<T> result = body();
     seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    if (!result && (result.error().kind == ErrorKind::internal || result.error().kind == ErrorKind::unavailable)) failures.add();
+    if (!result && (result.error().kind == ErrorKind::internal || result.error().kind == ErrorKind::unavailable))
+      failures.add();
     return result;
   }
 
@@ -140,7 +142,8 @@ struct LocalBlobStore::Impl {
   Pool& pool;
   Fd lock;
   std::atomic<std::uint64_t> next_temporary{1};
-  Operation put_operation{"put"}, get_operation{"get"}, stat_operation{"stat"}, list_operation{"list"}, remove_operation{"remove"};
+  Operation put_operation{"put"}, get_operation{"get"}, stat_operation{"stat"}, list_operation{"list"},
+      remove_operation{"remove"};
   Counter& bytes_written = Registry::global().counter("tocayo_blob_written_bytes_total", "Bytes of objects put.");
   Counter& bytes_read = Registry::global().counter("tocayo_blob_read_bytes_total", "Bytes of objects read.");
 
@@ -232,7 +235,8 @@ struct LocalBlobStore::Impl {
     bool crossed = false;
     auto moved = publish(file, key, mode, &crossed);
     if (!moved && crossed) {
-      if (auto copied = put_filled(key, mode, [&](int fd) { return copy_file_bytes(file, fd); }); !copied) return copied;
+      if (auto copied = put_filled(key, mode, [&](int fd) { return copy_file_bytes(file, fd); }); !copied)
+        return copied;
       ::unlink(file.c_str());
     } else if (!moved) {
       return moved;
@@ -266,8 +270,8 @@ struct LocalBlobStore::Impl {
   Result<std::string> get_range(const std::string& key, std::uint64_t offset, std::uint64_t length) {
     Opened object = TRY(open_object(key));
     if (offset > object.size) {
-      return fail(ErrorKind::bad_input, "offset " + std::to_string(offset) + " is beyond the " + std::to_string(object.size) +
-                                            " bytes of blob '" + key + "'");
+      return fail(ErrorKind::bad_input, "offset " + std::to_string(offset) + " is beyond the " +
+                                            std::to_string(object.size) + " bytes of blob '" + key + "'");
     }
     auto bytes = read_range(object.fd.get(), offset, std::min(length, object.size - offset));
     if (!bytes) return std::unexpected(std::move(bytes.error()).with_context("read blob '" + key + "'"));
@@ -286,7 +290,8 @@ struct LocalBlobStore::Impl {
     return BlobInfo{key, static_cast<std::uint64_t>(info.st_size), modified_ms(info)};
   }
 
-  // Appends the objects below `directory` (whose keys start with `base`), in key order, until `limit` is exceeded by one.
+  // Appends the objects below `directory` (whose keys start with `base`), in key order, until `limit` is exceeded by
+  // one.
   Result<> walk(const fs::path& directory, const std::string& base, const std::string& prefix, const std::string& after,
                 std::size_t limit, std::vector<BlobInfo>& out) {
     // A directory sorts as "name/": all keys below it start so, which makes the walk's order the order of the keys.
@@ -301,7 +306,8 @@ struct LocalBlobStore::Impl {
       if (name == "." || name == "..") continue;
       struct stat info;
       bool is_directory = entry->d_type == DT_DIR;
-      if (entry->d_type == DT_UNKNOWN) is_directory = ::lstat((directory / name).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+      if (entry->d_type == DT_UNKNOWN)
+        is_directory = ::lstat((directory / name).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
       if (is_directory) name += '/';
       std::string key = base + name;
       std::size_t common = std::min(key.size(), prefix.size());
@@ -330,7 +336,8 @@ struct LocalBlobStore::Impl {
   Result<ListPage> list(const std::string& prefix, const std::string& after, std::size_t limit) {
     if (limit < 1 || limit > 1000) return fail(ErrorKind::bad_input, "a page of blobs has 1 to 1000 entries");
     ListPage page;
-    if (auto walked = walk(objects, "", prefix, after, limit, page.blobs); !walked) return std::unexpected(std::move(walked.error()));
+    if (auto walked = walk(objects, "", prefix, after, limit, page.blobs); !walked)
+      return std::unexpected(std::move(walked.error()));
     if (page.blobs.size() > limit) {
       page.blobs.resize(limit);
       page.next = page.blobs.back().key;
@@ -347,7 +354,8 @@ struct LocalBlobStore::Impl {
     }
     fs::path directory = path.parent_path();
     if (auto synced = sync_directory(directory); !synced) {
-      if (synced.error().kind != ErrorKind::not_found) return synced;  // not_found: another remove took the empty directory
+      if (synced.error().kind != ErrorKind::not_found)
+        return synced;  // not_found: another remove took the empty directory
     }
     while (directory != objects && ::rmdir(directory.c_str()) == 0) directory = directory.parent_path();
     return {};
@@ -370,8 +378,8 @@ Result<std::unique_ptr<LocalBlobStore>> LocalBlobStore::open(fs::path root, Pool
     return fail(ErrorKind::unavailable, "the blob store " + root.string() + " is in use by another process");
   }
   for (const auto& left : fs::directory_iterator(root / "tmp", failed)) fs::remove(left.path(), failed);
-  auto impl = std::unique_ptr<Impl>(
-      new Impl{.root = root, .objects = root / "objects", .temporary = root / "tmp", .pool = pool, .lock = std::move(lock)});
+  auto impl = std::unique_ptr<Impl>(new Impl{
+      .root = root, .objects = root / "objects", .temporary = root / "tmp", .pool = pool, .lock = std::move(lock)});
   return std::unique_ptr<LocalBlobStore>(new LocalBlobStore(std::move(impl)));
 }
 

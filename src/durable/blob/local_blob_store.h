@@ -13,11 +13,12 @@ namespace tocayo::blob {
 //   <root>/objects/<key>   the objects; a key's segments are directories
 //   <root>/tmp/            objects being written; emptied at open (what a crash left behind)
 //   <root>/LOCK            flock of the one process that uses the store
-// A put writes to tmp, fsyncs the file, renames it into place and fsyncs the directory (and every directory it had to make).
+// A put writes to tmp, fsyncs the file, renames it into place and fsyncs the directory (and every directory it had to
+// make).
 class LocalBlobStore final : public BlobStore {
  public:
-  // Creates what is missing. unavailable when another process has the store open. `pool` runs the file calls (a blocking pool) and
-  // must outlive the store; do not sync_wait on a thread of that pool.
+  // Creates what is missing. unavailable when another process has the store open. `pool` runs the file calls (a
+  // blocking pool) and must outlive the store; do not sync_wait on a thread of that pool.
   static Result<std::unique_ptr<LocalBlobStore>> open(std::filesystem::path root, Pool& pool);
   ~LocalBlobStore() override;
 

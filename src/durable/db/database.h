@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The small mutable state: users, tokens, rules, incidents. One interface over SQLite (one machine) and PostgreSQL (many); see
-// docs/decisions/0001-three-durable-interfaces.md for how each call maps.
+// The small mutable state: users, tokens, rules, incidents. One interface over SQLite (one machine) and PostgreSQL
+// (many); see docs/decisions/0001-three-durable-interfaces.md for how each call maps.
 //
-// SQL is the common subset of both: parameters $1, $2 …, `ON CONFLICT (…) DO UPDATE SET x = excluded.x`, `RETURNING`, BIGINT, TEXT,
-// DOUBLE PRECISION, BYTEA; times are passed in, never taken from the database. What differs is in Dialect.
+// SQL is the common subset of both: parameters $1, $2 …, `ON CONFLICT (…) DO UPDATE SET x = excluded.x`, `RETURNING`,
+// BIGINT, TEXT, DOUBLE PRECISION, BYTEA; times are passed in, never taken from the database. What differs is in
+// Dialect.
 #pragma once
 
 #include <functional>
@@ -25,7 +26,9 @@ namespace tocayo::db {
 enum class Dialect : unsigned char { sqlite, postgres };
 
 // Appended to a SELECT inside a claiming UPDATE: rows that another claimer holds are passed over.
-inline std::string_view skip_locked(Dialect dialect) { return dialect == Dialect::postgres ? " FOR UPDATE SKIP LOCKED" : ""; }
+inline std::string_view skip_locked(Dialect dialect) {
+  return dialect == Dialect::postgres ? " FOR UPDATE SKIP LOCKED" : "";
+}
 
 // Statements on one consistent snapshot. Valid only inside the work it was handed to, on that thread.
 class Session {
@@ -34,8 +37,8 @@ class Session {
   virtual Dialect dialect() const = 0;
 
   // Runs one statement and reads all its rows. Prepared once per connection and text: do not build texts from data.
-  // Errors: conflict (unique or foreign key), bad_input (NOT NULL, CHECK, text that is not UTF-8 or has NUL), unavailable (disk full,
-  // busy, read-only, I/O), timeout/canceled (the context), internal (SQL, damaged file).
+  // Errors: conflict (unique or foreign key), bad_input (NOT NULL, CHECK, text that is not UTF-8 or has NUL),
+  // unavailable (disk full, busy, read-only, I/O), timeout/canceled (the context), internal (SQL, damaged file).
   virtual Result<Rows> run(std::string_view sql, const Args& args = {}) = 0;
   // Several statements without parameters, separated by ';' (migrations).
   virtual Result<> run_script(std::string_view sql) = 0;
@@ -64,8 +67,8 @@ class Session {
 
 class Transaction : public Session {
  public:
-  // Runs after the commit is durable, in the order of commits and of registration, on the writing thread: hand over, do not work.
-  // Never runs when the transaction did not commit.
+  // Runs after the commit is durable, in the order of commits and of registration, on the writing thread: hand over, do
+  // not work. Never runs when the transaction did not commit.
   void on_commit(std::move_only_function<void()> hook) { hooks_.push_back(std::move(hook)); }
 
  protected:
@@ -79,17 +82,18 @@ class AdvisoryLock {
   virtual bool held() const = 0;
 };
 
-// Thread-safe. Writes are serialised; an error from the work rolls it back and is the result. Success means: on stable storage.
-// The work may run again from the start (a serialisation failure, a batch that had to be split): it touches nothing but the
-// transaction and its own result; effects go into Transaction::on_commit.
+// Thread-safe. Writes are serialised; an error from the work rolls it back and is the result. Success means: on stable
+// storage. The work may run again from the start (a serialisation failure, a batch that had to be split): it touches
+// nothing but the transaction and its own result; effects go into Transaction::on_commit.
 class Database {
  public:
   virtual ~Database() = default;
   virtual Dialect dialect() const = 0;
 
   // `work` is Result<T>(Session&) / Result<T>(Transaction&).
-  // Tasks resume on a thread of the database: hop to a pool before computing. The sync forms block the calling thread (a blocking
-  // pool's) and must not be called from inside a write's work or hook (internal error instead of a deadlock).
+  // Tasks resume on a thread of the database: hop to a pool before computing. The sync forms block the calling thread
+  // (a blocking pool's) and must not be called from inside a write's work or hook (internal error instead of a
+  // deadlock).
   template <typename Work>
   auto read(Work work, Context context = {}) -> Task<std::invoke_result_t<Work&, Session&>> {
     return run_task<Session>(&Database::start_read, std::move(work), std::move(context));
@@ -132,7 +136,8 @@ class Database {
   Task<R> run_task(void (Database::*start)(Work<S>, Context, Done), F work, Context context) {
     std::optional<R> result;
     Result<> outcome = co_await completion<Result<>>([&](auto complete) {
-      (this->*start)(erase<S>(work, result), std::move(context), [complete](Result<> r) mutable { complete(std::move(r)); });
+      (this->*start)(erase<S>(work, result), std::move(context),
+                     [complete](Result<> r) mutable { complete(std::move(r)); });
     });
     if (!outcome) co_return std::unexpected(std::move(outcome.error()));
     co_return std::move(*result);

@@ -24,7 +24,8 @@ class DatabaseTest : public ::testing::Test {
  protected:
   void SetUp() override {
     reopen();
-    ASSERT_TRUE(script("CREATE TABLE t (id {identity}, name TEXT NOT NULL UNIQUE, n BIGINT, CHECK (n IS NULL OR n >= 0))"));
+    ASSERT_TRUE(
+        script("CREATE TABLE t (id {identity}, name TEXT NOT NULL UNIQUE, n BIGINT, CHECK (n IS NULL OR n >= 0))"));
   }
   fs::path file() const { return directory_.path() / "state/tocayo.db"; }
   void reopen() {
@@ -32,7 +33,8 @@ class DatabaseTest : public ::testing::Test {
     database_ = testing::open_database(file());
   }
   Result<> script(std::string sql) {
-    if (auto at = sql.find("{identity}"); at != std::string::npos) sql.replace(at, 10, "INTEGER PRIMARY KEY AUTOINCREMENT");
+    if (auto at = sql.find("{identity}"); at != std::string::npos)
+      sql.replace(at, 10, "INTEGER PRIMARY KEY AUTOINCREMENT");
     return database_->write_sync([&](Transaction& tx) { return tx.run_script(sql); });
   }
   Result<std::int64_t> write(std::string_view sql, const Args& args = {}) {
@@ -61,7 +63,8 @@ TEST_F(DatabaseTest, TypedRowsRoundTripEveryKind) {
   ASSERT_TRUE(write("INSERT INTO k VALUES ($1, $2, $3, $4, $5)",
                     {INT64_MIN, 0.1, "naïve ' \" ; -- ☃", Bytes{bytes}, std::optional<std::int64_t>()}));
   auto rows = database_->read_sync([](Session& s) {
-    return s.query<std::int64_t, double, std::string, Bytes, std::optional<std::int64_t>>("SELECT i, r, s, b, e FROM k");
+    return s.query<std::int64_t, double, std::string, Bytes, std::optional<std::int64_t>>(
+        "SELECT i, r, s, b, e FROM k");
   });
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_EQ(rows->at(0), (std::tuple<std::int64_t, double, std::string, Bytes, std::optional<std::int64_t>>(
@@ -81,8 +84,11 @@ TEST_F(DatabaseTest, ParametersGoByNumberNotByAppearance) {
   });
   ASSERT_TRUE(row && *row) << row.error().message;
   EXPECT_EQ(**row, (std::tuple<std::string, std::string, std::string>("two", "one", "two")));
-  for (auto [sql, args] : std::vector<std::pair<std::string, Args>>{
-           {"SELECT $1, $3", {1, 2}}, {"SELECT $1", {1, 2}}, {"SELECT ?", {1}}, {"SELECT $1", {}}, {"SELECT $x", {1}}}) {
+  for (auto [sql, args] : std::vector<std::pair<std::string, Args>>{{"SELECT $1, $3", {1, 2}},
+                                                                    {"SELECT $1", {1, 2}},
+                                                                    {"SELECT ?", {1}},
+                                                                    {"SELECT $1", {}},
+                                                                    {"SELECT $x", {1}}}) {
     auto got = database_->read_sync([&](Session& s) { return s.run(sql, args); });
     ASSERT_FALSE(got) << sql;
     EXPECT_EQ(got.error().kind, ErrorKind::internal) << sql;
@@ -92,7 +98,8 @@ TEST_F(DatabaseTest, ParametersGoByNumberNotByAppearance) {
 TEST_F(DatabaseTest, TextIsDataNeverSql) {
   std::string nasty = "x'); DROP TABLE t; --";
   ASSERT_TRUE(write("INSERT INTO t (name) VALUES ($1)", {nasty}));
-  auto back = database_->read_sync([&](Session& s) { return s.query_value<std::string>("SELECT name FROM t WHERE name = $1", {nasty}); });
+  auto back = database_->read_sync(
+      [&](Session& s) { return s.query_value<std::string>("SELECT name FROM t WHERE name = $1", {nasty}); });
   EXPECT_EQ(**back, nasty);
   EXPECT_EQ(write("INSERT INTO t (name) VALUES ($1)", {std::string("a\0b", 3)}).error().kind, ErrorKind::bad_input);
   EXPECT_EQ(write("INSERT INTO t (name) VALUES ($1)", {"\xff\xfe"}).error().kind, ErrorKind::bad_input);
@@ -151,7 +158,8 @@ TEST_F(DatabaseTest, ConcurrentWritersEachGetTheirOwnAnswer) {
       for (int i = 0; i < kEach; ++i) {
         // Every third is a duplicate of a name that some thread inserts, or breaks the check.
         if (i % 3 == 2) {
-          auto done = write("INSERT INTO t (name, n) VALUES ($1, -1)", {"bad" + std::to_string(t) + "." + std::to_string(i)});
+          auto done =
+              write("INSERT INTO t (name, n) VALUES ($1, -1)", {"bad" + std::to_string(t) + "." + std::to_string(i)});
           EXPECT_EQ(done.error().kind, ErrorKind::bad_input);
           ++failures;
         } else {
@@ -199,8 +207,10 @@ TEST_F(DatabaseTest, ReadersKeepTheirSnapshotWhileWritersCommit) {
 }
 
 Task<Result<std::int64_t>> add_and_count(Database& database, std::string name) {
-  CO_TRY_VOID(co_await database.write([&](Transaction& tx) { return tx.execute("INSERT INTO t (name) VALUES ($1)", {name}); }));
-  CO_TRY(auto count, co_await database.read([](Session& s) { return s.query_value<std::int64_t>("SELECT count(*) FROM t"); }));
+  CO_TRY_VOID(
+      co_await database.write([&](Transaction& tx) { return tx.execute("INSERT INTO t (name) VALUES ($1)", {name}); }));
+  CO_TRY(auto count,
+         co_await database.read([](Session& s) { return s.query_value<std::int64_t>("SELECT count(*) FROM t"); }));
   co_return *count;
 }
 
@@ -218,8 +228,10 @@ TEST_F(DatabaseTest, BlockingWriteInsideAWriteIsAnErrorNotADeadlock) {
 
 TEST_F(DatabaseTest, ContextStopsALongRead) {
   std::stop_source stop;
-  constexpr std::string_view kForever = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
-  auto late = database_->read_sync([&](Session& s) { return s.run(kForever); }, Context().with_timeout(std::chrono::milliseconds(30)));
+  constexpr std::string_view kForever =
+      "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+  auto late = database_->read_sync([&](Session& s) { return s.run(kForever); },
+                                   Context().with_timeout(std::chrono::milliseconds(30)));
   EXPECT_EQ(late.error().kind, ErrorKind::timeout);
   std::latch started(1);
   std::thread canceler([&] {
@@ -245,7 +257,8 @@ TEST_F(DatabaseTest, ForeignAndDamagedFilesAreRefusedUntouched) {
   EXPECT_NE(opened.error().message.find("not a database"), std::string::npos) << opened.error().message;
   EXPECT_EQ(fs::file_size(garbage), 8'192u);
 
-  for (int i = 0; i < 400; ++i) ASSERT_TRUE(write("INSERT INTO t (name) VALUES ($1)", {std::string(200, 'a') + std::to_string(i)}));
+  for (int i = 0; i < 400; ++i)
+    ASSERT_TRUE(write("INSERT INTO t (name) VALUES ($1)", {std::string(200, 'a') + std::to_string(i)}));
   database_.reset();
   auto size = fs::file_size(file());
   ASSERT_GT(size, 60'000u);
@@ -272,7 +285,8 @@ TEST_F(DatabaseTest, FullDiskIsUnavailableAndRecovers) {
     rlimit limit{400'000, RLIM_INFINITY};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     auto insert = [&](std::string name) {
-      return (*opened)->write_sync([&](Transaction& tx) { return tx.execute("INSERT INTO t (name) VALUES ($1)", {name}); });
+      return (*opened)->write_sync(
+          [&](Transaction& tx) { return tx.execute("INSERT INTO t (name) VALUES ($1)", {name}); });
     };
     if (!insert("small")) ::_exit(11);
     auto big = insert(std::string(1'000'000, 'x'));
@@ -303,7 +317,8 @@ TEST_F(DatabaseTest, KilledWriterLosesNothingAcknowledged) {
       for (int i = 0;; ++i) {
         auto done = (*opened)->write_sync([&](Transaction& tx) -> Result<> {
           for (const char* half : {"a", "b"}) {
-            TRY(tx.execute("INSERT INTO t (name, n) VALUES ($1, $2)", {std::to_string(round) + half + std::to_string(i), i}));
+            TRY(tx.execute("INSERT INTO t (name, n) VALUES ($1, $2)",
+                           {std::to_string(round) + half + std::to_string(i), i}));
           }
           return {};
         });
@@ -312,7 +327,8 @@ TEST_F(DatabaseTest, KilledWriterLosesNothingAcknowledged) {
     }
     ::close(fds[1]);
     int acknowledged = -1;
-    for (int i = 0; i < 20 + round; ++i) ASSERT_EQ(::read(fds[0], &acknowledged, sizeof acknowledged), static_cast<ssize_t>(sizeof acknowledged));
+    for (int i = 0; i < 20 + round; ++i)
+      ASSERT_EQ(::read(fds[0], &acknowledged, sizeof acknowledged), static_cast<ssize_t>(sizeof acknowledged));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     while (::read(fds[0], &acknowledged, sizeof acknowledged) == static_cast<ssize_t>(sizeof acknowledged)) {
@@ -320,7 +336,8 @@ TEST_F(DatabaseTest, KilledWriterLosesNothingAcknowledged) {
     ::close(fds[0]);
     reopen();
     auto rows = database_->read_sync([&](Session& s) {
-      return s.query_one<std::int64_t, std::int64_t>("SELECT count(*), max(n) FROM t WHERE name LIKE $1", {std::to_string(round) + "%"});
+      return s.query_one<std::int64_t, std::int64_t>("SELECT count(*), max(n) FROM t WHERE name LIKE $1",
+                                                     {std::to_string(round) + "%"});
     });
     auto [count, highest] = **rows;
     EXPECT_GE(highest, acknowledged);
@@ -337,7 +354,8 @@ TEST_F(DatabaseTest, AdvisoryLocksExcludeEachOther) {
   EXPECT_NE(*database_->try_lock("oncall.2"), nullptr);
   first->reset();
   EXPECT_NE(*database_->try_lock("oncall.1"), nullptr);
-  for (const char* name : {"", "../x", "a/b", ".", "a b"}) EXPECT_EQ(database_->try_lock(name).error().kind, ErrorKind::bad_input) << name;
+  for (const char* name : {"", "../x", "a/b", ".", "a b"})
+    EXPECT_EQ(database_->try_lock(name).error().kind, ErrorKind::bad_input) << name;
 }
 
 TEST_F(DatabaseTest, LockedByAnotherProcessIsUnavailable) {
@@ -347,7 +365,9 @@ TEST_F(DatabaseTest, LockedByAnotherProcessIsUnavailable) {
   auto other = testing::open_database(file());
   auto outcome = other->write_sync([&](Transaction& tx) -> Result<Result<std::int64_t>> {
     TRY(tx.execute("INSERT INTO t (name) VALUES ('held')"));
-    return (*impatient)->write_sync([](Transaction& inner) { return inner.execute("INSERT INTO t (name) VALUES ('x')"); });
+    return (*impatient)->write_sync([](Transaction& inner) {
+      return inner.execute("INSERT INTO t (name) VALUES ('x')");
+    });
   });
   ASSERT_TRUE(outcome);
   ASSERT_FALSE(*outcome);
@@ -356,7 +376,8 @@ TEST_F(DatabaseTest, LockedByAnotherProcessIsUnavailable) {
 
 // ---- migrations ----
 
-constexpr Migration kFirst[] = {{1, "one", "CREATE TABLE m (id {identity}, x TEXT); INSERT INTO m (x) VALUES ('from one');"}};
+constexpr Migration kFirst[] = {
+    {1, "one", "CREATE TABLE m (id {identity}, x TEXT); INSERT INTO m (x) VALUES ('from one');"}};
 constexpr Migration kBoth[] = {kFirst[0], {2, "two", "ALTER TABLE m ADD COLUMN y BIGINT;\nUPDATE m SET y = 5;"}};
 
 TEST_F(DatabaseTest, MigrationsRunOnceAndInOrder) {
@@ -387,19 +408,19 @@ TEST_F(DatabaseTest, FailingMigrationLeavesNothing) {
   constexpr Migration broken[] = {{1, "broken", "CREATE TABLE half (x BIGINT);\n\nINSERT INTO nowhere VALUES (1);"}};
   auto failed = migrate(*database_, "room", broken);
   ASSERT_FALSE(failed);
-  EXPECT_NE(failed.error().message.find("migration 1 (broken) of room room"), std::string::npos) << failed.error().message;
+  EXPECT_NE(failed.error().message.find("migration 1 (broken) of room room"), std::string::npos)
+      << failed.error().message;
   EXPECT_NE(failed.error().message.find("line 1"), std::string::npos) << failed.error().message;
   auto tables = database_->read_sync(
       [](Session& s) { return s.query_value<std::int64_t>("SELECT count(*) FROM sqlite_schema WHERE name = 'half'"); });
   EXPECT_EQ(**tables, 0);
 }
 
-constexpr Migration kLong[] = {
-    {1, "long",
-     "CREATE TABLE big (x BIGINT, y TEXT);"
-     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 150000)"
-     " INSERT INTO big SELECT x, 'some text to fill the pages with' FROM c;"
-     "CREATE INDEX big_x ON big (x);"}};
+constexpr Migration kLong[] = {{1, "long",
+                                "CREATE TABLE big (x BIGINT, y TEXT);"
+                                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 150000)"
+                                " INSERT INTO big SELECT x, 'some text to fill the pages with' FROM c;"
+                                "CREATE INDEX big_x ON big (x);"}};
 
 TEST_F(DatabaseTest, KillDuringAMigrationIsAsIfItHadNotBegun) {
   database_.reset();

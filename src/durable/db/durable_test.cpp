@@ -72,7 +72,8 @@ TEST_F(DurableTest, MessageOfARolledBackChangeIsNotSent) {
 }
 
 TEST_F(DurableTest, OrderIsKeptPerDestination) {
-  for (auto [to, text] : std::vector<std::pair<const char*, const char*>>{{"a", "a1"}, {"a", "a2"}, {"b", "b1"}, {"a", "a3"}}) {
+  for (auto [to, text] :
+       std::vector<std::pair<const char*, const char*>>{{"a", "a1"}, {"a", "a2"}, {"b", "b1"}, {"a", "a3"}}) {
     enqueue(message(to, text));
   }
   std::vector<OutboxDelivery> claimed;
@@ -170,20 +171,22 @@ TEST_F(DurableTest, DelivererDeliversAllInOrderWithSeveralThreads) {
   std::condition_variable changed;
   std::map<std::string, Names> delivered;
   std::size_t count = 0;
-  auto deliverer = outbox_.start({.channel = "chat", .concurrency = 3, .poll = seconds(30)}, [&](const OutboxDelivery& delivery) {
-    std::lock_guard lock(mutex);
-    delivered[delivery.message.destination].push_back(delivery.message.payload);
-    ++count;
-    changed.notify_all();
-    return DeliveryResult{};
-  });
+  auto deliverer =
+      outbox_.start({.channel = "chat", .concurrency = 3, .poll = seconds(30)}, [&](const OutboxDelivery& delivery) {
+        std::lock_guard lock(mutex);
+        delivered[delivery.message.destination].push_back(delivery.message.payload);
+        ++count;
+        changed.notify_all();
+        return DeliveryResult{};
+      });
   for (int i = 0; i < 10; ++i) {
     for (const char* to : {"a", "b", "c"}) enqueue(message(to, std::to_string(i)));
   }
   {
     std::unique_lock lock(mutex);
     ASSERT_TRUE(changed.wait_for(lock, seconds(60), [&] { return count == 30; }));
-    for (auto& [to, payloads] : delivered) EXPECT_EQ(payloads, (Names{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})) << to;
+    for (auto& [to, payloads] : delivered)
+      EXPECT_EQ(payloads, (Names{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})) << to;
   }
   deliverer.reset();
   EXPECT_TRUE(outbox_.depths()->empty());
@@ -218,7 +221,8 @@ TEST_F(DurableTest, SchedulingAgainMovesAndCancelRemoves) {
   });
   TimestampMs now = clock_.now_ms();
   ASSERT_TRUE(schedule({.kind = "step", .aggregate = "g", .dedup = "d", .epoch = 1, .due_ms = now, .payload = "old"}));
-  ASSERT_TRUE(schedule({.kind = "step", .aggregate = "g", .dedup = "d", .epoch = 2, .due_ms = now + 10, .payload = "new"}));
+  ASSERT_TRUE(
+      schedule({.kind = "step", .aggregate = "g", .dedup = "d", .epoch = 2, .due_ms = now + 10, .payload = "new"}));
   ASSERT_TRUE(schedule({.kind = "step", .aggregate = "h", .dedup = "1", .due_ms = now}));
   ASSERT_TRUE(schedule({.kind = "step", .aggregate = "h", .dedup = "2", .due_ms = now}));
   auto cancel = [&](std::optional<std::string_view> dedup) {
@@ -278,7 +282,8 @@ TEST_F(DurableTest, TimerThreadWakesWhenOneIsScheduled) {
     return {};
   });
   timers_.start();
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(schedule({.kind = "now", .aggregate = std::to_string(i), .dedup = "", .due_ms = clock_.now_ms()}));
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(schedule({.kind = "now", .aggregate = std::to_string(i), .dedup = "", .due_ms = clock_.now_ms()}));
   std::unique_lock lock(mutex);
   EXPECT_TRUE(changed.wait_for(lock, seconds(60), [&] { return fired == 5; }));
   lock.unlock();
@@ -315,7 +320,8 @@ TEST_F(DurableTest, FormerOwnerIsFenced) {
   auto fence = [&](ShardSet& set) { return database_->write_sync([&](Transaction& tx) { return set.fence(tx, 0); }); };
   EXPECT_TRUE(fence(a));
   // Another process took the shard while this one was paused.
-  ASSERT_TRUE(database_->write_sync([](Transaction& tx) { return tx.execute("UPDATE shard_epoch SET epoch = epoch + 1"); }));
+  ASSERT_TRUE(
+      database_->write_sync([](Transaction& tx) { return tx.execute("UPDATE shard_epoch SET epoch = epoch + 1"); }));
   EXPECT_EQ(fence(a).error().kind, ErrorKind::conflict);
   a.release_all();
   EXPECT_EQ(fence(a).error().kind, ErrorKind::conflict);
@@ -330,11 +336,14 @@ TEST_F(DurableTest, TimersFireOnTheOwnerOnly) {
     ++fired;
     return {};
   });
-  timers_.own({[&] { return std::optional(a.owned()); }, [&](Transaction& tx, std::int64_t shard) { return a.fence(tx, shard); }});
-  ASSERT_TRUE(schedule({.kind = "step", .aggregate = "g", .dedup = "", .shard = a.shard_of("g"), .due_ms = clock_.now_ms()}));
+  timers_.own({[&] { return std::optional(a.owned()); },
+               [&](Transaction& tx, std::int64_t shard) { return a.fence(tx, shard); }});
+  ASSERT_TRUE(
+      schedule({.kind = "step", .aggregate = "g", .dedup = "", .shard = a.shard_of("g"), .due_ms = clock_.now_ms()}));
   EXPECT_EQ(*timers_.fire_due(), 0u);
   ASSERT_TRUE(a.balance());
-  ASSERT_TRUE(database_->write_sync([](Transaction& tx) { return tx.execute("UPDATE shard_epoch SET epoch = epoch + 1"); }));
+  ASSERT_TRUE(
+      database_->write_sync([](Transaction& tx) { return tx.execute("UPDATE shard_epoch SET epoch = epoch + 1"); }));
   EXPECT_EQ(*timers_.fire_due(), 0u);  // still holds the lock, but the fence says no
   a.release_all();
   ASSERT_TRUE(a.balance());

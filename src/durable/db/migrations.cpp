@@ -35,7 +35,8 @@ std::string in_dialect(std::string_view sql, Dialect dialect) {
 }
 
 std::string label(std::string_view room, const Migration& migration) {
-  return "migration " + std::to_string(migration.version) + " (" + std::string(migration.name) + ") of room " + std::string(room);
+  return "migration " + std::to_string(migration.version) + " (" + std::string(migration.name) + ") of room " +
+         std::string(room);
 }
 
 // Whether the script ran.
@@ -44,14 +45,16 @@ Result<bool> apply(Transaction& transaction, std::string_view room, const Migrat
       "SELECT checksum FROM schema_migration WHERE room = $1 AND version = $2", {room, migration.version}));
   if (applied && *applied == checksum_of(migration)) return false;
   if (applied) {
-    return fail(ErrorKind::conflict, label(room, migration) +
-                                         " was changed after it had been applied to this database; use the program that made it, or "
-                                         "restore a backup");
+    return fail(ErrorKind::conflict,
+                label(room, migration) +
+                    " was changed after it had been applied to this database; use the program that made it, or "
+                    "restore a backup");
   }
   auto ran = transaction.run_script(in_dialect(migration.sql, transaction.dialect()));
   if (!ran) return std::unexpected(std::move(ran.error()).with_context(label(room, migration)));
-  TRY(transaction.execute("INSERT INTO schema_migration (room, version, name, checksum, applied_ms) VALUES ($1, $2, $3, $4, $5)",
-                          {room, migration.version, migration.name, checksum_of(migration), Clock::system().now_ms()}));
+  TRY(transaction.execute(
+      "INSERT INTO schema_migration (room, version, name, checksum, applied_ms) VALUES ($1, $2, $3, $4, $5)",
+      {room, migration.version, migration.name, checksum_of(migration), Clock::system().now_ms()}));
   return true;
 }
 
@@ -65,16 +68,20 @@ Result<> migrate(Database& database, std::string_view room, std::span<const Migr
   }
   TRY(database.write_sync([](Transaction& transaction) { return transaction.run_script(kVersionTable); }));
   auto newest = TRY(database.read_sync([&](Session& session) {
-    return session.query_value<std::int64_t>("SELECT coalesce(max(version), 0) FROM schema_migration WHERE room = $1", {room});
+    return session.query_value<std::int64_t>("SELECT coalesce(max(version), 0) FROM schema_migration WHERE room = $1",
+                                             {room});
   }));
   if (newest && *newest > static_cast<std::int64_t>(migrations.size())) {
-    return fail(ErrorKind::conflict, "the database was written by a newer version of this program (room " + std::string(room) +
-                                         " is at version " + std::to_string(*newest) + ", this program knows " +
-                                         std::to_string(migrations.size()) + "): use that version, or restore a backup");
+    return fail(ErrorKind::conflict, "the database was written by a newer version of this program (room " +
+                                         std::string(room) + " is at version " + std::to_string(*newest) +
+                                         ", this program knows " + std::to_string(migrations.size()) +
+                                         "): use that version, or restore a backup");
   }
   for (const Migration& migration : migrations) {
     bool ran = TRY(database.write_sync([&](Transaction& transaction) { return apply(transaction, room, migration); }));
-    if (ran) log::info("db", "migration applied", {{"target", room}, {"version", migration.version}, {"name", migration.name}});
+    if (ran)
+      log::info("db", "migration applied",
+                {{"target", room}, {"version", migration.version}, {"name", migration.name}});
   }
   return {};
 }

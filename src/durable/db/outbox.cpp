@@ -36,18 +36,22 @@ Result<T> number_of(std::string_view text) {
 
 milliseconds delay_after(const RetryPolicy& policy, std::int64_t attempt) {
   if (policy.delays.empty()) return milliseconds(1'000);
-  auto index = std::min<std::size_t>(static_cast<std::size_t>(std::max<std::int64_t>(attempt - 1, 0)), policy.delays.size() - 1);
+  auto index =
+      std::min<std::size_t>(static_cast<std::size_t>(std::max<std::int64_t>(attempt - 1, 0)), policy.delays.size() - 1);
   thread_local std::mt19937_64 random{std::random_device{}()};
   double stretch = std::uniform_real_distribution<double>(0, std::max(policy.jitter, 0.0))(random);
-  return policy.delays[index] + milliseconds(static_cast<std::int64_t>(static_cast<double>(policy.delays[index].count()) * stretch));
+  return policy.delays[index] +
+         milliseconds(static_cast<std::int64_t>(static_cast<double>(policy.delays[index].count()) * stretch));
 }
 
-using DeliveryColumns = std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::string, std::string,
-                                               std::string, std::string, std::string, std::string, std::string>>;
+using DeliveryColumns =
+    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::string, std::string,
+                           std::string, std::string, std::string, std::string, std::string>>;
 constexpr std::string_view kClaim =
     "UPDATE outbox SET lease_until_ms = $1, lease_token = lease_token + 1, attempts = attempts + 1 WHERE id IN ("
     "SELECT o.id FROM outbox o WHERE o.channel = $2 AND o.dead = 0 AND o.next_try_ms <= $3 AND o.lease_until_ms <= $3"
-    " AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.destination = o.destination AND e.dead = 0"
+    " AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.destination = o.destination AND e.dead "
+    "= 0"
     " AND e.id < o.id) ORDER BY o.next_try_ms, o.id LIMIT $4";
 constexpr std::string_view kReturning =
     ") RETURNING id, lease_token, attempts, created_ms, room, channel, destination, ref, dedup_key, payload, policy";
@@ -71,7 +75,8 @@ std::string RetryPolicy::to_text() const {
 
 Result<RetryPolicy> RetryPolicy::parse(std::string_view text) {
   auto parts = split(text, ';');
-  if (parts.size() != 3) return fail(ErrorKind::internal, "outbox: retry policy '" + std::string(text) + "' has not three parts");
+  if (parts.size() != 3)
+    return fail(ErrorKind::internal, "outbox: retry policy '" + std::string(text) + "' has not three parts");
   RetryPolicy policy;
   policy.delays.clear();
   if (!parts[0].empty()) {
@@ -91,7 +96,8 @@ RetryPolicy RetryPolicy::exponential(milliseconds first, milliseconds longest, m
   return policy;
 }
 
-Outbox::Outbox(Database& database, Clock& clock) : database_(database), clock_(clock), wake_(std::make_shared<Wake>()) {}
+Outbox::Outbox(Database& database, Clock& clock)
+    : database_(database), clock_(clock), wake_(std::make_shared<Wake>()) {}
 Outbox::~Outbox() = default;
 
 Result<bool> Outbox::enqueue(Transaction& transaction, const OutboxMessage& m) {
@@ -113,12 +119,16 @@ Result<std::vector<OutboxDelivery>> Outbox::claim(std::string_view channel, std:
   TimestampMs now = clock_.now_ms();
   std::string sql = std::string(kClaim) + std::string(skip_locked(database_.dialect())) + std::string(kReturning);
   DeliveryColumns rows = TRY(database_.write_sync([&](Transaction& transaction) {
-    return transaction.query<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::string, std::string, std::string,
-                             std::string, std::string, std::string, std::string>(sql, {now + lease.count(), channel, now, limit});
+    return transaction.query<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::string, std::string,
+                             std::string, std::string, std::string, std::string, std::string>(
+        sql, {now + lease.count(), channel, now, limit});
   }));
   std::vector<OutboxDelivery> out;
   for (auto& [id, token, attempt, created, room, on_channel, destination, ref, dedup, payload, policy] : rows) {
-    out.push_back({id, token, attempt, created,
+    out.push_back({id,
+                   token,
+                   attempt,
+                   created,
                    {std::move(room), std::move(on_channel), std::move(destination), std::move(ref), std::move(dedup),
                     std::move(payload), TRY(RetryPolicy::parse(policy))}});
   }
@@ -129,7 +139,8 @@ Result<std::vector<OutboxDelivery>> Outbox::claim(std::string_view channel, std:
 Result<> Outbox::finish(const OutboxDelivery& delivery, const DeliveryResult& result) {
   TimestampMs now = clock_.now_ms();
   bool delivered = result.kind == DeliveryResult::Kind::delivered;
-  milliseconds delay = std::max(delay_after(delivery.message.policy, delivery.attempt), result.retry_after.value_or(milliseconds(0)));
+  milliseconds delay =
+      std::max(delay_after(delivery.message.policy, delivery.attempt), result.retry_after.value_or(milliseconds(0)));
   bool dead = !delivered && (result.kind == DeliveryResult::Kind::permanent ||
                              now + delay.count() - delivery.created_ms > delivery.message.policy.give_up_after.count());
   auto changed = TRY(database_.write_sync([&](Transaction& transaction) -> Result<std::int64_t> {
@@ -142,13 +153,15 @@ Result<> Outbox::finish(const OutboxDelivery& delivery, const DeliveryResult& re
         " WHERE id = $4 AND lease_token = $5 AND dead = 0",
         {dead, now + delay.count(), result.error, delivery.id, delivery.lease_token});
   }));
-  if (changed == 0) return fail(ErrorKind::conflict, "the lease of outbox message " + std::to_string(delivery.id) + " was lost");
+  if (changed == 0)
+    return fail(ErrorKind::conflict, "the lease of outbox message " + std::to_string(delivery.id) + " was lost");
   count_delivery(delivery.message.channel, delivered ? "delivered" : dead ? "dead" : "retry");
   if (dead) {
-    log::warn("db", "outbox message given up", {{"id", delivery.id},
-                                                {"channel", delivery.message.channel},
-                                                {"attempts", delivery.attempt},
-                                                {"error", result.error}});
+    log::warn("db", "outbox message given up",
+              {{"id", delivery.id},
+               {"channel", delivery.message.channel},
+               {"attempts", delivery.attempt},
+               {"error", result.error}});
   }
   {
     // The next message to the same destination may be due now.
@@ -164,21 +177,26 @@ Result<> Outbox::extend(const OutboxDelivery& delivery, milliseconds lease) {
     return transaction.execute("UPDATE outbox SET lease_until_ms = $1 WHERE id = $2 AND lease_token = $3 AND dead = 0",
                                {clock_.now_ms() + lease.count(), delivery.id, delivery.lease_token});
   }));
-  if (changed == 0) return fail(ErrorKind::conflict, "the lease of outbox message " + std::to_string(delivery.id) + " was lost");
+  if (changed == 0)
+    return fail(ErrorKind::conflict, "the lease of outbox message " + std::to_string(delivery.id) + " was lost");
   return {};
 }
 
 Result<std::vector<DeadLetter>> Outbox::dead_letters(std::string_view channel, std::size_t limit) {
   auto rows = TRY(database_.read_sync([&](Session& session) {
-    return session.query<std::int64_t, std::int64_t, std::int64_t, std::string, std::string, std::string, std::string, std::string,
-                         std::string, std::string, std::string>(
-        "SELECT id, attempts, created_ms, last_error, room, channel, destination, ref, dedup_key, payload, policy FROM outbox"
+    return session.query<std::int64_t, std::int64_t, std::int64_t, std::string, std::string, std::string, std::string,
+                         std::string, std::string, std::string, std::string>(
+        "SELECT id, attempts, created_ms, last_error, room, channel, destination, ref, dedup_key, payload, policy FROM "
+        "outbox"
         " WHERE dead = 1 AND ($1 = '' OR channel = $1) ORDER BY id DESC LIMIT $2",
         {channel, limit});
   }));
   std::vector<DeadLetter> out;
   for (auto& [id, attempts, created, error, room, on_channel, destination, ref, dedup, payload, policy] : rows) {
-    out.push_back({id, attempts, created, std::move(error),
+    out.push_back({id,
+                   attempts,
+                   created,
+                   std::move(error),
                    {std::move(room), std::move(on_channel), std::move(destination), std::move(ref), std::move(dedup),
                     std::move(payload), TRY(RetryPolicy::parse(policy))}});
   }
@@ -189,7 +207,8 @@ Result<> Outbox::retry_dead(std::int64_t id) {
   TimestampMs now = clock_.now_ms();
   auto changed = TRY(database_.write_sync([&](Transaction& transaction) {
     return transaction.execute(
-        "UPDATE outbox SET dead = 0, attempts = 0, created_ms = $1, next_try_ms = $1, lease_until_ms = 0 WHERE id = $2 AND dead = 1",
+        "UPDATE outbox SET dead = 0, attempts = 0, created_ms = $1, next_try_ms = $1, lease_until_ms = 0 WHERE id = $2 "
+        "AND dead = 1",
         {now, id});
   }));
   if (changed == 0) return fail(ErrorKind::not_found, "no dead letter " + std::to_string(id));
@@ -261,7 +280,8 @@ class Worker final : public Outbox::Deliverer {
 
 }  // namespace
 
-std::unique_ptr<Outbox::Deliverer> Outbox::start(DelivererOptions options, std::function<DeliveryResult(const OutboxDelivery&)> deliver) {
+std::unique_ptr<Outbox::Deliverer> Outbox::start(DelivererOptions options,
+                                                 std::function<DeliveryResult(const OutboxDelivery&)> deliver) {
   auto wait = [wake = wake_](std::stop_token stop, std::uint64_t seen, milliseconds poll) {
     std::unique_lock lock(wake->mutex);
     wake->ready.wait_for(lock, stop, poll, [&] { return wake->enqueued != seen; });

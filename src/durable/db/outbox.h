@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Effects on the outside world (messages, comments, webhooks) as rows written in the transaction of what caused them and delivered
-// afterwards, at least once. Order is kept per (channel, destination): a message waits for the one before it, also while that one
-// is being retried. Contract of specs/oncall.md §7.
+// Effects on the outside world (messages, comments, webhooks) as rows written in the transaction of what caused them
+// and delivered afterwards, at least once. Order is kept per (channel, destination): a message waits for the one before
+// it, also while that one is being retried. Contract of specs/oncall.md §7.
 #pragma once
 
 #include <chrono>
@@ -18,10 +18,12 @@
 
 namespace tocayo::db {
 
-// When to try again after the 1st, 2nd … failure; the last delay repeats until `give_up_after` since the message was made.
+// When to try again after the 1st, 2nd … failure; the last delay repeats until `give_up_after` since the message was
+// made.
 struct RetryPolicy {
-  std::vector<std::chrono::milliseconds> delays = {std::chrono::seconds(2),  std::chrono::seconds(5),  std::chrono::seconds(15),
-                                                   std::chrono::seconds(60), std::chrono::seconds(120)};
+  std::vector<std::chrono::milliseconds> delays = {std::chrono::seconds(2), std::chrono::seconds(5),
+                                                   std::chrono::seconds(15), std::chrono::seconds(60),
+                                                   std::chrono::seconds(120)};
   std::chrono::milliseconds give_up_after = std::chrono::minutes(10);
   double jitter = 0.2;  // each delay is stretched by a random part of itself, at most this
 
@@ -61,8 +63,8 @@ struct DeadLetter {
 // What came of one attempt.
 struct DeliveryResult {
   enum class Kind : unsigned char { delivered, retry, permanent } kind = Kind::delivered;
-  std::string error;                                        // for retry and permanent
-  std::optional<std::chrono::milliseconds> retry_after{};   // the peer's wish (Retry-After)
+  std::string error;                                       // for retry and permanent
+  std::optional<std::chrono::milliseconds> retry_after{};  // the peer's wish (Retry-After)
 };
 
 // Thread-safe; all calls but enqueue block (use a blocking thread).
@@ -71,13 +73,16 @@ class Outbox {
   explicit Outbox(Database& database, Clock& clock = Clock::system());
   ~Outbox();
 
-  // In the caller's transaction. False when a message with this dedup key is there already (waiting or dead): nothing was added.
+  // In the caller's transaction. False when a message with this dedup key is there already (waiting or dead): nothing
+  // was added.
   Result<bool> enqueue(Transaction& transaction, const OutboxMessage& message);
 
-  // Takes up to `limit` due messages of the channel, at most one per destination, for `lease`. A message whose lease ran out
-  // (the deliverer died) is due again.
-  Result<std::vector<OutboxDelivery>> claim(std::string_view channel, std::size_t limit, std::chrono::milliseconds lease);
-  // Ends an attempt: removes, reschedules or buries the message. conflict when the lease was lost meanwhile (then nothing changed).
+  // Takes up to `limit` due messages of the channel, at most one per destination, for `lease`. A message whose lease
+  // ran out (the deliverer died) is due again.
+  Result<std::vector<OutboxDelivery>> claim(std::string_view channel, std::size_t limit,
+                                            std::chrono::milliseconds lease);
+  // Ends an attempt: removes, reschedules or buries the message. conflict when the lease was lost meanwhile (then
+  // nothing changed).
   Result<> finish(const OutboxDelivery& delivery, const DeliveryResult& result);
   Result<> extend(const OutboxDelivery& delivery, std::chrono::milliseconds lease);
 
@@ -95,7 +100,8 @@ class Outbox {
   };
   Result<std::vector<Depth>> depths();
 
-  // Threads that deliver one channel until the object is destroyed (running attempts are waited for). The outbox must outlive it.
+  // Threads that deliver one channel until the object is destroyed (running attempts are waited for). The outbox must
+  // outlive it.
   class Deliverer;
   struct DelivererOptions {
     std::string channel;
@@ -104,7 +110,8 @@ class Outbox {
     std::chrono::milliseconds poll = std::chrono::seconds(1);  // how often rows of other processes are looked for
   };
   // `deliver` runs on a thread of the deliverer and may block up to the lease.
-  std::unique_ptr<Deliverer> start(DelivererOptions options, std::function<DeliveryResult(const OutboxDelivery&)> deliver);
+  std::unique_ptr<Deliverer> start(DelivererOptions options,
+                                   std::function<DeliveryResult(const OutboxDelivery&)> deliver);
 
  private:
   struct Wake;

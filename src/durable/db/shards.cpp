@@ -13,7 +13,11 @@ constexpr std::int64_t kForgetMs = 86'400'000;
 }  // namespace
 
 ShardSet::ShardSet(Database& database, std::string kind, std::int64_t shard_count, std::string instance, Clock& clock)
-    : database_(database), kind_(std::move(kind)), shard_count_(shard_count), instance_(std::move(instance)), clock_(clock) {}
+    : database_(database),
+      kind_(std::move(kind)),
+      shard_count_(shard_count),
+      instance_(std::move(instance)),
+      clock_(clock) {}
 
 ShardSet::~ShardSet() { release_all(); }
 
@@ -23,7 +27,8 @@ Result<bool> ShardSet::take(std::int64_t shard) {
   auto epoch = TRY(database_.write_sync([&](Transaction& transaction) {
     return transaction.query_value<std::int64_t>(
         "INSERT INTO shard_epoch (kind, shard, epoch, owner, taken_ms) VALUES ($1, $2, 1, $3, $4)"
-        " ON CONFLICT (kind, shard) DO UPDATE SET epoch = shard_epoch.epoch + 1, owner = excluded.owner, taken_ms = excluded.taken_ms"
+        " ON CONFLICT (kind, shard) DO UPDATE SET epoch = shard_epoch.epoch + 1, owner = excluded.owner, taken_ms = "
+        "excluded.taken_ms"
         " RETURNING epoch",
         {kind_, shard, instance_, clock_.now_ms()});
   }));
@@ -36,12 +41,13 @@ Result<bool> ShardSet::take(std::int64_t shard) {
 Result<> ShardSet::balance() {
   TimestampMs now = clock_.now_ms();
   auto live = TRY(database_.write_sync([&](Transaction& transaction) -> Result<std::int64_t> {
-    TRY(transaction.execute("INSERT INTO shard_member (kind, instance, seen_ms) VALUES ($1, $2, $3)"
+    TRY(
+        transaction.execute("INSERT INTO shard_member (kind, instance, seen_ms) VALUES ($1, $2, $3)"
                             " ON CONFLICT (kind, instance) DO UPDATE SET seen_ms = excluded.seen_ms",
                             {kind_, instance_, now}));
     TRY(transaction.execute("DELETE FROM shard_member WHERE kind = $1 AND seen_ms < $2", {kind_, now - kForgetMs}));
-    auto count = TRY(transaction.query_value<std::int64_t>("SELECT count(*) FROM shard_member WHERE kind = $1 AND seen_ms > $2",
-                                                           {kind_, now - kLiveMs}));
+    auto count = TRY(transaction.query_value<std::int64_t>(
+        "SELECT count(*) FROM shard_member WHERE kind = $1 AND seen_ms > $2", {kind_, now - kLiveMs}));
     return count.value_or(1);
   }));
   std::int64_t share = (shard_count_ + live - 1) / std::max<std::int64_t>(live, 1);
@@ -52,7 +58,8 @@ Result<> ShardSet::balance() {
     while (static_cast<std::int64_t>(held_.size()) > share) held_.erase(std::prev(held_.end()));
     have = held_.size();
   }
-  // Starts at a place of its own, so that instances that start together do not race for the same shards in the same order.
+  // Starts at a place of its own, so that instances that start together do not race for the same shards in the same
+  // order.
   auto first = static_cast<std::int64_t>(hash64(instance_) % static_cast<std::uint64_t>(shard_count_));
   for (std::int64_t i = 0; i < shard_count_ && static_cast<std::int64_t>(have) < share; ++i) {
     std::int64_t shard = (first + i) % shard_count_;
@@ -91,9 +98,11 @@ Result<> ShardSet::fence(Transaction& transaction, std::int64_t shard) const {
     std::lock_guard guard(mutex_);
     if (auto found = held_.find(shard); found != held_.end()) mine = found->second.epoch;
   }
-  auto epoch = TRY(transaction.query_value<std::int64_t>("SELECT epoch FROM shard_epoch WHERE kind = $1 AND shard = $2", {kind_, shard}));
+  auto epoch = TRY(transaction.query_value<std::int64_t>("SELECT epoch FROM shard_epoch WHERE kind = $1 AND shard = $2",
+                                                         {kind_, shard}));
   if (mine == 0 || !epoch || *epoch != mine) {
-    return fail(ErrorKind::conflict, "shard " + std::to_string(shard) + " of " + kind_ + " belongs to another process now");
+    return fail(ErrorKind::conflict,
+                "shard " + std::to_string(shard) + " of " + kind_ + " belongs to another process now");
   }
   return {};
 }

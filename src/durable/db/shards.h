@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who does the work of which shard: exactly one process at a time, and a paused former owner cannot write any more. A shard is held
-// by an advisory lock (a file lock with SQLite, pg_try_advisory_lock with PostgreSQL); every take-over raises the shard's epoch, and
-// every writing transaction of the owner asserts it (fencing).
+// Who does the work of which shard: exactly one process at a time, and a paused former owner cannot write any more. A
+// shard is held by an advisory lock (a file lock with SQLite, pg_try_advisory_lock with PostgreSQL); every take-over
+// raises the shard's epoch, and every writing transaction of the owner asserts it (fencing).
 #pragma once
 
 #include <chrono>
@@ -22,11 +22,12 @@ namespace tocayo::db {
 class ShardSet {
  public:
   // `kind` names the work ("oncall"), letters, digits and '-'. `instance` is unique per process (host, pid, random).
-  ShardSet(Database& database, std::string kind, std::int64_t shard_count, std::string instance, Clock& clock = Clock::system());
+  ShardSet(Database& database, std::string kind, std::int64_t shard_count, std::string instance,
+           Clock& clock = Clock::system());
   ~ShardSet();  // gives the shards back
 
-  // Says that this instance lives, drops shards whose lock broke, gives back what is over its fair share ⌈count / live instances⌉
-  // and takes free shards up to it. An instance is live when it was seen in the last 5 s.
+  // Says that this instance lives, drops shards whose lock broke, gives back what is over its fair share ⌈count / live
+  // instances⌉ and takes free shards up to it. An instance is live when it was seen in the last 5 s.
   Result<> balance();
   // Gives everything back (shutdown), so that another takes over at once.
   void release_all();

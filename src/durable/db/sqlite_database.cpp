@@ -55,7 +55,9 @@ class SqliteTransaction final : public Transaction {
 class FileLock final : public AdvisoryLock {
  public:
   explicit FileLock(int fd) : fd_(fd) {}
-  ~FileLock() override { ::close(fd_); }  // the file stays: unlinking it would let two holders lock two files of one name
+  ~FileLock() override {
+    ::close(fd_);
+  }  // the file stays: unlinking it would let two holders lock two files of one name
   bool held() const override { return true; }
 
  private:
@@ -64,7 +66,8 @@ class FileLock final : public AdvisoryLock {
 
 class Sqlite final : public Database {
  public:
-  Sqlite(SqliteOptions options, std::unique_ptr<SqliteConnection> writer, std::vector<std::unique_ptr<SqliteConnection>> readers)
+  Sqlite(SqliteOptions options, std::unique_ptr<SqliteConnection> writer,
+         std::vector<std::unique_ptr<SqliteConnection>> readers)
       : options_(std::move(options)),
         writer_(std::move(writer)),
         free_readers_(std::move(readers)),
@@ -263,11 +266,14 @@ class Sqlite final : public Database {
   std::condition_variable_any work_ready_;
   std::deque<Job> jobs_;
   bool closed_ = false;
-  Counter& committed_ = Registry::global().counter("tocayo_db_writes_total", "Write transactions.", {{"result", "committed"}});
-  Counter& failed_ = Registry::global().counter("tocayo_db_writes_total", "Write transactions.", {{"result", "failed"}});
-  Histogram& write_seconds_ =
-      Registry::global().histogram("tocayo_db_commit_seconds", "Time from the start of a batch of writes to its durable commit.");
-  Histogram& read_seconds_ = Registry::global().histogram("tocayo_db_read_seconds", "Time of read transactions, waiting included.");
+  Counter& committed_ =
+      Registry::global().counter("tocayo_db_writes_total", "Write transactions.", {{"result", "committed"}});
+  Counter& failed_ =
+      Registry::global().counter("tocayo_db_writes_total", "Write transactions.", {{"result", "failed"}});
+  Histogram& write_seconds_ = Registry::global().histogram(
+      "tocayo_db_commit_seconds", "Time from the start of a batch of writes to its durable commit.");
+  Histogram& read_seconds_ =
+      Registry::global().histogram("tocayo_db_read_seconds", "Time of read transactions, waiting included.");
   Pool pool_;                    // destroyed after the writer has stopped: it resumes the writer's callers
   std::jthread writing_thread_;  // last member: stops first
 };
@@ -292,7 +298,8 @@ Result<std::unique_ptr<Database>> SqliteDatabase::open(SqliteOptions options) {
   for (std::size_t i = 0; i < std::max<std::size_t>(options.readers, 1); ++i) {
     readers.push_back(TRY(SqliteConnection::open(options, true)));
   }
-  std::unique_ptr<Database> database = std::make_unique<Sqlite>(std::move(options), std::move(writer), std::move(readers));
+  std::unique_ptr<Database> database =
+      std::make_unique<Sqlite>(std::move(options), std::move(writer), std::move(readers));
   TRY(migrate(*database, "db", migrations()));
   return database;
 }

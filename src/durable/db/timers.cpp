@@ -33,8 +33,10 @@ struct Timers::Impl {
   bool dirty = false;
   std::mutex firing;  // one round at a time: due order
   Counter& fired = Registry::global().counter("tocayo_db_timers_fired_total", "Durable timers that fired.");
-  Counter& failed = Registry::global().counter("tocayo_db_timer_failures_total", "Firings that failed and will be tried again.");
-  Histogram& lag = Registry::global().histogram("tocayo_db_timer_lag_seconds", "Time from a timer's due moment to its firing.");
+  Counter& failed =
+      Registry::global().counter("tocayo_db_timer_failures_total", "Firings that failed and will be tried again.");
+  Histogram& lag =
+      Registry::global().histogram("tocayo_db_timer_lag_seconds", "Time from a timer's due moment to its firing.");
   std::jthread thread;
 
   void wake() {
@@ -62,22 +64,25 @@ struct Timers::Impl {
     for (std::size_t i = 0; i < shards->size(); ++i) sql += (i ? ", " : "") + std::to_string((*shards)[i]);
     return sql + ")";
   }
-  std::optional<std::vector<std::int64_t>> shards() const { return ownership.shards ? ownership.shards() : std::nullopt; }
+  std::optional<std::vector<std::int64_t>> shards() const {
+    return ownership.shards ? ownership.shards() : std::nullopt;
+  }
 
   Result<std::vector<Timer>> due(TimestampMs now) {
     Args args = kinds();
     args.emplace_back(now);
     args.emplace_back(kRound);
-    std::string sql = "SELECT id, kind, aggregate, dedup, shard, epoch, due_ms, payload, attempts FROM timer" + where() +
-                      shard_filter(shards()) + " AND next_try_ms <= $" + std::to_string(handlers.size() + 1) +
+    std::string sql = "SELECT id, kind, aggregate, dedup, shard, epoch, due_ms, payload, attempts FROM timer" +
+                      where() + shard_filter(shards()) + " AND next_try_ms <= $" + std::to_string(handlers.size() + 1) +
                       " ORDER BY next_try_ms, id LIMIT $" + std::to_string(handlers.size() + 2);
     auto rows = TRY(database.read_sync([&](Session& session) {
-      return session.query<std::int64_t, std::string, std::string, std::string, std::int64_t, std::int64_t, std::int64_t, std::string,
-                           std::int64_t>(sql, args);
+      return session.query<std::int64_t, std::string, std::string, std::string, std::int64_t, std::int64_t,
+                           std::int64_t, std::string, std::int64_t>(sql, args);
     }));
     std::vector<Timer> out;
     for (auto& [id, kind, aggregate, dedup, shard, epoch, due_ms, payload, attempts] : rows) {
-      out.push_back({id, std::move(kind), std::move(aggregate), std::move(dedup), shard, epoch, due_ms, std::move(payload), attempts});
+      out.push_back({id, std::move(kind), std::move(aggregate), std::move(dedup), shard, epoch, due_ms,
+                     std::move(payload), attempts});
     }
     return out;
   }
@@ -99,8 +104,9 @@ struct Timers::Impl {
 
   Result<> postpone(const Timer& timer, TimestampMs now) {
     TRY(database.write_sync([&](Transaction& transaction) {
-      return transaction.execute("UPDATE timer SET attempts = attempts + 1, next_try_ms = $1 WHERE id = $2 AND due_ms = $3",
-                                 {now + retry_delay_ms(timer.attempts), timer.id, timer.due_ms});
+      return transaction.execute(
+          "UPDATE timer SET attempts = attempts + 1, next_try_ms = $1 WHERE id = $2 AND due_ms = $3",
+          {now + retry_delay_ms(timer.attempts), timer.id, timer.due_ms});
     }));
     return {};
   }
@@ -117,7 +123,8 @@ struct Timers::Impl {
         auto done = fire(timer);
         if (!done) {
           failed.add();
-          log::warn("db", "timer failed", {{"kind", timer.kind}, {"aggregate", timer.aggregate}, {"error", done.error()}});
+          log::warn("db", "timer failed",
+                    {{"kind", timer.kind}, {"aggregate", timer.aggregate}, {"error", done.error()}});
           TRY(postpone(timer, now));
           progress = true;
           continue;
@@ -135,8 +142,8 @@ struct Timers::Impl {
   // Until the next timer is due, at most a second (the wall clock may step).
   std::chrono::milliseconds until_next() {
     auto next = database.read_sync([&](Session& session) {
-      return session.query_value<std::optional<std::int64_t>>("SELECT min(next_try_ms) FROM timer" + where() + shard_filter(shards()),
-                                                              kinds());
+      return session.query_value<std::optional<std::int64_t>>(
+          "SELECT min(next_try_ms) FROM timer" + where() + shard_filter(shards()), kinds());
     });
     std::int64_t wait = 1'000;
     if (next && *next && **next) wait = std::clamp<std::int64_t>(***next - clock.now_ms(), 0, 1'000);
@@ -145,7 +152,8 @@ struct Timers::Impl {
 
   void run(std::stop_token stop) {
     while (!stop.stop_requested()) {
-      if (auto fired_now = fire_due(); !fired_now) log::warn("db", "timers cannot fire", {{"error", fired_now.error()}});
+      if (auto fired_now = fire_due(); !fired_now)
+        log::warn("db", "timers cannot fire", {{"error", fired_now.error()}});
       auto wait = handlers.empty() ? std::chrono::milliseconds(1'000) : until_next();
       std::unique_lock lock(mutex);
       changed.wait_for(lock, stop, std::max(wait, std::chrono::milliseconds(1)), [&] { return dirty; });
@@ -159,8 +167,10 @@ Timers::~Timers() { stop(); }
 
 Result<> Timers::schedule(Transaction& transaction, const Timer& timer) {
   TRY(transaction.execute(
-      "INSERT INTO timer (kind, aggregate, dedup, shard, epoch, due_ms, next_try_ms, payload) VALUES ($1, $2, $3, $4, $5, $6, $6, $7)"
-      " ON CONFLICT (kind, aggregate, dedup) DO UPDATE SET shard = excluded.shard, epoch = excluded.epoch, due_ms = excluded.due_ms,"
+      "INSERT INTO timer (kind, aggregate, dedup, shard, epoch, due_ms, next_try_ms, payload) VALUES ($1, $2, $3, $4, "
+      "$5, $6, $6, $7)"
+      " ON CONFLICT (kind, aggregate, dedup) DO UPDATE SET shard = excluded.shard, epoch = excluded.epoch, due_ms = "
+      "excluded.due_ms,"
       " next_try_ms = excluded.next_try_ms, payload = excluded.payload, attempts = 0",
       {timer.kind, timer.aggregate, timer.dedup, timer.shard, timer.epoch, timer.due_ms, timer.payload}));
   transaction.on_commit([impl = impl_] { impl->wake(); });
@@ -170,12 +180,15 @@ Result<> Timers::schedule(Transaction& transaction, const Timer& timer) {
 Result<std::int64_t> Timers::cancel(Transaction& transaction, std::string_view kind, std::string_view aggregate,
                                     std::optional<std::string_view> dedup) {
   if (dedup) {
-    return transaction.execute("DELETE FROM timer WHERE kind = $1 AND aggregate = $2 AND dedup = $3", {kind, aggregate, *dedup});
+    return transaction.execute("DELETE FROM timer WHERE kind = $1 AND aggregate = $2 AND dedup = $3",
+                               {kind, aggregate, *dedup});
   }
   return transaction.execute("DELETE FROM timer WHERE kind = $1 AND aggregate = $2", {kind, aggregate});
 }
 
-void Timers::handle(std::string kind, Handler handler) { impl_->handlers.insert_or_assign(std::move(kind), std::move(handler)); }
+void Timers::handle(std::string kind, Handler handler) {
+  impl_->handlers.insert_or_assign(std::move(kind), std::move(handler));
+}
 void Timers::own(Ownership ownership) { impl_->ownership = std::move(ownership); }
 Result<std::size_t> Timers::fire_due() { return impl_->fire_due(); }
 

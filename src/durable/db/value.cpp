@@ -16,13 +16,13 @@ std::string_view kind_of(const Value& value) {
 namespace detail {
 
 Error wrong_column(const Rows& rows, std::size_t column, const Value& value) {
-  return {ErrorKind::internal, "column " + std::to_string(column + 1) + " (" + rows.columns[column] + ") has an unexpected " +
-                                   std::string(kind_of(value))};
+  return {ErrorKind::internal, "column " + std::to_string(column + 1) + " (" + rows.columns[column] +
+                                   ") has an unexpected " + std::string(kind_of(value))};
 }
 
 Error wrong_width(const Rows& rows, std::size_t expected) {
-  return {ErrorKind::internal,
-          "the statement gave " + std::to_string(rows.columns.size()) + " columns instead of " + std::to_string(expected)};
+  return {ErrorKind::internal, "the statement gave " + std::to_string(rows.columns.size()) + " columns instead of " +
+                                   std::to_string(expected)};
 }
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What goes into a statement and comes out of a row. Five kinds, the same with SQLite and PostgreSQL: NULL, 64-bit integer (booleans
-// are 0 and 1, times milliseconds), double, UTF-8 text without NUL, bytes.
+// What goes into a statement and comes out of a row. Five kinds, the same with SQLite and PostgreSQL: NULL, 64-bit
+// integer (booleans are 0 and 1, times milliseconds), double, UTF-8 text without NUL, bytes.
 #pragma once
 
 #include <concepts>
@@ -108,13 +108,15 @@ Result<std::tuple<Ts...>> decode_row(Rows& rows, std::vector<Value>& row, std::i
 
 }  // namespace detail
 
-// Rows as tuples; a column of another kind than asked (or a NULL without std::optional) is an `internal` error that names it.
+// Rows as tuples; a column of another kind than asked (or a NULL without std::optional) is an `internal` error that
+// names it.
 template <typename... Ts>
 Result<std::vector<std::tuple<Ts...>>> typed(Rows rows) {
   if (rows.columns.size() != sizeof...(Ts)) return std::unexpected(detail::wrong_width(rows, sizeof...(Ts)));
   std::vector<std::tuple<Ts...>> out;
   out.reserve(rows.rows.size());
-  for (auto& row : rows.rows) out.push_back(TRY(detail::decode_row<Ts...>(rows, row, std::index_sequence_for<Ts...>{})));
+  for (auto& row : rows.rows)
+    out.push_back(TRY(detail::decode_row<Ts...>(rows, row, std::index_sequence_for<Ts...>{})));
   return out;
 }
 

@@ -61,7 +61,8 @@ FrameView decode_frame(std::string_view bytes, std::uint64_t position) {
     return frame;
   }
   const auto length = get<std::uint32_t>(bytes.data() + 4);
-  if (length > kMaxRecordSize || get<std::uint32_t>(bytes.data() + 8) != static_cast<std::uint32_t>(position)) return frame;
+  if (length > kMaxRecordSize || get<std::uint32_t>(bytes.data() + 8) != static_cast<std::uint32_t>(position))
+    return frame;
   if (bytes.size() < kFrameHeaderSize + length) {
     frame.state = FrameState::torn;
     return frame;

@@ -55,7 +55,9 @@ class JournalTest : public ::testing::Test {
     ASSERT_TRUE(opened) << opened.error().message;
     partition = std::move(*opened);
   }
-  Result<Position> append(std::string_view payload, std::uint8_t kind = 1) { return sync_wait(partition->append(kind, payload)); }
+  Result<Position> append(std::string_view payload, std::uint8_t kind = 1) {
+    return sync_wait(partition->append(kind, payload));
+  }
   std::vector<std::string> all(Position from = 0) {
     std::vector<std::string> records;
     auto stats = partition->read(from, [&](const Record& record) -> Result<> {
@@ -192,7 +194,9 @@ TEST_F(JournalTest, ACrashRightAfterCreatingASegmentIsMended) {
   append("kept").value();
   const Position next = partition->next();
   partition.reset();
-  std::ofstream(options.dir + "/0/" + std::string(20 - std::to_string(next).size(), '0') + std::to_string(next) + ".seg") << "TC";
+  std::ofstream(options.dir + "/0/" + std::string(20 - std::to_string(next).size(), '0') + std::to_string(next) +
+                ".seg")
+      << "TC";
   open();
   EXPECT_EQ(append("more").value(), next);
   EXPECT_EQ(all(), (Strings{"kept", "more"}));
@@ -286,7 +290,8 @@ TEST_F(JournalTest, RandomDamageNeverYieldsARecordThatWasNotWritten) {
     const fs::path victim = files[random() % files.size()];
     std::fstream file(victim, std::ios::in | std::ios::out | std::ios::binary);
     for (std::uint64_t n = 1 + random() % 4; n > 0; --n) {
-      file.seekp(static_cast<std::streamoff>(kSegmentHeaderSize + random() % (fs::file_size(victim) - kSegmentHeaderSize)));
+      file.seekp(
+          static_cast<std::streamoff>(kSegmentHeaderSize + random() % (fs::file_size(victim) - kSegmentHeaderSize)));
       file.put(static_cast<char>(random()));
     }
     file.close();

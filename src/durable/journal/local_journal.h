@@ -38,8 +38,9 @@ struct LocalOptions {
   Faults* faults = nullptr;  // borrowed, outlives the journal
 };
 
-// Opening a partition cuts off a torn tail (logged). A failed fdatasync makes the partition read-only until it is opened again:
-// what the kernel dropped cannot be known. A failed write (disk full) fails the records at hand; the next append tries again.
+// Opening a partition cuts off a torn tail (logged). A failed fdatasync makes the partition read-only until it is
+// opened again: what the kernel dropped cannot be known. A failed write (disk full) fails the records at hand; the next
+// append tries again.
 Result<std::unique_ptr<Journal>> open_local_journal(LocalOptions options);
 
 }  // namespace tocayo::journal

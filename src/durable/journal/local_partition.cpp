@@ -34,7 +34,7 @@ class MappedFile {
     MappedFile file;
     int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return std::unexpected(error_from_errno("open " + path, errno));
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd, &info) != 0) {
       int failed = errno;
       ::close(fd);
@@ -76,11 +76,12 @@ Error as_unavailable(Error error) {
 LocalPartition::LocalPartition(const LocalOptions& options, std::string dir)
     : options_(options),
       dir_(std::move(dir)),
-      metrics_{Registry::global().histogram("tocayo_journal_fsync_seconds", "Time of one fdatasync of a journal partition."),
-               Registry::global().counter("tocayo_journal_bytes_total", "Bytes appended to the journal."),
-               Registry::global().counter("tocayo_journal_records_total", "Records appended to the journal."),
-               Registry::global().counter("tocayo_journal_corrupt_records_total",
-                                          "Damaged stretches of the journal that reading had to skip.")} {}
+      metrics_{
+          Registry::global().histogram("tocayo_journal_fsync_seconds", "Time of one fdatasync of a journal partition."),
+          Registry::global().counter("tocayo_journal_bytes_total", "Bytes appended to the journal."),
+          Registry::global().counter("tocayo_journal_records_total", "Records appended to the journal."),
+          Registry::global().counter("tocayo_journal_corrupt_records_total",
+                                     "Damaged stretches of the journal that reading had to skip.")} {}
 
 Result<std::unique_ptr<Partition>> LocalPartition::open(const LocalOptions& options, std::string dir) {
   std::unique_ptr<LocalPartition> partition(new LocalPartition(options, std::move(dir)));
@@ -184,7 +185,8 @@ Result<> LocalPartition::start_segment(Position first) {
   const std::string header = encode_segment_header(first);
   std::uint64_t size = header.size();
   int injected = options_.faults != nullptr ? options_.faults->on_write(size) : 0;
-  if (injected != 0 || ::write(fd, header.data(), header.size()) != static_cast<ssize_t>(header.size()) || ::fsync(fd) != 0) {
+  if (injected != 0 || ::write(fd, header.data(), header.size()) != static_cast<ssize_t>(header.size()) ||
+      ::fsync(fd) != 0) {
     int failed = injected != 0 ? injected : errno;
     ::close(fd);
     ::unlink(path.c_str());
@@ -226,7 +228,8 @@ Result<> LocalPartition::write_bytes(std::string_view bytes) {
   if (failed != 0) {
     // Take back what part got in, so that the next frame follows the last whole one.
     if (::ftruncate(fd_, static_cast<off_t>(segment_bytes_)) != 0) {
-      log::error("journal", "cannot take back a partial write", {{"dir", dir_}, {"error", error_from_errno("truncate", errno)}});
+      log::error("journal", "cannot take back a partial write",
+                 {{"dir", dir_}, {"error", error_from_errno("truncate", errno)}});
     }
     return std::unexpected(error_from_errno("write to the journal " + dir_, failed));
   }
@@ -241,8 +244,10 @@ Result<> LocalPartition::sync_file() {
   if (failed == 0 && ::fdatasync(fd_) != 0) failed = errno;
   metrics_.fsync_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (failed == 0) return {};
-  Error error = as_unavailable(error_from_errno("fsync of the journal " + dir_ + " failed, it is read-only now", failed));
-  log::error("journal", "fsync failed; the partition is read-only until the next start", {{"dir", dir_}, {"error", error}});
+  Error error =
+      as_unavailable(error_from_errno("fsync of the journal " + dir_ + " failed, it is read-only now", failed));
+  log::error("journal", "fsync failed; the partition is read-only until the next start",
+             {{"dir", dir_}, {"error", error}});
   std::lock_guard lock(mutex_);
   if (read_only_) read_only_ = std::unexpected(error);
   return std::unexpected(std::move(error));
@@ -354,7 +359,8 @@ void LocalPartition::commit(std::unique_lock<std::mutex>& lock) {
 }
 
 // The frames that gathered meanwhile carry positions behind the failed ones, so they fail with them.
-void LocalPartition::fail_pending(std::unique_lock<std::mutex>& lock, std::vector<Acknowledge> group, const Error& error) {
+void LocalPartition::fail_pending(std::unique_lock<std::mutex>& lock, std::vector<Acknowledge> group,
+                                  const Error& error) {
   std::vector<Acknowledge> later;
   std::uint64_t file_end = 0;
   {
@@ -452,14 +458,16 @@ Result<> LocalPartition::trim(Position up_to) {
   std::lock_guard file_lock(file_mutex_);
   const Position last = segments_.rbegin()->first;
   if (up_to >= last + segments_[last] && segments_[last] > 0) {
-    // Everything there is may go: a fresh segment lets the old file go as well. What waits in the buffer continues there.
+    // Everything there is may go: a fresh segment lets the old file go as well. What waits in the buffer continues
+    // there.
     if (auto started = start_segment(last + segments_[last]); !started) return started;
   }
   while (segments_.size() > 1) {
     auto oldest = segments_.begin();
     if (oldest->first + oldest->second > up_to) break;
     const std::string path = segment_path(oldest->first);
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return std::unexpected(error_from_errno("delete " + path, errno));
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+      return std::unexpected(error_from_errno("delete " + path, errno));
     segments_.erase(oldest);
   }
   return {};

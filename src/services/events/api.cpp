@@ -19,9 +19,16 @@ using http::Response;
 object to_json(const Event& event) {
   object labels;
   for (auto& [name, value] : event.labels) labels[name] = value;
-  return {{"id", event.id},       {"timeMs", event.time_ms}, {"recordedMs", event.recorded_ms}, {"kind", event.kind},
-          {"source", event.source}, {"actor", event.actor},  {"title", event.title},            {"detail", event.detail},
-          {"url", event.url},     {"labels", std::move(labels)}};
+  return {{"id", event.id},
+          {"timeMs", event.time_ms},
+          {"recordedMs", event.recorded_ms},
+          {"kind", event.kind},
+          {"source", event.source},
+          {"actor", event.actor},
+          {"title", event.title},
+          {"detail", event.detail},
+          {"url", event.url},
+          {"labels", std::move(labels)}};
 }
 
 Result<std::optional<TimestampMs>> time_param(const Request& request, std::string_view name) {
@@ -40,7 +47,8 @@ Result<EventFilter> parse_filter(const Request& request) {
   filter.text = request.query.get_or("q", "");
   for (auto label : request.query.all("label")) {
     std::size_t equals = label.find('=');
-    if (equals == std::string_view::npos || equals == 0) return fail(ErrorKind::bad_input, "label: write label=name=value");
+    if (equals == std::string_view::npos || equals == 0)
+      return fail(ErrorKind::bad_input, "label: write label=name=value");
     filter.labels[std::string(label.substr(0, equals))] = label.substr(equals + 1);
   }
   if (filter.labels.size() > 16) return fail(ErrorKind::bad_input, "label: at most 16");
@@ -53,7 +61,8 @@ Result<std::int64_t> parse_limit(const Request& request) {
   std::string_view text = request.query.get_or("limit", "100");
   std::int64_t limit = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return fail(ErrorKind::bad_input, "limit must be a number");
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size())
+    return fail(ErrorKind::bad_input, "limit must be a number");
   return limit;
 }
 
@@ -85,7 +94,8 @@ Result<Event> parse_event(const Request& request) {
     if (!value.empty()) event.labels[name] = std::move(value);
   }
   if (event.title.empty() && event.labels.contains("service")) {
-    event.title = event.kind + " of " + event.labels["service"] + (event.labels.contains("version") ? " " + event.labels["version"] : "");
+    event.title = event.kind + " of " + event.labels["service"] +
+                  (event.labels.contains("version") ? " " + event.labels["version"] : "");
   }
   return event;
 }
@@ -95,12 +105,14 @@ Task<Response> list(Service& service, Request& request) {
   if (!filter) co_return json::refusal(filter.error());
   auto limit = parse_limit(request);
   if (!limit) co_return json::refusal(limit.error());
-  auto page = co_await service.list(request.identity.tenant, std::move(*filter), std::string(request.query.get_or("cursor", "")), *limit);
+  auto page = co_await service.list(request.identity.tenant, std::move(*filter),
+                                    std::string(request.query.get_or("cursor", "")), *limit);
   if (!page) co_return json::refusal(page.error());
   array events;
   for (const Event& event : page->events) events.emplace_back(to_json(event));
-  co_return json::answer(200, object{{"events", std::move(events)},
-                                     {"next", page->next.empty() ? boost::json::value(nullptr) : boost::json::value(page->next)}});
+  co_return json::answer(
+      200, object{{"events", std::move(events)},
+                  {"next", page->next.empty() ? boost::json::value(nullptr) : boost::json::value(page->next)}});
 }
 
 Task<Response> report(Service& service, Request& request) {
@@ -117,14 +129,20 @@ Task<Response> report(Service& service, Request& request) {
 std::vector<tenancy::Route> routes(Service& service) {
   constexpr std::string_view kPath = "/events/api/v1/events";
   std::vector<tenancy::Route> out;
-  out.push_back({"GET", std::string(kPath), [&service](Request& request) { return list(service, request); }, {.access = http::Access::read}});
-  out.push_back({"POST", std::string(kPath), [&service](Request& request) { return report(service, request); },
+  out.push_back({"GET",
+                 std::string(kPath),
+                 [&service](Request& request) { return list(service, request); },
+                 {.access = http::Access::read}});
+  out.push_back({"POST",
+                 std::string(kPath),
+                 [&service](Request& request) { return report(service, request); },
                  {.access = http::Access::write, .max_body = 64 << 10}});
   return out;
 }
 
 void add_routes(http::Router& router, Service& service) {
-  for (tenancy::Route& route : routes(service)) router.add(route.method, route.pattern, std::move(route.handler), std::move(route.options));
+  for (tenancy::Route& route : routes(service))
+    router.add(route.method, route.pattern, std::move(route.handler), std::move(route.options));
 }
 
 }  // namespace tocayo::events

@@ -21,7 +21,8 @@ class EventsTest : public ::testing::Test {
     for (auto& route : routes(*service)) server.table.push_back(std::move(route));
   }
   tenancy::testing::Answer post(std::string body, std::string tenant = "") {
-    return server.send({.method = "POST", .path = "/events/api/v1/events", .body = std::move(body), .tenant = std::move(tenant)});
+    return server.send(
+        {.method = "POST", .path = "/events/api/v1/events", .body = std::move(body), .tenant = std::move(tenant)});
   }
   std::vector<std::string> titles(std::string query = "", std::string tenant = "") {
     auto answer = server.send({.path = "/events/api/v1/events" + query, .tenant = std::move(tenant)});
@@ -47,7 +48,8 @@ class EventsTest : public ::testing::Test {
 using Titles = std::vector<std::string>;
 
 TEST_F(EventsTest, ContinuousIntegrationReportsADeploy) {
-  auto made = post(R"({"service":"web","version":"1.2","environment":"prod","url":"https://ci.example/1","key":"build-17"})");
+  auto made =
+      post(R"({"service":"web","version":"1.2","environment":"prod","url":"https://ci.example/1","key":"build-17"})");
   ASSERT_EQ(made.status, 201) << made.body;
   auto json = made.json();
   EXPECT_EQ(json.at("kind").as_string(), "deploy");
@@ -63,12 +65,20 @@ TEST_F(EventsTest, ContinuousIntegrationReportsADeploy) {
 }
 
 TEST_F(EventsTest, BadReportsAreRefusedWithTheField) {
-  for (auto [body, word] : std::vector<std::pair<std::string, std::string>>{
-           {"", "JSON"}, {"[]", "object"}, {"{}", "title"}, {R"({"title":1})", "title"}, {R"({"title":"x","kind":"Big Kind"})", "kind"},
-           {R"_({"title":"x","url":"javascript:alert(1)"})_", "url"}, {R"({"title":"x","timeMs":-5})", "timeMs"},
-           {R"({"title":"x","timeMs":99999999999999})", "timeMs"}, {R"({"title":"x","labels":{"a b":"c"}})", "label"},
-           {R"({"title":"x","labels":{"a":1}})", "labels"}, {R"({"title":"a\nb"})", "title"}, {R"({"title":"x","detail":"\u0000"})", "detail"},
-           {R"({"title":")" + std::string(301, 'x') + "\"}", "title"}}) {
+  for (auto [body, word] :
+       std::vector<std::pair<std::string, std::string>>{{"", "JSON"},
+                                                        {"[]", "object"},
+                                                        {"{}", "title"},
+                                                        {R"({"title":1})", "title"},
+                                                        {R"({"title":"x","kind":"Big Kind"})", "kind"},
+                                                        {R"_({"title":"x","url":"javascript:alert(1)"})_", "url"},
+                                                        {R"({"title":"x","timeMs":-5})", "timeMs"},
+                                                        {R"({"title":"x","timeMs":99999999999999})", "timeMs"},
+                                                        {R"({"title":"x","labels":{"a b":"c"}})", "label"},
+                                                        {R"({"title":"x","labels":{"a":1}})", "labels"},
+                                                        {R"({"title":"a\nb"})", "title"},
+                                                        {R"({"title":"x","detail":"\u0000"})", "detail"},
+                                                        {R"({"title":")" + std::string(301, 'x') + "\"}", "title"}}) {
     auto answer = post(body);
     EXPECT_EQ(answer.status, 400) << body;
     EXPECT_NE(answer.body.find(word), std::string::npos) << answer.body;
@@ -95,19 +105,23 @@ TEST_F(EventsTest, FiltersAndTenants) {
   EXPECT_EQ(titles("?from=1500&to=2500"), (Titles{"100% done_"}));
   EXPECT_EQ(titles("?from=1970-01-01T00:50:00Z"), (Titles{"closed"}));
   EXPECT_EQ(titles("?source=ci%27%3B%20DROP%20TABLE%20event%3B%20--"), (Titles{"closed"}));
-  for (const char* bad : {"?limit=0", "?limit=x", "?limit=1001", "?from=yesterday", "?label=x", "?cursor=zz", "?cursor=1:", "?cursor=1"}) {
+  for (const char* bad : {"?limit=0", "?limit=x", "?limit=1001", "?from=yesterday", "?label=x", "?cursor=zz",
+                          "?cursor=1:", "?cursor=1"}) {
     EXPECT_EQ(server.send({.path = std::string("/events/api/v1/events") + bad}).status, 400) << bad;
   }
 }
 
 TEST_F(EventsTest, PagesCoverEverythingOnce) {
-  for (int i = 0; i < 25; ++i) post(R"({"title":")" + std::to_string(i) + R"(","timeMs":)" + std::to_string(1'000'000 + i / 5) + "}");  // five share a time
+  for (int i = 0; i < 25; ++i)
+    post(R"({"title":")" + std::to_string(i) + R"(","timeMs":)" + std::to_string(1'000'000 + i / 5) +
+         "}");  // five share a time
   std::set<std::string> seen;
   std::string cursor;
   int pages = 0;
   do {
     auto page = server.send({.path = "/events/api/v1/events?limit=4&cursor=" + cursor}).json();
-    for (auto& event : page.at("events").as_array()) EXPECT_TRUE(seen.insert(std::string(event.at("title").as_string())).second);
+    for (auto& event : page.at("events").as_array())
+      EXPECT_TRUE(seen.insert(std::string(event.at("title").as_string())).second);
     cursor = page.at("next").is_null() ? "" : std::string(page.at("next").as_string());
     ++pages;
   } while (!cursor.empty());
@@ -131,7 +145,8 @@ TEST_F(EventsTest, AnEventLivesAndDiesWithItsTransaction) {
   EXPECT_FALSE(undone);
   std::int64_t visible = -1;
   auto looking = service->subscribe([&](const Event&) {
-    auto count = server.database->read_sync([](db::Session& s) { return s.query_value<std::int64_t>("SELECT count(*) FROM event"); });
+    auto count = server.database->read_sync(
+        [](db::Session& s) { return s.query_value<std::int64_t>("SELECT count(*) FROM event"); });
     std::lock_guard lock(mutex);
     visible = count->value_or(-1);
     changed.notify_all();
@@ -176,7 +191,11 @@ TEST(EventsAccess, ViewersReadEditorsAndTokensWrite) {
   for (auto& route : routes(*service)) server.table.push_back(std::move(route));
   std::string root = server.make_admin();
   std::string token = server.make_token(root, R"({"name":"ci","tenant":"anonymous","scopes":["events:write"]})");
-  auto reported = server.send({.method = "POST", .path = "/events/api/v1/events", .body = R"({"title":"d"})", .authorization = "Bearer " + token, .csrf = false});
+  auto reported = server.send({.method = "POST",
+                               .path = "/events/api/v1/events",
+                               .body = R"({"title":"d"})",
+                               .authorization = "Bearer " + token,
+                               .csrf = false});
   EXPECT_EQ(reported.status, 201) << reported.body;
   EXPECT_EQ(reported.json().at("actor").as_string(), "token:ci");
   EXPECT_EQ(server.send({.path = "/events/api/v1/events", .authorization = "Bearer " + token}).status, 403);

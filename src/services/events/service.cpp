@@ -20,7 +20,7 @@ std::span<const db::Migration> migrations();
 
 namespace {
 
-constexpr std::int64_t kTrimEvery = 64;       // recorded events between looks at the cap of a tenant
+constexpr std::int64_t kTrimEvery = 64;  // recorded events between looks at the cap of a tenant
 constexpr std::int64_t kTrimBatch = 2'000;
 constexpr std::int64_t kMaxAheadMs = 24LL * 3'600'000;
 constexpr std::size_t kMaxLabels = 32;
@@ -38,9 +38,10 @@ Result<> check_text(std::string_view what, std::string_view text, std::size_t ma
 
 Result<> check(const Event& event, TimestampMs now) {
   TRY(tenancy::check_tenant_id(event.tenant));
-  bool plain = !event.kind.empty() && event.kind.size() <= 64 && std::all_of(event.kind.begin(), event.kind.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-  });
+  bool plain =
+      !event.kind.empty() && event.kind.size() <= 64 && std::all_of(event.kind.begin(), event.kind.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+      });
   if (!plain) return fail(ErrorKind::bad_input, "kind has 1 to 64 of a-z 0-9 _ . -");
   if (event.title.empty()) return fail(ErrorKind::bad_input, "title is missing");
   TRY(check_text("title", event.title, 300, true));
@@ -54,10 +55,12 @@ Result<> check(const Event& event, TimestampMs now) {
   }
   if (event.labels.size() > kMaxLabels) return fail(ErrorKind::bad_input, "an event has at most 32 labels");
   for (auto& [name, value] : event.labels) {
-    if (!is_classic_label_name(name) || name.size() > 100) return fail(ErrorKind::bad_input, "'" + name.substr(0, 100) + "' is not a label name");
+    if (!is_classic_label_name(name) || name.size() > 100)
+      return fail(ErrorKind::bad_input, "'" + name.substr(0, 100) + "' is not a label name");
     TRY(check_text("label " + name, value, 500, true));
   }
-  if (event.time_ms < 0 || event.time_ms > now + kMaxAheadMs) return fail(ErrorKind::bad_input, "timeMs is not within a day of now or before");
+  if (event.time_ms < 0 || event.time_ms > now + kMaxAheadMs)
+    return fail(ErrorKind::bad_input, "timeMs is not within a day of now or before");
   return {};
 }
 
@@ -68,7 +71,8 @@ Result<std::optional<std::pair<TimestampMs, std::int64_t>>> parse_cursor(const s
   std::pair<TimestampMs, std::int64_t> at;
   const char* end = text.data() + text.size();
   auto time = std::from_chars(text.data(), end, at.first);
-  if (time.ec != std::errc() || time.ptr == end || *time.ptr != ':') return fail(ErrorKind::bad_input, "the cursor is not one of ours");
+  if (time.ec != std::errc() || time.ptr == end || *time.ptr != ':')
+    return fail(ErrorKind::bad_input, "the cursor is not one of ours");
   auto id = std::from_chars(time.ptr + 1, end, at.second);
   if (id.ec != std::errc() || id.ptr != end) return fail(ErrorKind::bad_input, "the cursor is not one of ours");
   out = at;
@@ -120,7 +124,8 @@ class Hub {
 
 class HubSubscription final : public Subscription {
  public:
-  HubSubscription(std::shared_ptr<Hub> hub, std::shared_ptr<Hub::Entry> entry) : hub_(std::move(hub)), entry_(std::move(entry)) {}
+  HubSubscription(std::shared_ptr<Hub> hub, std::shared_ptr<Hub::Entry> entry)
+      : hub_(std::move(hub)), entry_(std::move(entry)) {}
   ~HubSubscription() override { hub_->remove(entry_); }
 
  private:
@@ -149,7 +154,8 @@ struct Service::Impl {
     }
     event.id = *id;
     if (event.id % kTrimEvery == 0) {
-      TRY(store::trim(transaction, event.tenant, options.max_events_per_tenant, now - options.max_age.count(), kTrimBatch));
+      TRY(store::trim(transaction, event.tenant, options.max_events_per_tenant, now - options.max_age.count(),
+                      kTrimBatch));
     }
     transaction.on_commit([weak = std::weak_ptr<Hub>(hub), event] {
       Registry::global().counter("tocayo_events_recorded_total", "Events recorded.", {{"kind", event.kind}}).add();
@@ -182,7 +188,8 @@ Task<Result<Event>> Service::record_now(Event event, bool* existed) {
 Task<Result<EventPage>> Service::list(std::string tenant, EventFilter filter, std::string cursor, std::int64_t limit) {
   if (limit < 1 || limit > 1'000) co_return fail(ErrorKind::bad_input, "limit is 1 to 1000");
   CO_TRY(auto before, parse_cursor(cursor));
-  CO_TRY(auto events, co_await impl_->database.read([&](db::Session& s) { return store::list(s, tenant, filter, before, limit + 1); }));
+  CO_TRY(auto events, co_await impl_->database.read(
+                          [&](db::Session& s) { return store::list(s, tenant, filter, before, limit + 1); }));
   EventPage page{std::move(events), ""};
   if (page.events.size() > static_cast<std::size_t>(limit)) {
     page.events.pop_back();

@@ -17,7 +17,9 @@ Result<std::optional<Event>> by_dedup_key(db::Session& db, const std::string& te
 // Older than the cursor (time, id), newest first.
 Result<std::vector<Event>> list(db::Session& db, const std::string& tenant, const EventFilter& filter,
                                 std::optional<std::pair<TimestampMs, std::int64_t>> before, std::int64_t limit);
-// Removes all but the newest `rows` of the tenant, and what was recorded before `recorded_before`. At most `batch` rows a call.
-Result<std::int64_t> trim(db::Transaction& db, const std::string& tenant, std::int64_t rows, TimestampMs recorded_before, std::int64_t batch);
+// Removes all but the newest `rows` of the tenant, and what was recorded before `recorded_before`. At most `batch` rows
+// a call.
+Result<std::int64_t> trim(db::Transaction& db, const std::string& tenant, std::int64_t rows,
+                          TimestampMs recorded_before, std::int64_t batch);
 
 }  // namespace tocayo::events::store

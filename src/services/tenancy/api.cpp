@@ -20,12 +20,14 @@ void add_routes(http::Router& router, Service& service, LimitsService& limits, A
 }
 
 void append_limit_routes(std::vector<Route>& out, LimitsService& limits) {
-  out.push_back({"GET", "/api/v1/user_limits",
+  out.push_back({"GET",
+                 "/api/v1/user_limits",
                  [&limits](http::Request& request) -> Task<http::Response> {
                    co_return http::Response::json(200, limits.user_limits(request.identity.tenant));
                  },
                  {.access = http::Access::read}});
-  out.push_back({"GET", "/runtime_config",
+  out.push_back({"GET",
+                 "/runtime_config",
                  [&limits](http::Request& request) -> Task<http::Response> {
                    bool differences = request.query.get_or("mode", "") == "diff";
                    co_return http::Response::text(200, limits.runtime_config(differences), "text/plain; charset=utf-8");

@@ -14,8 +14,9 @@
 namespace tocayo::tenancy {
 
 struct ApiOptions {
-  std::string base_path;         // server.base_path: path of the session cookie
-  bool external_https = false;   // server.external_url is https: the cookie is Secure although a proxy talks plainly to us
+  std::string base_path;  // server.base_path: path of the session cookie
+  bool external_https =
+      false;  // server.external_url is https: the cookie is Secure although a proxy talks plainly to us
 };
 
 struct Route {

@@ -20,7 +20,8 @@ Result<std::int64_t> id_of(const Request& request) {
   std::string_view text = request.param("id");
   std::int64_t id = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return fail(ErrorKind::not_found, "no such id");
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size())
+    return fail(ErrorKind::not_found, "no such id");
   return id;
 }
 
@@ -181,7 +182,8 @@ Task<Response> create_tenant(Service& service, Request& request) {
   for (auto ok : {body->read("name", name), body->read("displayName", display)}) {
     if (!ok) co_return json::refusal(ok.error());
   }
-  co_return item_or_refusal(co_await service.create_tenant(actor_of(request), std::move(name), std::move(display)), 201);
+  co_return item_or_refusal(co_await service.create_tenant(actor_of(request), std::move(name), std::move(display)),
+                            201);
 }
 
 Task<Response> remove_tenant(Service& service, Request& request) {
@@ -198,8 +200,8 @@ Task<Response> create_token(Service& service, Request& request) {
   NewToken wanted;
   auto body = json::Body::parse(request.body);
   if (!body) co_return json::refusal(body.error());
-  for (auto ok : {body->read("name", wanted.name), body->read("tenant", wanted.tenant), body->read("scopes", wanted.scopes),
-                  body->read("expiresMs", wanted.expires_ms)}) {
+  for (auto ok : {body->read("name", wanted.name), body->read("tenant", wanted.tenant),
+                  body->read("scopes", wanted.scopes), body->read("expiresMs", wanted.expires_ms)}) {
     if (!ok) co_return json::refusal(ok.error());
   }
   auto done = co_await service.create_token(actor_of(request), std::move(wanted));
@@ -237,7 +239,8 @@ Task<Response> change_team(Service& service, Request& request) {
   for (auto ok : {body->read("name", name), body->read("members", members)}) {
     if (!ok) co_return json::refusal(ok.error());
   }
-  co_return item_or_refusal(co_await service.change_team(actor_of(request), *id, std::move(name), std::move(members)), 200);
+  co_return item_or_refusal(co_await service.change_team(actor_of(request), *id, std::move(name), std::move(members)),
+                            200);
 }
 
 Task<Response> remove_team(Service& service, Request& request) {
@@ -261,7 +264,9 @@ Task<Response> list_audit(Service& service, Request& request) {
 
 void append_admin_routes(std::vector<Route>& out, Service& service) {
   auto add = [&](std::string method, std::string path, Access access, Task<Response> (*handler)(Service&, Request&)) {
-    out.push_back({std::move(method), "/tenancy/api/v1/" + path, [&service, handler](Request& request) { return handler(service, request); },
+    out.push_back({std::move(method),
+                   "/tenancy/api/v1/" + path,
+                   [&service, handler](Request& request) { return handler(service, request); },
                    {.access = access, .max_body = 256 << 10}});
   };
   add("GET", "users", Access::instance_admin, list_users);

@@ -17,14 +17,16 @@ using http::Access;
 using http::Request;
 using http::Response;
 
-// Lambdas that are coroutines must not capture (the frame would outlive them); these are copied by value into free functions.
+// Lambdas that are coroutines must not capture (the frame would outlive them); these are copied by value into free
+// functions.
 struct Ui {
   Service& service;
   ApiOptions options;
 };
 using UiRef = std::shared_ptr<const Ui>;  // shared by the handlers, which the router copies
 
-void set_cookie(Response& response, const Ui& ui, const Request& request, std::string_view session, std::int64_t max_age) {
+void set_cookie(Response& response, const Ui& ui, const Request& request, std::string_view session,
+                std::int64_t max_age) {
   CookieOptions cookie;
   cookie.path = ui.options.base_path.empty() ? "/" : ui.options.base_path;
   cookie.secure = request.tls || ui.options.external_https;
@@ -39,13 +41,17 @@ object roles_json(const std::map<std::string, Role>& roles) {
 }
 
 object signed_in_json(const User& user) {
-  return {{"id", user.id}, {"login", user.login}, {"name", user.name}, {"instanceAdmin", user.instance_admin},
+  return {{"id", user.id},
+          {"login", user.login},
+          {"name", user.name},
+          {"instanceAdmin", user.instance_admin},
           {"roles", roles_json(user.roles)}};
 }
 
 Response signed_in(const Ui& ui, const Request& request, const LoggedIn& done) {
   Response response = json::answer(200, object{{"user", signed_in_json(done.user)}});
-  set_cookie(response, ui, request, done.session, std::chrono::duration_cast<std::chrono::seconds>(done.lifetime).count());
+  set_cookie(response, ui, request, done.session,
+             std::chrono::duration_cast<std::chrono::seconds>(done.lifetime).count());
   return response;
 }
 
@@ -56,7 +62,8 @@ std::string session_of(const Request& request) {
 // 429 with the seconds to wait, which the message ends with ("… in 4 s").
 Response throttled(const Error& error) {
   std::int64_t seconds = 5;
-  if (std::size_t at = error.message.rfind(" in "); at != std::string::npos) seconds = std::atoll(error.message.c_str() + at + 4);
+  if (std::size_t at = error.message.rfind(" in "); at != std::string::npos)
+    seconds = std::atoll(error.message.c_str() + at + 4);
   Response response = json::refusal(error, "too_many_attempts", {{"seconds", seconds}});
   response.headers.set("Retry-After", std::to_string(std::max<std::int64_t>(seconds, 1)));
   return response;
@@ -161,7 +168,8 @@ Task<Response> change_password(UiRef ui, Request& request) {
   for (auto ok : {body->read("current", current), body->read("new", next)}) {
     if (!ok) co_return json::refusal(ok.error());
   }
-  auto done = co_await ui->service.change_password(actor_of(request), std::move(current), std::move(next), session_of(request));
+  auto done =
+      co_await ui->service.change_password(actor_of(request), std::move(current), std::move(next), session_of(request));
   if (!done && done.error().kind == ErrorKind::limit) co_return throttled(done.error());
   if (!done && done.error().kind == ErrorKind::forbidden) co_return json::refusal(done.error(), "bad_password");
   if (!done) co_return json::refusal(done.error());
@@ -176,30 +184,34 @@ Task<Result<std::string>> me_json(Service& service, http::Identity identity) {
   CO_TRY(auto all, co_await service.tenants());
   array tenants;
   for (const Tenant& tenant : all) {
-    bool may = identity.instance_admin || (user && user->roles.contains(tenant.name)) || (!user && tenant.name == identity.tenant);
+    bool may = identity.instance_admin || (user && user->roles.contains(tenant.name)) ||
+               (!user && tenant.name == identity.tenant);
     if (may) tenants.emplace_back(tenant.name);
   }
-  object out{{"id", identity.user_id},
-             {"login", identity.login},
-             {"name", user ? user->name : std::string()},
-             {"role", std::string(to_string(identity.role))},
-             {"instanceAdmin", identity.instance_admin},
-             {"tenant", identity.tenant},
-             {"tenants", std::move(tenants)},
-             {"roles", user ? roles_json(user->roles) : object()},
-             {"authMode", service.login_required() ? "required" : "off"},
-             {"language", settings.language},
-             {"theme", settings.theme},
-             {"timezone", settings.timezone},
-             {"hour12", settings.hour12 ? boost::json::value(*settings.hour12) : boost::json::value(nullptr)},
-             {"weekStart", settings.week_start ? boost::json::value(*settings.week_start) : boost::json::value(nullptr)}};
+  object out{
+      {"id", identity.user_id},
+      {"login", identity.login},
+      {"name", user ? user->name : std::string()},
+      {"role", std::string(to_string(identity.role))},
+      {"instanceAdmin", identity.instance_admin},
+      {"tenant", identity.tenant},
+      {"tenants", std::move(tenants)},
+      {"roles", user ? roles_json(user->roles) : object()},
+      {"authMode", service.login_required() ? "required" : "off"},
+      {"language", settings.language},
+      {"theme", settings.theme},
+      {"timezone", settings.timezone},
+      {"hour12", settings.hour12 ? boost::json::value(*settings.hour12) : boost::json::value(nullptr)},
+      {"weekStart", settings.week_start ? boost::json::value(*settings.week_start) : boost::json::value(nullptr)}};
   co_return boost::json::serialize(out);
 }
 
 void append_ui_routes(std::vector<Route>& out, Service& service, ApiOptions options) {
   auto ui = std::make_shared<const Ui>(Ui{service, std::move(options)});
   auto add = [&](std::string method, std::string pattern, Task<Response> (*handler)(UiRef, Request&)) {
-    out.push_back({std::move(method), std::move(pattern), [ui, handler](Request& request) { return handler(ui, request); },
+    out.push_back({std::move(method),
+                   std::move(pattern),
+                   [ui, handler](Request& request) { return handler(ui, request); },
                    {.access = Access::open, .max_body = 64 << 10}});
   };
   add("POST", "/api/ui/login", login);

@@ -74,7 +74,8 @@ Result<> check_role(const Identity& identity, Access access) {
       return fail(ErrorKind::forbidden, "only an instance admin may do this");
   }
   if (identity.role >= needed) return {};
-  return fail(ErrorKind::forbidden, "this needs the role " + std::string(to_string(needed)) + " in tenant '" + identity.tenant + "'");
+  return fail(ErrorKind::forbidden,
+              "this needs the role " + std::string(to_string(needed)) + " in tenant '" + identity.tenant + "'");
 }
 
 class SessionAuthenticator final : public http::Authenticator {
@@ -88,7 +89,8 @@ class SessionAuthenticator final : public http::Authenticator {
     bool from_a_page = !request.headers.get("Origin").empty() || !request.headers.get("Sec-Fetch-Site").empty();
     if (!by_header || from_a_page) CO_TRY_VOID(policy_.check_host(request, login_required));
     CO_TRY_VOID(policy_.check_origin(request));
-    auto cookie = login_required && !by_header ? find_cookie(request.headers.get("Cookie"), kSessionCookie) : std::nullopt;
+    auto cookie =
+        login_required && !by_header ? find_cookie(request.headers.get("Cookie"), kSessionCookie) : std::nullopt;
     CO_TRY_VOID(check_csrf(request, options, cookie.has_value()));
     if (!login_required) co_return local_operator(request);
 
@@ -115,7 +117,8 @@ class SessionAuthenticator final : public http::Authenticator {
   Result<> check_csrf(const Request& request, const http::RouteOptions& options, bool by_cookie) const {
     std::string_view origin = request.headers.get("Origin");
     if (is_websocket(request)) {
-      if (by_cookie && origin.empty()) return fail(ErrorKind::forbidden, "a WebSocket of a signed-in browser must name its Origin");
+      if (by_cookie && origin.empty())
+        return fail(ErrorKind::forbidden, "a WebSocket of a signed-in browser must name its Origin");
       return {};
     }
     if (!is_write(request) || options.csrf_exempt) return {};
@@ -139,7 +142,8 @@ class SessionAuthenticator final : public http::Authenticator {
   }
 
   // nullptr: no credential at all.
-  Task<Result<PrincipalRef>> find_principal(Request& request, std::string_view authorization, std::optional<std::string> cookie) {
+  Task<Result<PrincipalRef>> find_principal(Request& request, std::string_view authorization,
+                                            std::optional<std::string> cookie) {
     CO_TRY(auto credentials, parse_authorization(authorization));
     if (credentials.kind == Credentials::Kind::none && cookie && !cookie->empty()) {
       credentials = {Credentials::Kind::session, std::move(*cookie), "", false};
@@ -148,13 +152,15 @@ class SessionAuthenticator final : public http::Authenticator {
       case Credentials::Kind::none: co_return PrincipalRef();
       case Credentials::Kind::session: co_return co_await service_.by_session(std::move(credentials.secret));
       case Credentials::Kind::password:
-        co_return co_await service_.by_password(std::move(credentials.name), std::move(credentials.secret), request.remote_address);
+        co_return co_await service_.by_password(std::move(credentials.name), std::move(credentials.secret),
+                                                request.remote_address);
       case Credentials::Kind::token: break;
     }
     CO_TRY(auto principal, co_await service_.by_token(std::move(credentials.secret)));
     // Basic with a token: Mimir's and Loki's clients put the tenant into the user name.
     if (credentials.named && !credentials.name.empty() && credentials.name != principal->token->tenant) {
-      co_return fail(ErrorKind::unauthorized, "the API token is not one of tenant '" + credentials.name.substr(0, 150) + "'");
+      co_return fail(ErrorKind::unauthorized,
+                     "the API token is not one of tenant '" + credentials.name.substr(0, 150) + "'");
     }
     co_return principal;
   }
@@ -189,8 +195,9 @@ class SessionAuthenticator final : public http::Authenticator {
       identity.tenant = default_tenant(user);
       identity.role = role_in(user, identity.tenant);
     } else if (identity.role == Role::none) {
-      co_return fail(ErrorKind::forbidden, identity.tenant.empty() ? "you have no role in any tenant: ask an admin for one"
-                                                                   : "you have no role in tenant '" + identity.tenant + "'");
+      co_return fail(ErrorKind::forbidden, identity.tenant.empty()
+                                               ? "you have no role in any tenant: ask an admin for one"
+                                               : "you have no role in tenant '" + identity.tenant + "'");
     }
     if (user.instance_admin && !asked.empty()) CO_TRY_VOID(co_await must_exist(asked));
     CO_TRY_VOID(check_role(identity, options.access));
@@ -225,7 +232,8 @@ Result<bool> resolve_login_required(AuthMode mode, std::string_view listen, bool
   if (loopback || accept_open_network) return false;
   return fail(ErrorKind::bad_input,
               "auth.mode is off, but server.listen " + std::string(listen) +
-                  " can be reached from other machines: everybody there could read and change everything. Listen on 127.0.0.1, set "
+                  " can be reached from other machines: everybody there could read and change everything. Listen on "
+                  "127.0.0.1, set "
                   "auth.mode to auto, or say in the configuration file that this network may do so");
 }
 
@@ -237,7 +245,8 @@ Result<std::unique_ptr<http::Authenticator>> make_authenticator(Service& service
 std::string_view area_of_path(std::string_view path) {
   // /as/<peer>/… is the whole API of a peer.
   if (path.starts_with("/as/")) {
-    std::string_view peer = path.substr(4, path.find('/', 4) == std::string_view::npos ? std::string_view::npos : path.find('/', 4) - 4);
+    std::string_view peer =
+        path.substr(4, path.find('/', 4) == std::string_view::npos ? std::string_view::npos : path.find('/', 4) - 4);
     if (peer == "prometheus" || peer == "mimir") return "metrics";
     if (peer == "loki") return "logs";
     if (peer == "alertmanager") return "rules";
@@ -250,18 +259,36 @@ std::string_view area_of_path(std::string_view path) {
   };
   // Longest first where one continues another.
   static constexpr std::array<Prefix, 26> kPrefixes = {{
-      {"/prometheus/api/v1/rules", "rules"}, {"/prometheus/api/v1/alerts", "rules"}, {"/prometheus/config", "rules"},
+      {"/prometheus/api/v1/rules", "rules"},
+      {"/prometheus/api/v1/alerts", "rules"},
+      {"/prometheus/config", "rules"},
       {"/prometheus", "metrics"},
-      {"/api/v1/rules", "rules"}, {"/api/v1/alerts", "rules"}, {"/api/v1/alertmanagers", "rules"},
-      {"/alertmanager", "rules"}, {"/alerting", "rules"},
-      {"/loki", "logs"}, {"/otlp/v1/logs", "logs"}, {"/v1/logs", "logs"}, {"/logs", "logs"},
-      {"/otlp/v1/metrics", "metrics"}, {"/v1/metrics", "metrics"}, {"/federate", "metrics"}, {"/metrics", "metrics"},
-      {"/api/v1", "metrics"}, {"/api/query", "metrics"}, {"/api/live", "metrics"},
-      {"/api/dashboards", "dashboards"}, {"/api/folders", "dashboards"}, {"/api/search", "dashboards"},
-      {"/events", "events"}, {"/fleet", "fleet"}, {"/agents", "fleet"},
+      {"/api/v1/rules", "rules"},
+      {"/api/v1/alerts", "rules"},
+      {"/api/v1/alertmanagers", "rules"},
+      {"/alertmanager", "rules"},
+      {"/alerting", "rules"},
+      {"/loki", "logs"},
+      {"/otlp/v1/logs", "logs"},
+      {"/v1/logs", "logs"},
+      {"/logs", "logs"},
+      {"/otlp/v1/metrics", "metrics"},
+      {"/v1/metrics", "metrics"},
+      {"/federate", "metrics"},
+      {"/metrics", "metrics"},
+      {"/api/v1", "metrics"},
+      {"/api/query", "metrics"},
+      {"/api/live", "metrics"},
+      {"/api/dashboards", "dashboards"},
+      {"/api/folders", "dashboards"},
+      {"/api/search", "dashboards"},
+      {"/events", "events"},
+      {"/fleet", "fleet"},
+      {"/agents", "fleet"},
   }};
   for (const Prefix& prefix : kPrefixes) {
-    if (path.starts_with(prefix.path) && (path.size() == prefix.path.size() || path[prefix.path.size()] == '/')) return prefix.area;
+    if (path.starts_with(prefix.path) && (path.size() == prefix.path.size() || path[prefix.path.size()] == '/'))
+      return prefix.area;
   }
   return "";
 }

@@ -30,7 +30,8 @@ TEST(Crypto, KnownVectors) {
   EXPECT_EQ(decode_base64("Zm9vYg=="), "foob");
   EXPECT_EQ(decode_base64("Zm9vYmFy"), "foobar");
   EXPECT_EQ(decode_base64(""), "");
-  for (const char* bad : {"Zm9v=", "Zm9", "Z===", "Zm9v-_==", "====", "Zm 9v==="}) EXPECT_EQ(decode_base64(bad), std::nullopt) << bad;
+  for (const char* bad : {"Zm9v=", "Zm9", "Z===", "Zm9v-_==", "====", "Zm 9v==="})
+    EXPECT_EQ(decode_base64(bad), std::nullopt) << bad;
 }
 
 TEST(Crypto, SealedBoxOpensOnlyWithKeyAndContext) {
@@ -67,11 +68,13 @@ TEST(Passwords, Argon2idWithItsOwnSalt) {
 }
 
 TEST(TenantId, FollowsMimir) {
-  for (std::string good : {std::string("a"), std::string("anonymous"), std::string("A!-_.*'()9"), std::string("..."), std::string(150, 'x')}) {
+  for (std::string good : {std::string("a"), std::string("anonymous"), std::string("A!-_.*'()9"), std::string("..."),
+                           std::string(150, 'x')}) {
     EXPECT_TRUE(check_tenant_id(good)) << good;
   }
-  for (std::string bad : {std::string(""), std::string("."), std::string(".."), std::string("a/b"), std::string("a b"), std::string("a|b"),
-                          std::string("ä"), std::string("a\0", 2), std::string("a\n"), std::string(151, 'x'), std::string("a\"b"), std::string("a;b")}) {
+  for (std::string bad : {std::string(""), std::string("."), std::string(".."), std::string("a/b"), std::string("a b"),
+                          std::string("a|b"), std::string("ä"), std::string("a\0", 2), std::string("a\n"),
+                          std::string(151, 'x'), std::string("a\"b"), std::string("a;b")}) {
     auto ok = check_tenant_id(bad);
     ASSERT_FALSE(ok) << bad;
     EXPECT_EQ(ok.error().kind, ErrorKind::bad_input);
@@ -94,9 +97,10 @@ TEST(Credentials, AuthorizationForms) {
   EXPECT_EQ(token->kind, Kind::token);
   EXPECT_EQ(token->name, "tenant-a");
   EXPECT_TRUE(token->named);
-  for (std::string bad : {std::string("Bearer"), std::string("Bearer abc"), std::string("Bearer tcy_a b"), std::string("Bearer tcy_a, Basic x"),
-                          std::string("Basic ???"), std::string("Basic Zm9v"), std::string("Digest x"), std::string("Basic YQA6Yg=="),
-                          std::string("Bearer tcy_") + std::string(5'000, 'x')}) {
+  for (std::string bad :
+       {std::string("Bearer"), std::string("Bearer abc"), std::string("Bearer tcy_a b"),
+        std::string("Bearer tcy_a, Basic x"), std::string("Basic ???"), std::string("Basic Zm9v"),
+        std::string("Digest x"), std::string("Basic YQA6Yg=="), std::string("Bearer tcy_") + std::string(5'000, 'x')}) {
     auto parsed = parse_authorization(bad);
     ASSERT_FALSE(parsed) << bad.substr(0, 40);
     EXPECT_EQ(parsed.error().kind, ErrorKind::unauthorized);
@@ -123,16 +127,20 @@ http::Request request(std::string method, std::initializer_list<std::pair<const 
 }
 
 TEST(Origin, HostNamesThatAreUs) {
-  auto policy = OriginPolicy::create({.listen = "127.0.0.1:4600", .external_url = "https://obs.example.org/tocayo", .machine_name = "web1"});
+  auto policy = OriginPolicy::create(
+      {.listen = "127.0.0.1:4600", .external_url = "https://obs.example.org/tocayo", .machine_name = "web1"});
   ASSERT_TRUE(policy);
-  auto host = [&](const char* name, bool login) { return policy->check_host(request("GET", {{"Host", name}}), login).has_value(); };
-  for (const char* ours : {"127.0.0.1:4600", "localhost:4600", "LOCALHOST", "localhost.:4600", "[::1]:4600", "127.0.0.2", "localhost:8080",
-                           "obs.example.org", "OBS.example.org:443"}) {
+  auto host = [&](const char* name, bool login) {
+    return policy->check_host(request("GET", {{"Host", name}}), login).has_value();
+  };
+  for (const char* ours : {"127.0.0.1:4600", "localhost:4600", "LOCALHOST", "localhost.:4600", "[::1]:4600",
+                           "127.0.0.2", "localhost:8080", "obs.example.org", "OBS.example.org:443"}) {
     EXPECT_TRUE(host(ours, false)) << ours;
   }
-  for (const char* foreign : {"", "evil.example", "evil.example:4600", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.5:4600", "web1",
-                              "localhost:4600:1", "localhost:99999", "127.0.0.1@evil", "[::1", "[evil]", "local host", "localhost/evil",
-                              "127.1", "0.0.0.0", "localhost\tx"}) {
+  for (const char* foreign :
+       {"", "evil.example", "evil.example:4600", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.5:4600",
+        "web1", "localhost:4600:1", "localhost:99999", "127.0.0.1@evil", "[::1", "[evil]", "local host",
+        "localhost/evil", "127.1", "0.0.0.0", "localhost\tx"}) {
     EXPECT_FALSE(host(foreign, false)) << foreign;
   }
   EXPECT_TRUE(host("10.0.0.5:4600", true));
@@ -144,7 +152,8 @@ TEST(Origin, HostNamesThatAreUs) {
 }
 
 TEST(Origin, PagesThatAreOurs) {
-  auto policy = OriginPolicy::create({.external_url = "https://obs.example.org", .cors_origins = {"https://grafana.example.org"}});
+  auto policy = OriginPolicy::create(
+      {.external_url = "https://obs.example.org", .cors_origins = {"https://grafana.example.org"}});
   ASSERT_TRUE(policy);
   auto origin = [&](const char* value, const char* host = "localhost:4600") {
     return policy->check_origin(request("POST", {{"Host", host}, {"Origin", value}})).has_value();
@@ -155,9 +164,10 @@ TEST(Origin, PagesThatAreOurs) {
   EXPECT_TRUE(origin("https://obs.example.org:443"));
   EXPECT_TRUE(origin("https://grafana.example.org"));
   EXPECT_TRUE(origin("http://10.0.0.1", "10.0.0.1"));
-  for (const char* foreign : {"http://localhost:3000", "http://localhost", "http://evil.example", "null", "file://", "http://obs.example.org",
-                              "https://grafana.example.org.evil", "https://obs.example.org@evil.example", "http://localhost:4600.evil.example",
-                              "chrome-extension://abc", "http://127.0.0.1:4600", "garbage"}) {
+  for (const char* foreign :
+       {"http://localhost:3000", "http://localhost", "http://evil.example", "null", "file://", "http://obs.example.org",
+        "https://grafana.example.org.evil", "https://obs.example.org@evil.example",
+        "http://localhost:4600.evil.example", "chrome-extension://abc", "http://127.0.0.1:4600", "garbage"}) {
     EXPECT_FALSE(origin(foreign)) << foreign;
   }
 }
@@ -170,9 +180,9 @@ TEST(Origin, RequestsWithoutOrigin) {
   EXPECT_TRUE(ok("POST", {{"Host", "localhost:4600"}}));  // curl, Prometheus
   EXPECT_TRUE(ok("GET", {{"Sec-Fetch-Site", "same-origin"}}));
   EXPECT_TRUE(ok("GET", {{"Sec-Fetch-Site", "none"}}));
-  EXPECT_TRUE(ok("GET", {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}));  // a link
-  EXPECT_FALSE(ok("GET", {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "no-cors"}}));  // an image
-  EXPECT_FALSE(ok("GET", {{"Sec-Fetch-Site", "same-site"}, {"Sec-Fetch-Mode", "cors"}}));      // another port
+  EXPECT_TRUE(ok("GET", {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}));    // a link
+  EXPECT_FALSE(ok("GET", {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "no-cors"}}));    // an image
+  EXPECT_FALSE(ok("GET", {{"Sec-Fetch-Site", "same-site"}, {"Sec-Fetch-Mode", "cors"}}));        // another port
   EXPECT_FALSE(ok("POST", {{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "navigate"}}));  // a form
   EXPECT_FALSE(ok("POST", {{"Host", "localhost:4600"}, {"Referer", "http://evil.example/x"}}));
   EXPECT_TRUE(ok("POST", {{"Host", "localhost:4600"}, {"Referer", "http://localhost:4600/admin?x=http://evil"}}));
@@ -200,9 +210,11 @@ TEST(Throttle, OneAddressCannotTryManyAccounts) {
   LoginThrottle throttle(clock);
   int allowed = 0;
   for (int i = 0; i < 500; ++i) {
-    if (throttle.attempt("user" + std::to_string(i), "[2001:db8::" + std::to_string(i % 9) + "]:5").count() == 0) ++allowed;
+    if (throttle.attempt("user" + std::to_string(i), "[2001:db8::" + std::to_string(i % 9) + "]:5").count() == 0)
+      ++allowed;
     // One account of one's own does not buy attempts on others.
-    if (i % 10 == 0 && throttle.attempt("mine", "[2001:db8::1]:5").count() == 0) throttle.success("mine", "[2001:db8::1]:5");
+    if (i % 10 == 0 && throttle.attempt("mine", "[2001:db8::1]:5").count() == 0)
+      throttle.success("mine", "[2001:db8::1]:5");
   }
   EXPECT_EQ(allowed, 30);
   EXPECT_EQ(throttle.attempt("x", "[2001:db8:0:1::1]:5").count(), 0);  // another /64
@@ -211,12 +223,15 @@ TEST(Throttle, OneAddressCannotTryManyAccounts) {
 TEST(Throttle, MemoryIsBounded) {
   db::testing::ManualClock clock;
   LoginThrottle throttle(clock, {.max_entries = 100});
-  for (int i = 0; i < 10'000; ++i) throttle.attempt("u" + std::to_string(i), "10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".1:1");
+  for (int i = 0; i < 10'000; ++i)
+    throttle.attempt("u" + std::to_string(i), "10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".1:1");
   EXPECT_EQ(throttle.attempt("v", "192.0.2.1:1").count(), 0);
 }
 
 TEST(AuthMode, OffIsRefusedWhereOthersReach) {
-  auto required = [](AuthMode mode, std::string_view listen, bool accept = false) { return resolve_login_required(mode, listen, accept); };
+  auto required = [](AuthMode mode, std::string_view listen, bool accept = false) {
+    return resolve_login_required(mode, listen, accept);
+  };
   EXPECT_FALSE(*required(AuthMode::automatic, "127.0.0.1:4600"));
   EXPECT_FALSE(*required(AuthMode::automatic, "localhost:4600"));
   EXPECT_FALSE(*required(AuthMode::automatic, "[::1]:4600"));
@@ -231,16 +246,27 @@ TEST(AuthMode, OffIsRefusedWhereOthersReach) {
 }
 
 TEST(Areas, PathsBelongToScopes) {
-  for (auto [path, area] : std::vector<std::pair<const char*, const char*>>{
-           {"/api/v1/query", "metrics"}, {"/api/v1/push", "metrics"}, {"/prometheus/api/v1/query", "metrics"},
-           {"/api/v1/rules", "rules"}, {"/api/v1/rulesx", "metrics"}, {"/loki/api/v1/push", "logs"}, {"/lokix", ""},
-           {"/otlp/v1/logs", "logs"}, {"/otlp/v1/metrics", "metrics"}, {"/events/api/v1/events", "events"},
-           {"/tenancy/api/v1/users", ""}, {"/", ""}, {"/as/prometheus/api/v1/query", "metrics"}, {"/as/loki", "logs"}, {"/as/", ""}}) {
+  for (auto [path, area] : std::vector<std::pair<const char*, const char*>>{{"/api/v1/query", "metrics"},
+                                                                            {"/api/v1/push", "metrics"},
+                                                                            {"/prometheus/api/v1/query", "metrics"},
+                                                                            {"/api/v1/rules", "rules"},
+                                                                            {"/api/v1/rulesx", "metrics"},
+                                                                            {"/loki/api/v1/push", "logs"},
+                                                                            {"/lokix", ""},
+                                                                            {"/otlp/v1/logs", "logs"},
+                                                                            {"/otlp/v1/metrics", "metrics"},
+                                                                            {"/events/api/v1/events", "events"},
+                                                                            {"/tenancy/api/v1/users", ""},
+                                                                            {"/", ""},
+                                                                            {"/as/prometheus/api/v1/query", "metrics"},
+                                                                            {"/as/loki", "logs"},
+                                                                            {"/as/", ""}}) {
     EXPECT_EQ(area_of_path(path), area) << path;
   }
   EXPECT_TRUE(check_scope("metrics:write"));
   EXPECT_TRUE(check_scope("admin"));
-  for (const char* bad : {"", "metrics", "metrics:", ":read", "metrics:admin", "everything:read", "read "}) EXPECT_FALSE(check_scope(bad)) << bad;
+  for (const char* bad : {"", "metrics", "metrics:", ":read", "metrics:admin", "everything:read", "read "})
+    EXPECT_FALSE(check_scope(bad)) << bad;
 }
 
 TEST(InstanceKey, IsPrivateAndStable) {

@@ -37,7 +37,8 @@ Result<Credentials> parse_authorization(std::string_view header) {
   std::string name = decoded->substr(0, colon);
   std::string secret = decoded->substr(colon + 1);
   bool token = secret.starts_with(kTokenPrefix);
-  return Credentials{token ? Credentials::Kind::token : Credentials::Kind::password, std::move(secret), std::move(name), token};
+  return Credentials{token ? Credentials::Kind::token : Credentials::Kind::password, std::move(secret), std::move(name),
+                     token};
 }
 
 std::optional<std::string> find_cookie(std::string_view header, std::string_view name) {

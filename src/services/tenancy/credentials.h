@@ -20,8 +20,8 @@ struct Credentials {
   bool named = false;  // `name` was sent with a token (Basic)
 };
 
-// `Bearer tcy_…` (or a bare `tcy_…`), `Basic login:password`, `Basic tenant:tcy_…`. unauthorized when the scheme is another one or the
-// text is malformed; Kind::none for an empty header.
+// `Bearer tcy_…` (or a bare `tcy_…`), `Basic login:password`, `Basic tenant:tcy_…`. unauthorized when the scheme is
+// another one or the text is malformed; Kind::none for an empty header.
 Result<Credentials> parse_authorization(std::string_view header);
 // The value of one cookie (RFC 6265 §4.2); nullopt when absent. Of several with the name the first counts.
 std::optional<std::string> find_cookie(std::string_view header, std::string_view name);

@@ -23,9 +23,12 @@ std::optional<std::string> parse_key(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); i += 2) {
     int value = 0;
     for (char c : text.substr(i, 2)) {
-      if (c >= '0' && c <= '9') value = value * 16 + (c - '0');
-      else if (c >= 'a' && c <= 'f') value = value * 16 + (c - 'a') + 10;
-      else return std::nullopt;
+      if (c >= '0' && c <= '9')
+        value = value * 16 + (c - '0');
+      else if (c >= 'a' && c <= 'f')
+        value = value * 16 + (c - 'a') + 10;
+      else
+        return std::nullopt;
     }
     key += static_cast<char>(value);
   }
@@ -47,7 +50,8 @@ Result<> write_key(const std::filesystem::path& file, const std::string& text) {
   }
   ::unlink(temporary.c_str());
   if (!ok) return std::unexpected(error_from_errno("write " + file.string(), code));
-  int directory = ::open(file.parent_path().empty() ? "." : file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int directory =
+      ::open(file.parent_path().empty() ? "." : file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory >= 0) {
     ::fsync(directory);
     ::close(directory);
@@ -75,7 +79,10 @@ Result<std::string> load_instance_key(const std::filesystem::path& file) {
     return fail(ErrorKind::forbidden, "the instance key " + file.string() + " can be read by others: chmod 600 it");
   }
   auto key = parse_key(std::string_view(buffer, static_cast<std::size_t>(got)));
-  if (!key) return fail(ErrorKind::internal, file.string() + " is not an instance key; restore it from a backup (without it stored secrets are lost)");
+  if (!key)
+    return fail(
+        ErrorKind::internal,
+        file.string() + " is not an instance key; restore it from a backup (without it stored secrets are lost)");
   return *key;
 }
 

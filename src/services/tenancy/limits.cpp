@@ -75,8 +75,8 @@ Limits Limits::defaults(bool login_required) {
   if (login_required) return out;
   for (const LimitField& field : limit_fields()) {
     if (!field.off_without_login) continue;
-    if (auto* number = std::get_if<double Limits::*>(&field.member)) out.**number = 0;
-    if (auto* count = std::get_if<std::int64_t Limits::*>(&field.member)) out.**count = 0;
+    if (auto* number = std::get_if<double Limits::*>(&field.member)) out.** number = 0;
+    if (auto* count = std::get_if<std::int64_t Limits::*>(&field.member)) out.** count = 0;
   }
   return out;
 }

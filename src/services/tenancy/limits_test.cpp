@@ -95,21 +95,21 @@ TEST(Limits, MistakesAreLocated) {
     const char* text;
     const char* expected;
   };
-  for (auto& [text, expected] : std::vector<Case>{
-           {"overrides:\n  a:\n    ingestion_rates: 1\n", "o.yaml:3:5: "},
-           {"overrides:\n  a:\n    ingestion_rate: fast\n", "o.yaml:3:"},
-           {"overrides:\n  a:\n    ingestion_rate: -1\n", "o.yaml:3:"},
-           {"overrides:\n  a:\n    ingestion_rate: .nan\n", "o.yaml:3:"},
-           {"overrides:\n  a:\n    max_global_series_per_user: 1.5\n", "o.yaml:3:"},
-           {"overrides:\n  a:\n    max_query_lookback: 5 minutes\n", "o.yaml:3:"},
-           {"overrides:\n  a: [1]\n", "o.yaml:2:"},
-           {"overrides:\n  a/b: {}\n", "o.yaml:2:3: the tenant id"},
-           {"overrides: 7\n", "o.yaml:1:"},
-           {"override:\n  a: {}\n", "o.yaml:1:1: "},
-           {"overrides:\n  a: {\n", "o.yaml:"},
-           {"overrides:\n  a:\n    blocked_requests: [{}]\n", "would block everything"},
-           {"overrides:\n  a:\n    blocked_queries: {pattern: x}\n", "a list is expected"},
-           {"overrides:\n  a: {}\n  a: {}\n", "twice"}}) {
+  for (auto& [text, expected] :
+       std::vector<Case>{{"overrides:\n  a:\n    ingestion_rates: 1\n", "o.yaml:3:5: "},
+                         {"overrides:\n  a:\n    ingestion_rate: fast\n", "o.yaml:3:"},
+                         {"overrides:\n  a:\n    ingestion_rate: -1\n", "o.yaml:3:"},
+                         {"overrides:\n  a:\n    ingestion_rate: .nan\n", "o.yaml:3:"},
+                         {"overrides:\n  a:\n    max_global_series_per_user: 1.5\n", "o.yaml:3:"},
+                         {"overrides:\n  a:\n    max_query_lookback: 5 minutes\n", "o.yaml:3:"},
+                         {"overrides:\n  a: [1]\n", "o.yaml:2:"},
+                         {"overrides:\n  a/b: {}\n", "o.yaml:2:3: the tenant id"},
+                         {"overrides: 7\n", "o.yaml:1:"},
+                         {"override:\n  a: {}\n", "o.yaml:1:1: "},
+                         {"overrides:\n  a: {\n", "o.yaml:"},
+                         {"overrides:\n  a:\n    blocked_requests: [{}]\n", "would block everything"},
+                         {"overrides:\n  a:\n    blocked_queries: {pattern: x}\n", "a list is expected"},
+                         {"overrides:\n  a: {}\n  a: {}\n", "twice"}}) {
     auto parsed = parse_overrides(text, "o.yaml", Limits::defaults(true));
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().kind, ErrorKind::bad_input);
@@ -180,7 +180,8 @@ TEST_F(LimitsServiceTest, ReloadKeepsTheOldLimitsWhenTheFileBreaks) {
 }
 
 TEST_F(LimitsServiceTest, TheFileIsReadAgainByItself) {
-  auto service = LimitsService::open({.login_required = true, .overrides_file = file_, .reload_every = std::chrono::milliseconds(5)});
+  auto service = LimitsService::open(
+      {.login_required = true, .overrides_file = file_, .reload_every = std::chrono::milliseconds(5)});
   ASSERT_TRUE(service);
   write("overrides:\n  a:\n    ingestion_rate: 5\n");
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
@@ -192,8 +193,10 @@ TEST_F(LimitsServiceTest, TheFileIsReadAgainByItself) {
 
 TEST_F(LimitsServiceTest, BlockReloadAppliesUnderTheOverrides) {
   write("overrides:\n  a:\n    ingestion_rate: 5\n");
-  auto service = LimitsService::open(
-      {.login_required = true, .limits_yaml = "max_query_lookback: 1d\n", .overrides_file = file_, .reload_every = hours(1)});
+  auto service = LimitsService::open({.login_required = true,
+                                      .limits_yaml = "max_query_lookback: 1d\n",
+                                      .overrides_file = file_,
+                                      .reload_every = hours(1)});
   ASSERT_TRUE(service);
   EXPECT_EQ((*service)->limits("a")->max_query_lookback, hours(24));
   EXPECT_FALSE((*service)->reload_limits("max_query_lookback: 1 day\n"));
@@ -212,7 +215,8 @@ TEST_F(LimitsServiceTest, WhatTheApiShows) {
   auto back = parse_overrides((*service)->runtime_config(false), "shown", Limits::defaults(true));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->tenants.at("a")->ingestion_rate, 5);
-  EXPECT_NE((*service)->user_limits("a").find("\"ingestion_rate\":5,"), std::string::npos) << (*service)->user_limits("a");
+  EXPECT_NE((*service)->user_limits("a").find("\"ingestion_rate\":5,"), std::string::npos)
+      << (*service)->user_limits("a");
   EXPECT_NE((*service)->user_limits("b").find("\"max_global_series_per_user\":150000"), std::string::npos);
 }
 

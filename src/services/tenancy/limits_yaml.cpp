@@ -20,19 +20,45 @@ using yaml::Fields;
 // Keys of Mimir's limits whose subject does not exist here (its object-store caches, shuffle sharding, its ruler's and
 // Alertmanager's own knobs …): accepted so that an existing file loads, and named in a warning.
 bool is_known_elsewhere(std::string_view key) {
-  static constexpr std::array<std::string_view, 14> kPrefixes = {
-      "ruler_", "alertmanager_", "compactor_", "store_gateway_", "ingest_storage_", "otel_", "ha_", "s3_sse_", "query_ingesters_",
-      "query_sharding_", "split_", "cost_attribution_", "max_cost_attribution_", "name_validation_"};
+  static constexpr std::array<std::string_view, 14> kPrefixes = {"ruler_",
+                                                                 "alertmanager_",
+                                                                 "compactor_",
+                                                                 "store_gateway_",
+                                                                 "ingest_storage_",
+                                                                 "otel_",
+                                                                 "ha_",
+                                                                 "s3_sse_",
+                                                                 "query_ingesters_",
+                                                                 "query_sharding_",
+                                                                 "split_",
+                                                                 "cost_attribution_",
+                                                                 "max_cost_attribution_",
+                                                                 "name_validation_"};
   static constexpr std::array<std::string_view, 21> kNames = {
-      "separate_metrics_group_label", "max_exemplars_per_series_per_request", "ignore_ooo_exemplars",
-      "early_head_compaction_owned_series_threshold", "early_head_compaction_min_estimated_series_reduction_percentage",
-      "max_queriers_per_tenant", "prom2_range_compat", "cache_unaligned_requests", "max_active_series_per_user",
-      "max_estimated_fetched_chunks_per_query_multiplier", "unaligned_query_splitting_enabled", "subquery_spin_off_enabled",
-      "labels_query_optimizer_enabled", "metric_relabeling_enabled", "ingestion_tenant_shard_size",
-      "ingestion_partitions_tenant_shard_size", "out_of_order_blocks_external_label_enabled", "ooo_native_histograms_ingestion_enabled",
-      "results_cache_ttl_for_cardinality_query", "results_cache_ttl_for_labels_query", "results_cache_ttl_for_errors"};
+      "separate_metrics_group_label",
+      "max_exemplars_per_series_per_request",
+      "ignore_ooo_exemplars",
+      "early_head_compaction_owned_series_threshold",
+      "early_head_compaction_min_estimated_series_reduction_percentage",
+      "max_queriers_per_tenant",
+      "prom2_range_compat",
+      "cache_unaligned_requests",
+      "max_active_series_per_user",
+      "max_estimated_fetched_chunks_per_query_multiplier",
+      "unaligned_query_splitting_enabled",
+      "subquery_spin_off_enabled",
+      "labels_query_optimizer_enabled",
+      "metric_relabeling_enabled",
+      "ingestion_tenant_shard_size",
+      "ingestion_partitions_tenant_shard_size",
+      "out_of_order_blocks_external_label_enabled",
+      "ooo_native_histograms_ingestion_enabled",
+      "results_cache_ttl_for_cardinality_query",
+      "results_cache_ttl_for_labels_query",
+      "results_cache_ttl_for_errors"};
   return std::find(kNames.begin(), kNames.end(), key) != kNames.end() ||
-         std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](std::string_view prefix) { return key.starts_with(prefix); });
+         std::any_of(kPrefixes.begin(), kPrefixes.end(),
+                     [&](std::string_view prefix) { return key.starts_with(prefix); });
 }
 
 Result<> read_blocked_queries(Fields& fields, std::vector<BlockedQuery>& out) {
@@ -48,7 +74,8 @@ Result<> read_blocked_queries(Fields& fields, std::vector<BlockedQuery>& out) {
     TRY(entry.read("regex", query.regex));
     TRY(entry.read("reason", query.reason));
     TRY(entry.finish());
-    if (query.pattern.empty()) return std::unexpected(yaml::error_at(node, fields.file(), "blocked_queries: pattern is missing"));
+    if (query.pattern.empty())
+      return std::unexpected(yaml::error_at(node, fields.file(), "blocked_queries: pattern is missing"));
     out.push_back(std::move(query));
   }
   return {};
@@ -66,7 +93,8 @@ Result<> read_limited_queries(Fields& fields, std::vector<LimitedQuery>& out) {
     TRY(entry.read("query", query.query));
     TRY(entry.read("allowed_frequency", query.allowed_frequency));
     TRY(entry.finish());
-    if (query.query.empty()) return std::unexpected(yaml::error_at(node, fields.file(), "limited_queries: query is missing"));
+    if (query.query.empty())
+      return std::unexpected(yaml::error_at(node, fields.file(), "limited_queries: query is missing"));
     out.push_back(std::move(query));
   }
   return {};
@@ -109,7 +137,8 @@ Result<> read_blocked_requests(Fields& fields, std::vector<BlockedRequest>& out)
     TRY(read_query_params(entry, request.query_params));
     TRY(entry.finish());
     if (request.path.empty() && request.method.empty() && request.query_params.empty()) {
-      return std::unexpected(yaml::error_at(node, fields.file(), "blocked_requests: an empty entry would block everything"));
+      return std::unexpected(
+          yaml::error_at(node, fields.file(), "blocked_requests: an empty entry would block everything"));
     }
     out.push_back(std::move(request));
   }
@@ -140,7 +169,8 @@ Result<> read_field(Fields& fields, const LimitField& field, Limits& out) {
         } else {
           TRY(fields.read(name, target));
           if constexpr (std::same_as<T, double>) {
-            if (!std::isfinite(target) || target < 0) return std::unexpected(fields.error(name, "must be a number of at least 0"));
+            if (!std::isfinite(target) || target < 0)
+              return std::unexpected(fields.error(name, "must be a number of at least 0"));
           } else if constexpr (std::same_as<T, std::int64_t>) {
             if (target < 0) return std::unexpected(fields.error(name, "must not be negative"));
           }
@@ -158,14 +188,17 @@ Result<> read_limits(Fields& fields, Limits& out, std::vector<std::string>& warn
   TRY(read_blocked_requests(fields, out.blocked_requests));
   YAML::Node relabel = fields.get("metric_relabel_configs");
   if (relabel.IsDefined()) {
-    if (!relabel.IsNull() && !relabel.IsSequence()) return std::unexpected(fields.error("metric_relabel_configs", "a list is expected"));
+    if (!relabel.IsNull() && !relabel.IsSequence())
+      return std::unexpected(fields.error("metric_relabel_configs", "a list is expected"));
     out.metric_relabel_configs = relabel.IsNull() || relabel.size() == 0 ? "" : YAML::Dump(relabel);
   }
   if (node.IsMap()) {
     for (const auto& entry : node) {
       const std::string& key = entry.first.Scalar();
-      bool ours = key == "metric_relabel_configs" || key == "blocked_queries" || key == "limited_queries" || key == "blocked_requests" ||
-                  std::any_of(limit_fields().begin(), limit_fields().end(), [&](auto& field) { return field.name == key; });
+      bool ours =
+          key == "metric_relabel_configs" || key == "blocked_queries" || key == "limited_queries" ||
+          key == "blocked_requests" ||
+          std::any_of(limit_fields().begin(), limit_fields().end(), [&](auto& field) { return field.name == key; });
       if (ours || !is_known_elsewhere(key)) continue;
       fields.get(key);
       warnings.push_back(yaml::error_at(entry.first, fields.file(), key + " has no effect in this program").message);
@@ -182,9 +215,12 @@ std::string scalar(const std::string& value) {
   std::string out = "\"";
   for (char c : value) {
     if (c == '"' || c == '\\') out += '\\';
-    if (c == '\n') out += "\\n";
-    else if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -204,19 +240,22 @@ std::string lists_to_yaml(const Limits& limits, const Limits* base, const std::s
   if (base ? limits.blocked_queries != base->blocked_queries : !limits.blocked_queries.empty()) {
     out += pad + (limits.blocked_queries.empty() ? "blocked_queries: []\n" : "blocked_queries:\n");
     for (auto& q : limits.blocked_queries) {
-      out += fmt::format("{}  - {{pattern: {}, regex: {}, reason: {}}}\n", pad, scalar(q.pattern), scalar(q.regex), scalar(q.reason));
+      out += fmt::format("{}  - {{pattern: {}, regex: {}, reason: {}}}\n", pad, scalar(q.pattern), scalar(q.regex),
+                         scalar(q.reason));
     }
   }
   if (base ? limits.limited_queries != base->limited_queries : !limits.limited_queries.empty()) {
     out += pad + (limits.limited_queries.empty() ? "limited_queries: []\n" : "limited_queries:\n");
     for (auto& q : limits.limited_queries) {
-      out += fmt::format("{}  - {{query: {}, allowed_frequency: {}}}\n", pad, scalar(q.query), scalar(q.allowed_frequency));
+      out += fmt::format("{}  - {{query: {}, allowed_frequency: {}}}\n", pad, scalar(q.query),
+                         scalar(q.allowed_frequency));
     }
   }
   if (base ? limits.blocked_requests != base->blocked_requests : !limits.blocked_requests.empty()) {
     out += pad + (limits.blocked_requests.empty() ? "blocked_requests: []\n" : "blocked_requests:\n");
     for (auto& r : limits.blocked_requests) {
-      out += fmt::format("{}  - {{path: {}, method: {}, query_params: {}}}\n", pad, scalar(r.path), scalar(r.method), scalar(r.query_params));
+      out += fmt::format("{}  - {{path: {}, method: {}, query_params: {}}}\n", pad, scalar(r.path), scalar(r.method),
+                         scalar(r.query_params));
     }
   }
   if (base ? limits.metric_relabel_configs != base->metric_relabel_configs : !limits.metric_relabel_configs.empty()) {

@@ -30,16 +30,18 @@ Actor actor_of(const http::Request& request) {
 
 Result<> check_scope(std::string_view scope) {
   static constexpr std::array<std::string_view, 4> kWhole = {"read", "write", "admin", "instance:admin"};
-  static constexpr std::array<std::string_view, 6> kAreas = {"metrics", "logs", "rules", "dashboards", "events", "fleet"};
+  static constexpr std::array<std::string_view, 6> kAreas = {"metrics",    "logs",   "rules",
+                                                             "dashboards", "events", "fleet"};
   if (std::find(kWhole.begin(), kWhole.end(), scope) != kWhole.end()) return {};
   std::size_t colon = scope.find(':');
   if (colon != std::string_view::npos && (scope.substr(colon) == ":read" || scope.substr(colon) == ":write") &&
       std::find(kAreas.begin(), kAreas.end(), scope.substr(0, colon)) != kAreas.end()) {
     return {};
   }
-  return fail(ErrorKind::bad_input, "unknown scope '" + std::string(scope.substr(0, 60)) +
-                                        "'; scopes are metrics:read, metrics:write (also logs, rules, dashboards, events, fleet), read, "
-                                        "write, admin, instance:admin");
+  return fail(ErrorKind::bad_input,
+              "unknown scope '" + std::string(scope.substr(0, 60)) +
+                  "'; scopes are metrics:read, metrics:write (also logs, rules, dashboards, events, fleet), read, "
+                  "write, admin, instance:admin");
 }
 
 }  // namespace tocayo::tenancy

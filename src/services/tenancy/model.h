@@ -17,18 +17,18 @@ namespace tocayo::tenancy {
 
 using http::Role;
 
-std::string_view to_string(Role role);              // "none", "viewer", "editor", "admin"
-Result<Role> parse_role(std::string_view text);     // viewer, editor, admin
+std::string_view to_string(Role role);           // "none", "viewer", "editor", "admin"
+Result<Role> parse_role(std::string_view text);  // viewer, editor, admin
 
 struct Tenant {
-  std::string name;          // the id of X-Scope-OrgID
+  std::string name;  // the id of X-Scope-OrgID
   std::string display_name;
   TimestampMs created_ms = 0;
 };
 
 struct User {
   std::int64_t id = 0;
-  std::string login;         // lower case
+  std::string login;  // lower case
   std::string name;
   bool disabled = false;
   bool instance_admin = false;
@@ -52,13 +52,13 @@ struct Session {
   std::int64_t user_id = 0;
   TimestampMs created_ms = 0;
   TimestampMs seen_ms = 0;
-  TimestampMs expires_ms = 0;   // absolute
+  TimestampMs expires_ms = 0;  // absolute
 };
 
 struct UserSettings {
-  std::string language;   // "" (the browser's), "en", "es"
-  std::string theme;      // "", "system", "dark", "light"
-  std::string timezone;   // "", "browser", "utc" or an IANA name
+  std::string language;  // "" (the browser's), "en", "es"
+  std::string theme;     // "", "system", "dark", "light"
+  std::string timezone;  // "", "browser", "utc" or an IANA name
   std::optional<bool> hour12;
   std::optional<int> week_start;  // 0 Sunday … 6 Saturday
 };
@@ -72,9 +72,9 @@ struct Team {
 struct AuditEntry {
   std::int64_t id = 0;
   TimestampMs time_ms = 0;
-  std::string actor;    // login, "token:<name>", "anonymous" with login off
+  std::string actor;  // login, "token:<name>", "anonymous" with login off
   std::string tenant;
-  std::string action;   // "user.create", "login.failed"
+  std::string action;  // "user.create", "login.failed"
   std::string target;
   std::string detail;
   std::string address;
@@ -90,8 +90,9 @@ struct Actor {
 };
 Actor actor_of(const http::Request& request);
 
-// Scopes of tokens: "<area>:read", "<area>:write" for the areas metrics, logs, rules, dashboards, events, fleet; "read" and "write" for all
-// areas; "admin" (everything in the tenant); "instance:admin" (everything). Writing does not include reading.
+// Scopes of tokens: "<area>:read", "<area>:write" for the areas metrics, logs, rules, dashboards, events, fleet; "read"
+// and "write" for all areas; "admin" (everything in the tenant); "instance:admin" (everything). Writing does not
+// include reading.
 Result<> check_scope(std::string_view scope);
 
 }  // namespace tocayo::tenancy

@@ -86,7 +86,8 @@ Result<OriginPolicy> OriginPolicy::create(const Options& options) {
   out.listen_host_ = listen->host;
   if (!options.external_url.empty()) {
     out.external_ = parse_origin(options.external_url);
-    if (!out.external_) return fail(ErrorKind::bad_input, "server.external_url: '" + options.external_url + "' is not an http(s) URL");
+    if (!out.external_)
+      return fail(ErrorKind::bad_input, "server.external_url: '" + options.external_url + "' is not an http(s) URL");
   }
   out.cors_origins_ = options.cors_origins;
   out.machine_name_ = to_lower(options.machine_name);
@@ -100,7 +101,8 @@ Result<> OriginPolicy::check_host(const http::Request& request, bool login_requi
   const std::string& host = at->host;
   if (is_loopback_host(host) || host == listen_host_ || (external_ && host == external_->at.host)) return {};
   if (login_required && (is_ip_literal(host) || (!machine_name_.empty() && host == machine_name_))) return {};
-  return fail(ErrorKind::forbidden, "this server is not known as '" + host + "': set server.external_url to the address that is used");
+  return fail(ErrorKind::forbidden,
+              "this server is not known as '" + host + "': set server.external_url to the address that is used");
 }
 
 bool OriginPolicy::is_configured_origin(std::string_view origin) const {
@@ -108,9 +110,11 @@ bool OriginPolicy::is_configured_origin(std::string_view origin) const {
 }
 
 bool OriginPolicy::is_own(const Origin& origin, const http::Request& request) const {
-  // Ports count: a page of another program on this machine is a foreign page. The scheme does not: a proxy may have ended TLS.
+  // Ports count: a page of another program on this machine is a foreign page. The scheme does not: a proxy may have
+  // ended TLS.
   std::uint16_t port = origin.at.port.value_or(default_port(origin.scheme));
-  if (external_ && origin.at.host == external_->at.host && port == external_->at.port.value_or(default_port(external_->scheme))) {
+  if (external_ && origin.at.host == external_->at.host &&
+      port == external_->at.port.value_or(default_port(external_->scheme))) {
     return true;
   }
   auto host = parse_host_port(request.headers.get("Host"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is this request meant for us, and does it come from our own page? Host defeats DNS rebinding, Origin defeats foreign pages.
+// Is this request meant for us, and does it come from our own page? Host defeats DNS rebinding, Origin defeats foreign
+// pages.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 namespace tocayo::tenancy {
 
 struct HostPort {
-  std::string host;                   // lower case, without brackets and trailing dot
+  std::string host;  // lower case, without brackets and trailing dot
   std::optional<std::uint16_t> port;
 };
 // "example.org", "example.org:80", "[::1]:4600". nullopt when malformed.
@@ -26,19 +27,19 @@ bool is_ip_literal(std::string_view host);
 class OriginPolicy {
  public:
   struct Options {
-    std::string listen = "127.0.0.1:4600";   // server.listen
-    std::string external_url;                // server.external_url, may be empty
-    std::vector<std::string> cors_origins;   // exact origins whose pages may call us
-    std::string machine_name;                // this machine's host name, for listening on all addresses
+    std::string listen = "127.0.0.1:4600";  // server.listen
+    std::string external_url;               // server.external_url, may be empty
+    std::vector<std::string> cors_origins;  // exact origins whose pages may call us
+    std::string machine_name;               // this machine's host name, for listening on all addresses
   };
   // bad_input when listen or external_url is malformed.
   static Result<OriginPolicy> create(const Options& options);
 
-  // Loopback names, the listen host and the host of external_url; with `login_required` also any IP address and the machine's
-  // name (rebinding needs a foreign name, and carries no cookie of ours).
+  // Loopback names, the listen host and the host of external_url; with `login_required` also any IP address and the
+  // machine's name (rebinding needs a foreign name, and carries no cookie of ours).
   Result<> check_host(const http::Request& request, bool login_required) const;
-  // Origin absent, our own (the request's Host, or external_url), or configured. Also Sec-Fetch-Site and, for writes without
-  // Origin, Referer. WebSocket handshakes are checked the same way.
+  // Origin absent, our own (the request's Host, or external_url), or configured. Also Sec-Fetch-Site and, for writes
+  // without Origin, Referer. WebSocket handshakes are checked the same way.
   Result<> check_origin(const http::Request& request) const;
   // Whether the request comes from a page of an origin that cors_origins names.
   bool is_configured_origin(std::string_view origin) const;

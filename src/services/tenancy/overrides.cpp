@@ -19,10 +19,19 @@ namespace tocayo::tenancy {
 namespace {
 
 // What Mimir shows of a tenant, in its order, and exports as cortex_limits_*.
-constexpr std::array<std::string_view, 13> kShown = {
-    "request_rate", "request_burst_size", "ingestion_rate", "ingestion_burst_size", "ingestion_burst_factor", "max_global_series_per_user",
-    "max_global_series_per_metric", "max_global_exemplars_per_user", "max_fetched_chunks_per_query", "max_fetched_series_per_query",
-    "max_fetched_chunk_bytes_per_query", "ruler_max_rules_per_rule_group", "ruler_max_rule_groups_per_tenant"};
+constexpr std::array<std::string_view, 13> kShown = {"request_rate",
+                                                     "request_burst_size",
+                                                     "ingestion_rate",
+                                                     "ingestion_burst_size",
+                                                     "ingestion_burst_factor",
+                                                     "max_global_series_per_user",
+                                                     "max_global_series_per_metric",
+                                                     "max_global_exemplars_per_user",
+                                                     "max_fetched_chunks_per_query",
+                                                     "max_fetched_series_per_query",
+                                                     "max_fetched_chunk_bytes_per_query",
+                                                     "ruler_max_rules_per_rule_group",
+                                                     "ruler_max_rule_groups_per_tenant"};
 
 double number_of(const Limits& limits, std::string_view name) {
   for (const LimitField& field : limit_fields()) {
@@ -44,9 +53,9 @@ struct LimitsService::Impl {
   mutable std::mutex mutex;
   std::shared_ptr<const Limits> base;
   Tenants tenants;
-  std::string overrides_text;      // as last applied
-  std::string hash;                // hex SHA-256 of it
-  std::string failed_text;         // of the last broken version, so that it is logged once
+  std::string overrides_text;  // as last applied
+  std::string hash;            // hex SHA-256 of it
+  std::string failed_text;     // of the last broken version, so that it is logged once
   std::condition_variable_any stopping;
   Gauge& successful = Registry::global().gauge("cortex_runtime_config_last_reload_successful",
                                                "Whether the last read of the overrides file succeeded.");
@@ -111,7 +120,8 @@ struct LimitsService::Impl {
 
   void collect(std::vector<Registry::Family>& out) const {
     std::lock_guard lock(mutex);
-    Registry::Family config{"cortex_runtime_config_hash", "Hash of the overrides file in effect.", MetricType::gauge, {}};
+    Registry::Family config{
+        "cortex_runtime_config_hash", "Hash of the overrides file in effect.", MetricType::gauge, {}};
     if (!hash.empty()) config.samples.push_back({"", Labels{{"sha256", hash}}, 1});
     Registry::Family defaults{"cortex_limits_defaults", "Limits of tenants without overrides.", MetricType::gauge, {}};
     Registry::Family overrides{"cortex_limits_overrides", "Limits of tenants with overrides.", MetricType::gauge, {}};
@@ -200,8 +210,10 @@ std::string LimitsService::user_limits(std::string_view tenant) const {
       if (field.name != name) continue;
       if (auto* number = std::get_if<double Limits::*>(&field.member)) {
         double value = (*held).**number;
-        if (value == static_cast<double>(static_cast<std::int64_t>(value))) out[name] = static_cast<std::int64_t>(value);
-        else out[name] = value;
+        if (value == static_cast<double>(static_cast<std::int64_t>(value)))
+          out[name] = static_cast<std::int64_t>(value);
+        else
+          out[name] = value;
       }
       if (auto* count = std::get_if<std::int64_t Limits::*>(&field.member)) out[name] = (*held).**count;
     }

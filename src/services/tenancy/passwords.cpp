@@ -25,8 +25,8 @@ Result<> check_password_rules(std::string_view login, std::string_view password)
 std::string hash_password(std::string_view password, PasswordCost cost) {
   std::string salt = random_bytes(kSaltBytes);
   std::string encoded(argon2_encodedlen(cost.passes, cost.memory_kib, kLanes, kSaltBytes, kHashBytes, Argon2_id), '\0');
-  int rc = argon2id_hash_encoded(cost.passes, cost.memory_kib, kLanes, password.data(), password.size(), salt.data(), salt.size(),
-                                 kHashBytes, encoded.data(), encoded.size());
+  int rc = argon2id_hash_encoded(cost.passes, cost.memory_kib, kLanes, password.data(), password.size(), salt.data(),
+                                 salt.size(), kHashBytes, encoded.data(), encoded.size());
   if (rc != ARGON2_OK) std::abort();  // only out of memory is left: nothing sensible can be stored
   encoded.resize(encoded.find('\0'));
   return encoded;

@@ -48,7 +48,8 @@ std::string new_secret() { return base64url(random_bytes(32)); }
 Result<> check_login_name(std::string_view login) {
   if (login.empty() || login.size() > 64) return fail(ErrorKind::bad_input, "a login has 1 to 64 characters");
   for (char c : login) {
-    bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view("._@+-").find(c) != std::string_view::npos;
+    bool ok =
+        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view("._@+-").find(c) != std::string_view::npos;
     if (!ok) return fail(ErrorKind::bad_input, "a login has letters, digits and . _ @ + - only");
   }
   if (login == "anonymous" || login == "system") return fail(ErrorKind::bad_input, "this login is reserved");
@@ -61,7 +62,8 @@ Result<> check_display(std::string_view what, std::string_view text, std::size_t
   }
   if (!is_valid_utf8(text)) return fail(ErrorKind::bad_input, std::string(what) + " is not UTF-8");
   for (char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return fail(ErrorKind::bad_input, std::string(what) + " has a control character");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return fail(ErrorKind::bad_input, std::string(what) + " has a control character");
   }
   return {};
 }
@@ -82,19 +84,26 @@ void Service::Impl::forget_principals(db::Transaction& transaction) {
   transaction.on_commit([cache = cache] { cache->clear(); });
 }
 
-Result<> Service::Impl::record(db::Transaction& transaction, const Actor& actor, std::string_view action, std::string_view target,
-                               std::string_view detail, std::string_view tenant) {
-  AuditEntry entry{0, now(), actor.login, std::string(tenant), std::string(action), std::string(target), std::string(detail),
+Result<> Service::Impl::record(db::Transaction& transaction, const Actor& actor, std::string_view action,
+                               std::string_view target, std::string_view detail, std::string_view tenant) {
+  AuditEntry entry{0,
+                   now(),
+                   actor.login,
+                   std::string(tenant),
+                   std::string(action),
+                   std::string(target),
+                   std::string(detail),
                    LoginThrottle::address_key(actor.address)};
   return store::add_audit(transaction, entry, options.audit_rows);
 }
 
-Result<std::string> Service::Impl::open_session(db::Transaction& transaction, std::int64_t user_id, const std::string& address,
-                                                const std::string& user_agent) {
+Result<std::string> Service::Impl::open_session(db::Transaction& transaction, std::int64_t user_id,
+                                                const std::string& address, const std::string& user_agent) {
   TimestampMs time = now();
   std::string secret = new_secret();
   TRY(store::remove_expired_sessions(transaction, time, time - options.session_idle.count()));
-  std::string agent = is_valid_utf8(user_agent) && user_agent.find('\0') == std::string::npos ? user_agent.substr(0, 200) : "";
+  std::string agent =
+      is_valid_utf8(user_agent) && user_agent.find('\0') == std::string::npos ? user_agent.substr(0, 200) : "";
   if (!is_valid_utf8(agent)) agent.clear();  // cut within a character
   TRY(store::add_session(transaction, digest_of(secret),
                          Session{user_id, time, time, time + options.session_lifetime.count()}, address, agent));
@@ -122,7 +131,8 @@ Result<std::unique_ptr<Service>> Service::open(db::Database& database, ServiceOp
   bool fresh = TRY(database.write_sync([&](db::Transaction& tx) -> Result<bool> {
     TRY(store::ensure_tenant(tx, {std::string(kDefaultTenant), "Default", impl->now()}));
     if (!impl->options.login_required || TRY(store::count_users(tx)) > 0) return false;
-    TRY(store::set_setup_link(tx, digest_of(token), impl->now(), impl->now() + impl->options.setup_link_lifetime.count()));
+    TRY(store::set_setup_link(tx, digest_of(token), impl->now(),
+                              impl->now() + impl->options.setup_link_lifetime.count()));
     return true;
   }));
   if (fresh) impl->setup_token = token;
@@ -136,12 +146,13 @@ std::optional<std::string> Service::take_setup_token() {
   return std::exchange(impl_->setup_token, std::nullopt);
 }
 
-Result<> Service::record(db::Transaction& transaction, const Actor& actor, std::string_view action, std::string_view target,
-                         std::string_view detail) {
+Result<> Service::record(db::Transaction& transaction, const Actor& actor, std::string_view action,
+                         std::string_view target, std::string_view detail) {
   return impl_->record(transaction, actor, action, target, detail, actor.tenant);
 }
 
-Task<Result<std::vector<AuditEntry>>> Service::audit(std::optional<std::string> tenant, std::int64_t before, std::int64_t limit) {
+Task<Result<std::vector<AuditEntry>>> Service::audit(std::optional<std::string> tenant, std::int64_t before,
+                                                     std::int64_t limit) {
   if (limit < 1 || limit > 1'000) co_return fail(ErrorKind::bad_input, "limit is 1 to 1000");
   if (before <= 0) before = INT64_MAX;
   co_return co_await impl_->database.read([&](db::Session& s) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of users, tenants, sessions, tokens, roles, secrets and the audit log. No HTTP and no SQL here: api.h and store.h.
+// The rules of users, tenants, sessions, tokens, roles, secrets and the audit log. No HTTP and no SQL here: api.h and
+// store.h.
 #pragma once
 
 #include <chrono>
@@ -23,20 +24,20 @@
 namespace tocayo::tenancy {
 
 struct ServiceOptions {
-  bool login_required = false;                      // decided by resolve_login_required (authenticator.h)
-  std::filesystem::path key_file;                   // instance key (secrets); made at the first start, mode 0600
+  bool login_required = false;     // decided by resolve_login_required (authenticator.h)
+  std::filesystem::path key_file;  // instance key (secrets); made at the first start, mode 0600
   std::chrono::milliseconds session_idle{7LL * 24 * 3'600'000};
   std::chrono::milliseconds session_lifetime{30LL * 24 * 3'600'000};
   std::chrono::milliseconds setup_link_lifetime{24LL * 3'600'000};
-  std::int64_t audit_rows = 200'000;                // older ones are removed
-  std::size_t password_threads = 1;                 // one hash takes 32 MiB and about 60 ms
+  std::int64_t audit_rows = 200'000;  // older ones are removed
+  std::size_t password_threads = 1;   // one hash takes 32 MiB and about 60 ms
   PasswordCost password_cost;
   Clock* clock = &Clock::system();
 };
 
 // Who a credential belongs to. Immutable; shared by the cache and by requests in flight.
 struct Principal {
-  std::optional<User> user;    // of a session or a password
+  std::optional<User> user;  // of a session or a password
   std::optional<Token> token;
 };
 using PrincipalRef = std::shared_ptr<const Principal>;
@@ -44,12 +45,12 @@ using PrincipalRef = std::shared_ptr<const Principal>;
 struct LoginAttempt {
   std::string login;
   std::string password;
-  std::string address;      // remote address with port
+  std::string address;  // remote address with port
   std::string user_agent;
 };
 struct LoggedIn {
   User user;
-  std::string session;                   // the cookie's value; nowhere else in clear
+  std::string session;  // the cookie's value; nowhere else in clear
   std::chrono::milliseconds lifetime;
 };
 
@@ -74,7 +75,7 @@ struct NewToken {
   std::optional<TimestampMs> expires_ms;
 };
 struct SettingsChange {
-  std::optional<std::string> name;      // the user's; ignored for the local operator
+  std::optional<std::string> name;  // the user's; ignored for the local operator
   std::optional<std::string> language;
   std::optional<std::string> theme;
   std::optional<std::string> timezone;
@@ -85,14 +86,15 @@ struct SettingsChange {
 // Thread-safe. Tasks resume on a database or password thread. Errors carry texts for the user.
 class Service {
  public:
-  // Applies the migrations, makes sure that tenant "anonymous" exists, loads or makes the instance key. Blocking. `database` must
-  // outlive the service. With login required and no user yet, a set-up link is made: see take_setup_token().
+  // Applies the migrations, makes sure that tenant "anonymous" exists, loads or makes the instance key. Blocking.
+  // `database` must outlive the service. With login required and no user yet, a set-up link is made: see
+  // take_setup_token().
   static Result<std::unique_ptr<Service>> open(db::Database& database, ServiceOptions options);
   ~Service();
 
   bool login_required() const;
-  // The token of the one-time link <external_url>/setup?token=…, once, when the first admin is still to be made. Print it, keep it
-  // nowhere. Each start without a user makes a new one; the former becomes void.
+  // The token of the one-time link <external_url>/setup?token=…, once, when the first admin is still to be made. Print
+  // it, keep it nowhere. Each start without a user makes a new one; the former becomes void.
   std::optional<std::string> take_setup_token();
 
   // ---- signing in ----
@@ -106,7 +108,8 @@ class Service {
   Task<Result<>> change_password(Actor actor, std::string current, std::string next, std::string session);
 
   // ---- who is it (authenticator) ----
-  // Answers from a cache for up to 10 s; a change made here empties it at once. unauthorized when unknown, expired or revoked.
+  // Answers from a cache for up to 10 s; a change made here empties it at once. unauthorized when unknown, expired or
+  // revoked.
   PrincipalRef cached(std::string_view secret) const;  // without waiting; nullptr when not cached
   Task<Result<PrincipalRef>> by_session(std::string session);
   Task<Result<PrincipalRef>> by_token(std::string token);
@@ -145,7 +148,8 @@ class Service {
 
   // ---- audit ----
   // Newest first, ids below `before` (0: from the newest), at most 1000.
-  Task<Result<std::vector<AuditEntry>>> audit(std::optional<std::string> tenant, std::int64_t before, std::int64_t limit);
+  Task<Result<std::vector<AuditEntry>>> audit(std::optional<std::string> tenant, std::int64_t before,
+                                              std::int64_t limit);
   // For other rooms, in the transaction of the change.
   Result<> record(db::Transaction& transaction, const Actor& actor, std::string_view action, std::string_view target,
                   std::string_view detail = {});

@@ -4,8 +4,8 @@
 #include <cctype>
 
 #include "core/text.h"
-#include "tenancy/detail/service_impl.h"
 #include "tenancy/credentials.h"
+#include "tenancy/detail/service_impl.h"
 #include "tenancy/store.h"
 #include "tenancy/tenant_id.h"
 
@@ -35,7 +35,8 @@ bool active_admin(const User& user) { return user.instance_admin && !user.disabl
 
 std::string describe(const User& user) {
   std::string out = user.instance_admin ? "instance admin" : "";
-  for (auto& [tenant, role] : user.roles) out += (out.empty() ? "" : ", ") + tenant + "=" + std::string(to_string(role));
+  for (auto& [tenant, role] : user.roles)
+    out += (out.empty() ? "" : ", ") + tenant + "=" + std::string(to_string(role));
   if (user.disabled) out += out.empty() ? "disabled" : ", disabled";
   return out;
 }
@@ -60,7 +61,8 @@ Task<Result<User>> Service::create_user(Actor actor, NewUser wanted) {
   wanted.login = to_lower(trim(wanted.login));
   if (auto ok = check_login_name(wanted.login); !ok) co_return std::unexpected(std::move(ok.error()));
   if (auto ok = check_display("the name", wanted.name, kMaxName); !ok) co_return std::unexpected(std::move(ok.error()));
-  if (auto ok = check_password_rules(wanted.login, wanted.password); !ok) co_return std::unexpected(std::move(ok.error()));
+  if (auto ok = check_password_rules(wanted.login, wanted.password); !ok)
+    co_return std::unexpected(std::move(ok.error()));
   co_await impl.passwords.schedule();
   std::string hash = hash_password(wanted.password, impl.options.password_cost);
   co_return co_await impl.database.write([&](db::Transaction& tx) -> Result<User> {
@@ -76,13 +78,15 @@ Task<Result<User>> Service::create_user(Actor actor, NewUser wanted) {
 Task<Result<User>> Service::change_user(Actor actor, std::int64_t id, UserChange change) {
   Impl& impl = *impl_;
   if (change.name) {
-    if (auto ok = check_display("the name", *change.name, kMaxName); !ok) co_return std::unexpected(std::move(ok.error()));
+    if (auto ok = check_display("the name", *change.name, kMaxName); !ok)
+      co_return std::unexpected(std::move(ok.error()));
   }
   std::string hash;
   if (change.password) {
     CO_TRY(auto known, co_await user(id));
     if (!known) co_return fail(ErrorKind::not_found, "no user " + std::to_string(id));
-    if (auto ok = check_password_rules(known->login, *change.password); !ok) co_return std::unexpected(std::move(ok.error()));
+    if (auto ok = check_password_rules(known->login, *change.password); !ok)
+      co_return std::unexpected(std::move(ok.error()));
     co_await impl.passwords.schedule();
     hash = hash_password(*change.password, impl.options.password_cost);
   }
@@ -102,7 +106,8 @@ Task<Result<User>> Service::change_user(Actor actor, std::int64_t id, UserChange
     if (change.password) TRY(store::set_password(tx, id, hash));
     if (change.password || user->disabled) TRY(store::remove_sessions_of(tx, id, ""));
     impl.forget_principals(tx);
-    TRY(impl.record(tx, actor, "user.update", user->login, describe(*user) + (change.password ? ", new password" : ""), ""));
+    TRY(impl.record(tx, actor, "user.update", user->login, describe(*user) + (change.password ? ", new password" : ""),
+                    ""));
     return std::move(*user);
   });
 }
@@ -126,7 +131,8 @@ Task<Result<std::vector<Tenant>>> Service::tenants() {
 Task<Result<Tenant>> Service::create_tenant(Actor actor, std::string name, std::string display_name) {
   Impl& impl = *impl_;
   if (auto ok = check_tenant_id(name); !ok) co_return std::unexpected(std::move(ok.error()));
-  if (auto ok = check_display("the display name", display_name, kMaxName); !ok) co_return std::unexpected(std::move(ok.error()));
+  if (auto ok = check_display("the display name", display_name, kMaxName); !ok)
+    co_return std::unexpected(std::move(ok.error()));
   co_return co_await impl.database.write([&](db::Transaction& tx) -> Result<Tenant> {
     Tenant tenant{name, display_name, impl.now()};
     TRY(store::add_tenant(tx, tenant));
@@ -138,7 +144,9 @@ Task<Result<Tenant>> Service::create_tenant(Actor actor, std::string name, std::
 
 Task<Result<>> Service::remove_tenant(Actor actor, std::string name) {
   Impl& impl = *impl_;
-  if (name == kDefaultTenant) co_return fail(ErrorKind::conflict, "the tenant 'anonymous' cannot be removed: it is where data without a tenant goes");
+  if (name == kDefaultTenant)
+    co_return fail(ErrorKind::conflict,
+                   "the tenant 'anonymous' cannot be removed: it is where data without a tenant goes");
   co_return co_await impl.database.write([&](db::Transaction& tx) -> Result<> {
     if (!TRY(store::remove_tenant(tx, name))) return fail(ErrorKind::not_found, "there is no tenant '" + name + "'");
     impl.forget_principals(tx);
@@ -148,7 +156,8 @@ Task<Result<>> Service::remove_tenant(Actor actor, std::string name) {
 
 Task<Result<std::vector<Token>>> Service::tokens(Actor actor, std::optional<std::string> tenant) {
   if (!actor.instance_admin) {
-    if (tenant && *tenant != actor.tenant) co_return fail(ErrorKind::forbidden, "tokens of other tenants are the instance admin's");
+    if (tenant && *tenant != actor.tenant)
+      co_return fail(ErrorKind::forbidden, "tokens of other tenants are the instance admin's");
     tenant = actor.tenant;
   }
   co_return co_await impl_->database.read([&](db::Session& s) {
@@ -160,7 +169,8 @@ Task<Result<Service::CreatedToken>> Service::create_token(Actor actor, NewToken 
   Impl& impl = *impl_;
   if (wanted.tenant.empty()) wanted.tenant = actor.tenant;
   if (wanted.name.empty()) co_return fail(ErrorKind::bad_input, "a token needs a name");
-  if (auto ok = check_display("the token's name", wanted.name, 100); !ok) co_return std::unexpected(std::move(ok.error()));
+  if (auto ok = check_display("the token's name", wanted.name, 100); !ok)
+    co_return std::unexpected(std::move(ok.error()));
   if (wanted.scopes.empty()) co_return fail(ErrorKind::bad_input, "a token needs at least one scope");
   if (wanted.scopes.size() > 32) co_return fail(ErrorKind::bad_input, "a token has at most 32 scopes");
   for (auto& scope : wanted.scopes) {
@@ -172,10 +182,12 @@ Task<Result<Service::CreatedToken>> Service::create_token(Actor actor, NewToken 
   if (wanted.tenant != actor.tenant && !actor.instance_admin) {
     co_return fail(ErrorKind::forbidden, "tokens of other tenants are the instance admin's");
   }
-  if (wanted.expires_ms && *wanted.expires_ms <= impl.now()) co_return fail(ErrorKind::bad_input, "the token would have expired already");
+  if (wanted.expires_ms && *wanted.expires_ms <= impl.now())
+    co_return fail(ErrorKind::bad_input, "the token would have expired already");
   std::string secret = std::string(kTokenPrefix) + new_secret();
   co_return co_await impl.database.write([&](db::Transaction& tx) -> Result<CreatedToken> {
-    if (!TRY(store::tenant_exists(tx, wanted.tenant))) return fail(ErrorKind::bad_input, "there is no tenant '" + wanted.tenant + "'");
+    if (!TRY(store::tenant_exists(tx, wanted.tenant)))
+      return fail(ErrorKind::bad_input, "there is no tenant '" + wanted.tenant + "'");
     Token token{0, wanted.name, wanted.tenant, wanted.scopes, actor.login, impl.now(), std::nullopt, wanted.expires_ms};
     token.id = TRY(store::add_token(tx, token, digest_of(secret)));
     std::string scopes;
@@ -247,21 +259,24 @@ Task<Result<UserSettings>> Service::change_settings(Actor actor, SettingsChange 
   auto one_of = [](const std::string& value, std::initializer_list<std::string_view> allowed) {
     return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
   };
-  if (change.language && !one_of(*change.language, {"", "en", "es"})) co_return fail(ErrorKind::bad_input, "language is en or es");
+  if (change.language && !one_of(*change.language, {"", "en", "es"}))
+    co_return fail(ErrorKind::bad_input, "language is en or es");
   if (change.theme && !one_of(*change.theme, {"", "system", "dark", "light"})) {
     co_return fail(ErrorKind::bad_input, "theme is system, dark or light");
   }
   if (change.timezone) {
-    bool plain = change.timezone->size() <= 64 && std::all_of(change.timezone->begin(), change.timezone->end(), [](unsigned char c) {
-      return std::isalnum(c) || c == '/' || c == '_' || c == '-' || c == '+';
-    });
+    bool plain = change.timezone->size() <= 64 &&
+                 std::all_of(change.timezone->begin(), change.timezone->end(), [](unsigned char c) {
+                   return std::isalnum(c) || c == '/' || c == '_' || c == '-' || c == '+';
+                 });
     if (!plain) co_return fail(ErrorKind::bad_input, "timezone is browser, utc or an IANA name such as Europe/Madrid");
   }
   if (change.week_start && *change.week_start && (**change.week_start < 0 || **change.week_start > 6)) {
     co_return fail(ErrorKind::bad_input, "weekStart is 0 (Sunday) to 6 (Saturday) or null");
   }
   if (change.name) {
-    if (auto ok = check_display("the name", *change.name, kMaxName); !ok) co_return std::unexpected(std::move(ok.error()));
+    if (auto ok = check_display("the name", *change.name, kMaxName); !ok)
+      co_return std::unexpected(std::move(ok.error()));
   }
   co_return co_await impl.database.write([&](db::Transaction& tx) -> Result<UserSettings> {
     auto settings = TRY(store::settings(tx, actor.user_id));

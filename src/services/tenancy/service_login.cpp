@@ -22,10 +22,12 @@ constexpr std::size_t kMaxWaitingHashes = 64;
 std::unexpected<Error> bad_credentials() { return fail(ErrorKind::unauthorized, "the login or the password is wrong"); }
 
 std::unexpected<Error> too_fast(std::chrono::milliseconds wait) {
-  return fail(ErrorKind::limit, "too many failed attempts to sign in: try again in " + std::to_string((wait.count() + 999) / 1000) + " s");
+  return fail(ErrorKind::limit, "too many failed attempts to sign in: try again in " +
+                                    std::to_string((wait.count() + 999) / 1000) + " s");
 }
 
-// What the audit log shows of a login that somebody typed (it may be a password typed into the wrong field: only known ones).
+// What the audit log shows of a login that somebody typed (it may be a password typed into the wrong field: only known
+// ones).
 std::string shown(const std::string& login, bool known) { return known ? login : "(unknown)"; }
 
 struct Verified {
@@ -36,9 +38,11 @@ struct Verified {
 // The whole of "is this the password", in the same steps for every reason to refuse.
 Task<Result<Verified>> verify(db::Database& database, Pool& pool, const std::string& dummy_hash, std::string login,
                               std::string password) {
-  if (pool.queued() > kMaxWaitingHashes) co_return fail(ErrorKind::unavailable, "too many sign-ins at the same moment: try again");
+  if (pool.queued() > kMaxWaitingHashes)
+    co_return fail(ErrorKind::unavailable, "too many sign-ins at the same moment: try again");
   bool plausible = check_login_name(login).has_value() && password.size() <= kMaxPasswordBytes;
-  CO_TRY(auto stored, co_await database.read([&](db::Session& s) { return store::password_of_login(s, plausible ? login : ""); }));
+  CO_TRY(auto stored,
+         co_await database.read([&](db::Session& s) { return store::password_of_login(s, plausible ? login : ""); }));
   co_await pool.schedule();
   bool right = verify_password(plausible ? password : "-", stored ? stored->hash : dummy_hash);
   if (!stored || !right || stored->disabled) co_return Verified{};
@@ -87,7 +91,8 @@ Task<Result<LoggedIn>> Service::login(LoginAttempt attempt) {
 
 Task<Result<>> Service::logout(std::string session, Actor actor) {
   co_return co_await impl_->database.write([&](db::Transaction& tx) -> Result<> {
-    if (TRY(store::remove_session(tx, digest_of(session)))) TRY(impl_->record(tx, actor, "logout", actor.login, "", ""));
+    if (TRY(store::remove_session(tx, digest_of(session))))
+      TRY(impl_->record(tx, actor, "logout", actor.login, "", ""));
     impl_->forget_principals(tx);
     return {};
   });
@@ -100,7 +105,8 @@ Task<Result<LoggedIn>> Service::setup(std::string token, NewUser wanted, std::st
   wanted.login = to_lower(trim(wanted.login));
   if (auto ok = check_login_name(wanted.login); !ok) co_return std::unexpected(std::move(ok.error()));
   if (auto ok = check_display("the name", wanted.name, 200); !ok) co_return std::unexpected(std::move(ok.error()));
-  if (auto ok = check_password_rules(wanted.login, wanted.password); !ok) co_return std::unexpected(std::move(ok.error()));
+  if (auto ok = check_password_rules(wanted.login, wanted.password); !ok)
+    co_return std::unexpected(std::move(ok.error()));
   co_await impl.passwords.schedule();
   std::string hash = hash_password(wanted.password, impl.options.password_cost);
   CO_TRY(auto done, co_await impl.database.write([&](db::Transaction& tx) -> Result<LoggedIn> {
@@ -108,7 +114,8 @@ Task<Result<LoggedIn>> Service::setup(std::string token, NewUser wanted, std::st
     if (!valid || TRY(store::count_users(tx)) > 0) {
       return fail(ErrorKind::forbidden, "this set-up link is not valid (any more): restart the server for a new one");
     }
-    User user{0, wanted.login, wanted.name, false, true, {{std::string(kDefaultTenant), Role::admin}}, impl.now(), impl.now()};
+    User user{0,          wanted.login, wanted.name, false, true, {{std::string(kDefaultTenant), Role::admin}},
+              impl.now(), impl.now()};
     user.id = TRY(store::add_user(tx, user, hash));
     TRY(store::note_login(tx, user.id, impl.now()));
     Actor actor{user.login, user.id, "", true, address};
@@ -164,14 +171,19 @@ Task<Result<PrincipalRef>> Service::by_session(std::string session) {
     return {};
   }));
   TimestampMs now = impl.now();
-  if (!found || !user || user->disabled || found->expires_ms <= now || found->seen_ms + impl.options.session_idle.count() <= now) {
+  if (!found || !user || user->disabled || found->expires_ms <= now ||
+      found->seen_ms + impl.options.session_idle.count() <= now) {
     co_return unknown();
   }
   auto principal = std::make_shared<const Principal>(Principal{std::move(user), std::nullopt});
-  impl.cache->put(key, principal, generation,
-                  std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(kCacheFor, std::chrono::milliseconds(found->expires_ms - now)));
+  impl.cache->put(
+      key, principal, generation,
+      std::chrono::steady_clock::now() +
+          std::min<std::chrono::milliseconds>(kCacheFor, std::chrono::milliseconds(found->expires_ms - now)));
   if (impl.should_note_use(key)) {
-    spawn<Result<>>(impl.database.write([digest, now](db::Transaction& tx) { return store::touch_session(tx, digest, now); }), [](Result<>) {});
+    spawn<Result<>>(
+        impl.database.write([digest, now](db::Transaction& tx) { return store::touch_session(tx, digest, now); }),
+        [](Result<>) {});
   }
   co_return principal;
 }
@@ -181,22 +193,27 @@ Task<Result<PrincipalRef>> Service::by_token(std::string token) {
   std::string key = impl.cache_key("token", token);
   if (auto known = impl.cache->find(key)) co_return known;
   auto generation = impl.cache->generation();
-  CO_TRY(auto found, co_await impl.database.read([&](db::Session& s) { return store::token_by_digest(s, digest_of(token)); }));
+  CO_TRY(auto found,
+         co_await impl.database.read([&](db::Session& s) { return store::token_by_digest(s, digest_of(token)); }));
   TimestampMs now = impl.now();
   if (!found || (found->expires_ms && *found->expires_ms <= now)) {
     co_return fail(ErrorKind::unauthorized, found ? "the API token has expired" : "the API token is not valid");
   }
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kCacheFor);
-  if (found->expires_ms) until = std::min(until, std::chrono::steady_clock::now() + std::chrono::milliseconds(*found->expires_ms - now));
+  if (found->expires_ms)
+    until = std::min(until, std::chrono::steady_clock::now() + std::chrono::milliseconds(*found->expires_ms - now));
   if (impl.should_note_use(key)) {
-    spawn<Result<>>(impl.database.write([id = found->id, now](db::Transaction& tx) { return store::touch_token(tx, id, now); }), [](Result<>) {});
+    spawn<Result<>>(
+        impl.database.write([id = found->id, now](db::Transaction& tx) { return store::touch_token(tx, id, now); }),
+        [](Result<>) {});
   }
   auto principal = std::make_shared<const Principal>(Principal{std::nullopt, std::move(found)});
   impl.cache->put(key, principal, generation, until);
   co_return principal;
 }
 
-Task<Result<PrincipalRef>> Service::Impl::verify_basic(std::string key, std::string login, std::string password, std::string address) {
+Task<Result<PrincipalRef>> Service::Impl::verify_basic(std::string key, std::string login, std::string password,
+                                                       std::string address) {
   auto generation = cache->generation();
   auto wait = throttle.attempt(login.substr(0, 64), address);
   if (wait.count() > 0) {
@@ -253,7 +270,8 @@ Task<Result<bool>> Service::tenant_exists(std::string name) {
   if (impl.cache->find(key)) co_return true;
   auto generation = impl.cache->generation();
   CO_TRY(bool exists, co_await impl.database.read([&](db::Session& s) { return store::tenant_exists(s, name); }));
-  if (exists) impl.cache->put(key, std::make_shared<const Principal>(), generation, std::chrono::steady_clock::now() + kCacheFor);
+  if (exists)
+    impl.cache->put(key, std::make_shared<const Principal>(), generation, std::chrono::steady_clock::now() + kCacheFor);
   co_return exists;
 }
 

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace tocayo::tenancy;
   std::string_view text(reinterpret_cast<const char*>(data), size);
   auto credentials = parse_authorization(text);
-  if (credentials && credentials->kind == Credentials::Kind::token && !credentials->secret.starts_with(kTokenPrefix)) std::abort();
+  if (credentials && credentials->kind == Credentials::Kind::token && !credentials->secret.starts_with(kTokenPrefix))
+    std::abort();
   (void)find_cookie(text, kSessionCookie);
   auto at = parse_host_port(text);
   if (at && (at->host.empty() || at->host.find_first_of("/@ \t[]") != std::string::npos)) std::abort();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The overrides file and the limits block: no crash, and what was accepted prints as YAML that gives the same limits again.
+// The overrides file and the limits block: no crash, and what was accepted prints as YAML that gives the same limits
+// again.
 #include <cstdint>
 #include <cstdlib>
 

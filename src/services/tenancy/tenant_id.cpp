@@ -8,7 +8,8 @@ namespace tocayo::tenancy {
 Result<> check_tenant_id(std::string_view id) {
   if (id.empty()) return fail(ErrorKind::bad_input, "the tenant id is empty");
   if (id.size() > 150) {
-    return fail(ErrorKind::bad_input, "the tenant id is too long: " + std::to_string(id.size()) + " bytes, at most 150 are allowed");
+    return fail(ErrorKind::bad_input,
+                "the tenant id is too long: " + std::to_string(id.size()) + " bytes, at most 150 are allowed");
   }
   if (id == "." || id == "..") return fail(ErrorKind::bad_input, "the tenant id is '.' or '..'");
   for (char c : id) {
@@ -16,7 +17,8 @@ Result<> check_tenant_id(std::string_view id) {
               std::string_view("!-_.*'()").find(c) != std::string_view::npos;
     if (c == '|') return fail(ErrorKind::bad_input, "several tenants in one request ('a|b') are not supported yet");
     if (!ok) {
-      return fail(ErrorKind::bad_input, "the tenant id has a byte that is not allowed; allowed are A-Z a-z 0-9 and ! - _ . * ' ( )");
+      return fail(ErrorKind::bad_input,
+                  "the tenant id has a byte that is not allowed; allowed are A-Z a-z 0-9 and ! - _ . * ' ( )");
     }
   }
   return {};

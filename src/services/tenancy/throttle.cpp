@@ -26,7 +26,8 @@ std::string LoginThrottle::address_key(std::string_view remote) {
 milliseconds LoginThrottle::wait_of(const std::string& key, TimestampMs now) {
   auto found = entries_.find(key);
   if (found == entries_.end()) return milliseconds(0);
-  if (now < found->second.last_ms - 60'000) return milliseconds(0);  // the clock stepped back: what was noted means nothing
+  if (now < found->second.last_ms - 60'000)
+    return milliseconds(0);  // the clock stepped back: what was noted means nothing
   return milliseconds(std::max<std::int64_t>(found->second.not_before_ms - now, 0));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Slows password guessing down, per (account, address) and per address, without letting a stranger lock an account's owner out.
+// Slows password guessing down, per (account, address) and per address, without letting a stranger lock an account's
+// owner out.
 #pragma once
 
 #include <chrono>
@@ -17,18 +18,18 @@ namespace tocayo::tenancy {
 class LoginThrottle {
  public:
   struct Options {
-    int free_failures = 5;                                     // per (account, address) before waiting begins
-    int free_failures_per_address = 30;                        // over all accounts
-    std::chrono::milliseconds first_wait{2'000};               // doubles with every further failure
+    int free_failures = 5;                        // per (account, address) before waiting begins
+    int free_failures_per_address = 30;           // over all accounts
+    std::chrono::milliseconds first_wait{2'000};  // doubles with every further failure
     std::chrono::milliseconds longest_wait{15 * 60'000};
-    std::chrono::milliseconds forget_after{60 * 60'000};       // without a failure
+    std::chrono::milliseconds forget_after{60 * 60'000};  // without a failure
     std::size_t max_entries = 20'000;
   };
   explicit LoginThrottle(Clock& clock) : LoginThrottle(clock, Options()) {}
   LoginThrottle(Clock& clock, Options options) : clock_(clock), options_(options) {}
 
-  // How long to wait before the next attempt; 0: now, and the attempt counts as failed until success() says otherwise (so that
-  // attempts side by side cannot slip through).
+  // How long to wait before the next attempt; 0: now, and the attempt counts as failed until success() says otherwise
+  // (so that attempts side by side cannot slip through).
   std::chrono::milliseconds attempt(std::string_view account, std::string_view address);
   void success(std::string_view account, std::string_view address);
 

@@ -164,7 +164,8 @@ bool decode_deltas(std::span<const std::uint8_t>& in, std::size_t count, double 
   return true;
 }
 
-bool decode_values(std::uint8_t codec, std::span<const std::uint8_t>& in, std::size_t count, double previous, Row* out) {
+bool decode_values(std::uint8_t codec, std::span<const std::uint8_t>& in, std::size_t count, double previous,
+                   Row* out) {
   switch (codec) {
     case kSame:
       for (std::size_t i = 0; i < count; ++i) out[i].value = previous;
@@ -234,8 +235,8 @@ bool get_varint(std::span<const std::uint8_t>& bytes, std::uint64_t& value) {
 
 namespace {
 
-// Differences of differences of the times, zigzag; returns all of them or-ed. They wrap as unsigned: times may lie at both ends of
-// the range.
+// Differences of differences of the times, zigzag; returns all of them or-ed. They wrap as unsigned: times may lie at
+// both ends of the range.
 std::uint64_t time_steps(std::span<const Row> rows, BlockState& state, std::uint64_t* out) {
   std::uint64_t all = 0;
   auto time = static_cast<std::uint64_t>(state.time);
@@ -288,7 +289,8 @@ bool get_seed(std::span<const std::uint8_t>& in, BlockState& state, Row& row) {
     std::memcpy(&row.value, in.data(), 8);
     in = in.subspan(8);
   }
-  row.time = static_cast<TimestampMs>(static_cast<std::uint64_t>(state.time) + static_cast<std::uint64_t>(unzigzag(time)));
+  row.time =
+      static_cast<TimestampMs>(static_cast<std::uint64_t>(state.time) + static_cast<std::uint64_t>(unzigzag(time)));
   row.start = 0;
   state.time = row.time;
   state.delta = unzigzag(delta);

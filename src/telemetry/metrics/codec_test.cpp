@@ -38,16 +38,32 @@ void expect_round_trip(const std::vector<Row>& rows, std::size_t per_block) {
   ASSERT_EQ(got.size(), rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(got[i].time, rows[i].time) << i;
-    EXPECT_EQ(std::bit_cast<std::uint64_t>(got[i].value), std::bit_cast<std::uint64_t>(rows[i].value)) << i << " " << rows[i].value;
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(got[i].value), std::bit_cast<std::uint64_t>(rows[i].value))
+        << i << " " << rows[i].value;
     EXPECT_EQ(got[i].start, rows[i].start) << i;
   }
 }
 
 TEST(Codec, KeepsEveryBitPattern) {
   std::mt19937_64 random(7);
-  const double special[] = {0.0, -0.0, kStaleNaN, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
-                            -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::denorm_min(), 1e308, -1e-308,
-                            9007199254740991.0, 9007199254740992.0, -9007199254740993.0, 0.1, 0.25, 1234.5678, 1e-12, 3, -3};
+  const double special[] = {0.0,
+                            -0.0,
+                            kStaleNaN,
+                            std::numeric_limits<double>::quiet_NaN(),
+                            std::numeric_limits<double>::infinity(),
+                            -std::numeric_limits<double>::infinity(),
+                            std::numeric_limits<double>::denorm_min(),
+                            1e308,
+                            -1e-308,
+                            9007199254740991.0,
+                            9007199254740992.0,
+                            -9007199254740993.0,
+                            0.1,
+                            0.25,
+                            1234.5678,
+                            1e-12,
+                            3,
+                            -3};
   for (int round = 0; round < 3000; ++round) {
     std::vector<Row> rows;
     TimestampMs time = static_cast<TimestampMs>(random() % 2'000'000'000'000) - 1'000'000'000'000;
@@ -73,7 +89,8 @@ TEST(Codec, KeepsEveryBitPattern) {
 }
 
 TEST(Codec, TimesAtBothEndsOfTheRange) {
-  expect_round_trip({{std::numeric_limits<TimestampMs>::min(), 1, 0}, {0, 2, 0}, {std::numeric_limits<TimestampMs>::max(), 3, 5}}, 2);
+  expect_round_trip(
+      {{std::numeric_limits<TimestampMs>::min(), 1, 0}, {0, 2, 0}, {std::numeric_limits<TimestampMs>::max(), 3, 5}}, 2);
 }
 
 TEST(Codec, ConstantSeriesCostsAlmostNothing) {

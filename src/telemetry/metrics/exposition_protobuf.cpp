@@ -62,7 +62,9 @@ double read_value(std::string_view bytes) {
   return value;
 }
 
-double canonical_nan(double value) { return std::isnan(value) && !is_stale(value) ? std::numeric_limits<double>::quiet_NaN() : value; }
+double canonical_nan(double value) {
+  return std::isnan(value) && !is_stale(value) ? std::numeric_limits<double>::quiet_NaN() : value;
+}
 
 }  // namespace
 
@@ -71,8 +73,8 @@ ExpositionProtobufParser::ExpositionProtobufParser(std::string_view body, Exposi
 
 Error ExpositionProtobufParser::located(std::string_view what) const {
   return {ErrorKind::bad_input,
-          fmt::format("metric family {} at byte {}: {}", family_.name.empty() ? std::string("(unnamed)") : go_quote(family_.name),
-                      family_.offset, what)};
+          fmt::format("metric family {} at byte {}: {}",
+                      family_.name.empty() ? std::string("(unnamed)") : go_quote(family_.name), family_.offset, what)};
 }
 
 Result<ExpositionEvent> ExpositionProtobufParser::next() {
@@ -90,7 +92,8 @@ Result<ExpositionEvent> ExpositionProtobufParser::next() {
 }
 
 Result<ExpositionEvent> ExpositionProtobufParser::emit() {
-  static constexpr std::string_view kTypes[] = {"counter", "gauge", "summary", "unknown", "histogram", "gaugehistogram"};
+  static constexpr std::string_view kTypes[] = {"counter", "gauge",     "summary",
+                                                "unknown", "histogram", "gaugehistogram"};
   for (;;) {
     switch (stage_) {
       case Stage::family:
@@ -362,7 +365,8 @@ void ExpositionProtobufParser::read_histogram(std::string_view bytes) {
   parts_.hint = family_.type == Type::gauge_histogram ? ResetHint::gauge : ResetHint::unknown;
   metric_.count = parts_.count_float > 0 ? parts_.count_float : static_cast<double>(parts_.count_int);
   metric_.sum = parts_.sum;
-  metric_.has_inf = !metric_.buckets.empty() && std::isinf(metric_.buckets.back().bound) && metric_.buckets.back().bound > 0;
+  metric_.has_inf =
+      !metric_.buckets.empty() && std::isinf(metric_.buckets.back().bound) && metric_.buckets.back().bound > 0;
   metric_.native = !options_.ignore_native && (!parts_.positive_spans.empty() || !parts_.negative_spans.empty() ||
                                                parts_.zero_threshold > 0 || parts_.zero_count_int > 0);
 }

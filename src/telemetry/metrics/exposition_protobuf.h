@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Delimited io.prometheus.client.MetricFamily, as Prometheus scrapes it: a pull parser with the shape of ExpositionTextParser.
-// Classic histograms and summaries come as the samples that the text format would have (_count, _sum, _bucket{le},
-// {quantile}), native histograms as one `histogram` entry each.
+// Delimited io.prometheus.client.MetricFamily, as Prometheus scrapes it: a pull parser with the shape of
+// ExpositionTextParser. Classic histograms and summaries come as the samples that the text format would have (_count,
+// _sum, _bucket{le}, {quantile}), native histograms as one `histogram` entry each.
 //
-// What it returns are views into the body or into buffers of the parser, valid until the next call of next(). Not thread-safe.
+// What it returns are views into the body or into buffers of the parser, valid until the next call of next(). Not
+// thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +33,8 @@ class ExpositionProtobufParser {
  public:
   ExpositionProtobufParser(std::string_view body, ExpositionProtobufOptions options);
 
-  // Order per family: help, type, unit (when given), then its metrics. bad_input names the family and its place in the body.
+  // Order per family: help, type, unit (when given), then its metrics. bad_input names the family and its place in the
+  // body.
   Result<ExpositionEvent> next();
 
   std::string_view family() const { return family_.name; }
@@ -69,9 +71,9 @@ class ExpositionProtobufParser {
     TimestampMs start_time = 0;
     double value = 0;
     double count = 0, sum = 0;
-    std::string_view exemplar;                 // of a counter
-    std::vector<Bucket> buckets;               // classic, or quantiles of a summary
-    std::vector<std::string_view> exemplars;   // of a native histogram
+    std::string_view exemplar;                // of a counter
+    std::vector<Bucket> buckets;              // classic, or quantiles of a summary
+    std::vector<std::string_view> exemplars;  // of a native histogram
     bool has_inf = false;
     bool native = false;
   };

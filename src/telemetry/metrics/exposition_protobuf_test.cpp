@@ -48,7 +48,8 @@ void add_time(Writer& parent, protozero::pbf_tag_type tag, std::int64_t seconds,
   time.add_int32(2, nanos);
 }
 
-void add_exemplar(Writer& parent, protozero::pbf_tag_type tag, const std::string& id, double value, std::int64_t seconds) {
+void add_exemplar(Writer& parent, protozero::pbf_tag_type tag, const std::string& id, double value,
+                  std::int64_t seconds) {
   Writer exemplar(parent, tag);
   add_label(exemplar, "id", id);
   exemplar.add_double(2, value);
@@ -90,19 +91,20 @@ Lines read_all(std::string_view body, ExpositionProtobufOptions options = {}, st
 
 std::string simple_body() {
   std::string body;
-  add_family(body, "requests_total", kCounter,
-             [](Writer& family) {
-               Writer metric(family, 4);
-               add_label(metric, "code", "200");
-               {
-                 Writer counter(metric, 3);
-                 counter.add_double(1, 42);
-                 add_exemplar(counter, 2, "a", 1.5, 100);
-                 add_time(counter, 3, 50, 0);
-               }
-               metric.add_int64(6, 1234);
-             },
-             "Requests.", "requests");
+  add_family(
+      body, "requests_total", kCounter,
+      [](Writer& family) {
+        Writer metric(family, 4);
+        add_label(metric, "code", "200");
+        {
+          Writer counter(metric, 3);
+          counter.add_double(1, 42);
+          add_exemplar(counter, 2, "a", 1.5, 100);
+          add_time(counter, 3, 50, 0);
+        }
+        metric.add_int64(6, 1234);
+      },
+      "Requests.", "requests");
   add_family(body, "temperature", kGauge, [](Writer& family) {
     for (const double value : {1.5, -2.5}) {
       Writer metric(family, 4);
@@ -124,7 +126,8 @@ TEST(ExpositionProtobuf, SimpleFamilies) {
   EXPECT_EQ(read_all(simple_body()),
             (Lines{"requests_total Requests.", "requests_total counter", "requests_total requests",
                    "requests_total code=200 = 42 @1234 st50000 # id=a 1.5 @100500", "temperature ", "temperature gauge",
-                   "temperature v=1 = 1.5", "temperature v=-2 = -2.5", "my.untyped ", "my.untyped unknown", "my.untyped = 7"}));
+                   "temperature v=1 = 1.5", "temperature v=-2 = -2.5", "my.untyped ", "my.untyped unknown",
+                   "my.untyped = 7"}));
 }
 
 TEST(ExpositionProtobuf, SummaryAndClassicHistogram) {
@@ -160,10 +163,11 @@ TEST(ExpositionProtobuf, SummaryAndClassicHistogram) {
       }
     }
   });
-  EXPECT_EQ(read_all(body), (Lines{"s ", "s summary", "s_count = 10", "s_sum = 2.5", "s quantile=0.5 = 1", "s quantile=1.0 = 2", "h ",
-                                   "h histogram", "h_count inf=n = 4", "h_sum inf=n = 9", "h_bucket inf=n le=1.0 = 3 # id=x 0.5",
-                                   "h_bucket inf=n le=+Inf = 4", "h_count inf=y = 4", "h_sum inf=y = 9",
-                                   "h_bucket inf=y le=1.0 = 3 # id=x 0.5", "h_bucket inf=y le=+Inf = 4"}));
+  EXPECT_EQ(read_all(body),
+            (Lines{"s ", "s summary", "s_count = 10", "s_sum = 2.5", "s quantile=0.5 = 1", "s quantile=1.0 = 2", "h ",
+                   "h histogram", "h_count inf=n = 4", "h_sum inf=n = 9", "h_bucket inf=n le=1.0 = 3 # id=x 0.5",
+                   "h_bucket inf=n le=+Inf = 4", "h_count inf=y = 4", "h_sum inf=y = 9",
+                   "h_bucket inf=y le=1.0 = 3 # id=x 0.5", "h_bucket inf=y le=+Inf = 4"}));
 }
 
 std::string native_body(Type type) {
@@ -196,11 +200,12 @@ TEST(ExpositionProtobuf, NativeHistograms) {
   EXPECT_EQ(read_all(native_body(kHistogram)),
             (Lines{"n ", "n histogram", "n = {count:3, sum:6, (0.5,1]:1, (1,2]:2} st7000 # id=bucket 1 @5500"}));
   EXPECT_EQ(read_all(native_body(kHistogram), {.classic_too = true}),
-            (Lines{"n ", "n histogram", "n = {count:3, sum:6, (0.5,1]:1, (1,2]:2} st7000 # id=bucket 1 @5500", "n_count = 3 st7000",
-                   "n_sum = 6 st7000", "n_bucket le=8.0 = 3 st7000 # id=bucket 1 @5500", "n_bucket le=+Inf = 3 st7000"}));
-  EXPECT_EQ(read_all(native_body(kHistogram), {.ignore_native = true}),
-            (Lines{"n ", "n histogram", "n_count = 3 st7000", "n_sum = 6 st7000", "n_bucket le=8.0 = 3 st7000 # id=bucket 1 @5500",
+            (Lines{"n ", "n histogram", "n = {count:3, sum:6, (0.5,1]:1, (1,2]:2} st7000 # id=bucket 1 @5500",
+                   "n_count = 3 st7000", "n_sum = 6 st7000", "n_bucket le=8.0 = 3 st7000 # id=bucket 1 @5500",
                    "n_bucket le=+Inf = 3 st7000"}));
+  EXPECT_EQ(read_all(native_body(kHistogram), {.ignore_native = true}),
+            (Lines{"n ", "n histogram", "n_count = 3 st7000", "n_sum = 6 st7000",
+                   "n_bucket le=8.0 = 3 st7000 # id=bucket 1 @5500", "n_bucket le=+Inf = 3 st7000"}));
   const std::string gauge_body = native_body(kGaugeHistogram);
   ExpositionProtobufParser gauge(gauge_body, {});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(gauge.next());

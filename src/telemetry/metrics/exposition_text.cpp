@@ -89,7 +89,8 @@ std::optional<ExpositionFormat> exposition_format(std::string_view content_type)
   return {};
 }
 
-ExpositionTextParser::ExpositionTextParser(std::string_view body, ExpositionTextOptions options) : body_(body), options_(options) {}
+ExpositionTextParser::ExpositionTextParser(std::string_view body, ExpositionTextOptions options)
+    : body_(body), options_(options) {}
 
 std::unexpected<Error> ExpositionTextParser::error(std::size_t at, std::string_view what) const {
   const std::size_t place = std::min(at, body_.size());
@@ -98,8 +99,8 @@ std::unexpected<Error> ExpositionTextParser::error(std::size_t at, std::string_v
   const std::size_t line_start = newline == std::string_view::npos ? 0 : newline + 1;
   std::string_view shown = body_.substr(line_start);
   shown = shown.substr(0, std::min({shown.find('\n'), shown.size(), kShownBytes}));
-  return fail(ErrorKind::bad_input,
-              fmt::format("line {}, column {}: {} while parsing: {}", line, place - line_start + 1, what, go_quote(shown)));
+  return fail(ErrorKind::bad_input, fmt::format("line {}, column {}: {} while parsing: {}", line,
+                                                place - line_start + 1, what, go_quote(shown)));
 }
 
 void ExpositionTextParser::skip_blanks() {
@@ -262,7 +263,8 @@ Result<ExpositionEvent> ExpositionTextParser::metadata(std::string_view keyword)
   arena_.clear();
   if (auto name = metadata_name(keyword); !name) return std::unexpected(std::move(name.error()));
   const std::size_t end = std::min(body_.find('\n', at_), body_.size());
-  if (options_.openmetrics && (end == body_.size() || body_[at_] != ' ')) return error(at_, fmt::format("expected text in {}", keyword));
+  if (options_.openmetrics && (end == body_.size() || body_[at_] != ' '))
+    return error(at_, fmt::format("expected text in {}", keyword));
   const std::size_t begin = at_;
   // One separator, then the text as it stands.
   const std::string_view raw = end > begin ? body_.substr(begin + 1, end - begin - 1) : std::string_view{};
@@ -275,7 +277,8 @@ Result<ExpositionEvent> ExpositionTextParser::metadata(std::string_view keyword)
     return ExpositionEvent::help;
   }
   if (keyword == "UNIT") {
-    if (!raw.empty() && !(family_.size() > raw.size() && family_.ends_with(raw) && family_[family_.size() - raw.size() - 1] == '_')) {
+    if (!raw.empty() &&
+        !(family_.size() > raw.size() && family_.ends_with(raw) && family_[family_.size() - raw.size() - 1] == '_')) {
       return error(begin + 1, fmt::format("unit {} not a suffix of metric {}", go_quote(raw), go_quote(family_)));
     }
     text_ = raw;
@@ -287,10 +290,14 @@ Result<ExpositionEvent> ExpositionTextParser::metadata(std::string_view keyword)
     bool text, openmetrics;
   };
   static constexpr Named kTypes[] = {
-      {"counter", Type::counter, true, true},     {"gauge", Type::gauge, true, true},
-      {"histogram", Type::histogram, true, true}, {"summary", Type::summary, true, true},
-      {"untyped", Type::unknown, true, false},    {"unknown", Type::unknown, false, true},
-      {"info", Type::info, false, true},          {"stateset", Type::stateset, false, true},
+      {"counter", Type::counter, true, true},
+      {"gauge", Type::gauge, true, true},
+      {"histogram", Type::histogram, true, true},
+      {"summary", Type::summary, true, true},
+      {"untyped", Type::unknown, true, false},
+      {"unknown", Type::unknown, false, true},
+      {"info", Type::info, false, true},
+      {"stateset", Type::stateset, false, true},
       {"gaugehistogram", Type::gaugehistogram, false, true},
   };
   for (const Named& known : kTypes) {
@@ -533,8 +540,8 @@ void ExpositionTextParser::normalize_bounds() {
 }
 
 bool ExpositionTextParser::is_created_sample() const {
-  return (type_ == Type::counter || type_ == Type::histogram || type_ == Type::summary) && name_.ends_with("_created") &&
-         name_.size() > 8;
+  return (type_ == Type::counter || type_ == Type::histogram || type_ == Type::summary) &&
+         name_.ends_with("_created") && name_.size() > 8;
 }
 
 // Of the metric that a sample belongs to: base name and labels without le and quantile.

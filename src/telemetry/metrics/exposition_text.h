@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text exposition 0.0.4 and OpenMetrics 1.0, as Prometheus 3 reads them (UTF-8 names in quotes included): a pull parser over a body
-// in memory. What it returns are views into the body, or into a buffer of the parser where escapes had to be undone; both are
-// valid until the next call of next(). Nothing is allocated per line once the buffers have grown.
+// Text exposition 0.0.4 and OpenMetrics 1.0, as Prometheus 3 reads them (UTF-8 names in quotes included): a pull parser
+// over a body in memory. What it returns are views into the body, or into a buffer of the parser where escapes had to
+// be undone; both are valid until the next call of next(). Nothing is allocated per line once the buffers have grown.
 //
 //   ExpositionTextParser parser(body, {.openmetrics = true});
 //   for (;;) {
@@ -31,8 +31,8 @@ namespace tocayo::metrics {
 enum class ExpositionEvent : unsigned char { end, help, type, unit, comment, sample, histogram };
 
 enum class ExpositionFormat : unsigned char { text, openmetrics, protobuf };
-// Of a Content-Type header: text/plain, application/openmetrics-text, application/vnd.google.protobuf (delimited MetricFamily).
-// nullopt for anything else, or when there is none.
+// Of a Content-Type header: text/plain, application/openmetrics-text, application/vnd.google.protobuf (delimited
+// MetricFamily). nullopt for anything else, or when there is none.
 std::optional<ExpositionFormat> exposition_format(std::string_view content_type);
 
 // OpenMetrics' form of a number in a label: "1.0", "0.25", "1e+06", "+Inf".
@@ -51,8 +51,8 @@ struct ExpositionExemplar {
 
 struct ExpositionTextOptions {
   bool openmetrics = false;
-  // OpenMetrics: `_created` samples of counters, histograms and summaries are not returned as samples of their own but become
-  // start_time() of the samples they belong to. Off, they are samples like any other (Prometheus' default).
+  // OpenMetrics: `_created` samples of counters, histograms and summaries are not returned as samples of their own but
+  // become start_time() of the samples they belong to. Off, they are samples like any other (Prometheus' default).
   bool created_as_start_time = false;
 };
 
@@ -60,18 +60,20 @@ class ExpositionTextParser {
  public:
   ExpositionTextParser(std::string_view body, ExpositionTextOptions options);
 
-  // The next entry, `end` after the last one (OpenMetrics: only behind "# EOF"), or bad_input with line and column of the place.
+  // The next entry, `end` after the last one (OpenMetrics: only behind "# EOF"), or bad_input with line and column of
+  // the place.
   Result<ExpositionEvent> next();
 
-  // help, type, unit: the family it is about, and its text with escapes undone. The type is one of counter gauge histogram
-  // gaugehistogram summary info stateset unknown ("untyped" of the text format reads as unknown).
+  // help, type, unit: the family it is about, and its text with escapes undone. The type is one of counter gauge
+  // histogram gaugehistogram summary info stateset unknown ("untyped" of the text format reads as unknown).
   std::string_view family() const { return family_; }
   std::string_view text() const { return text_; }
 
   // sample: as written, `name{labels}` without value: the same bytes mean the same series, scrape after scrape.
   std::string_view series() const { return series_; }
   std::string_view name() const { return name_; }
-  // Without the name; in the order written; `le` and `quantile` of histograms and summaries in OpenMetrics' number form ("1.0").
+  // Without the name; in the order written; `le` and `quantile` of histograms and summaries in OpenMetrics' number form
+  // ("1.0").
   std::span<const ExpositionLabel> labels() const { return labels_; }
   double value() const { return value_; }
   std::optional<TimestampMs> time() const { return time_; }

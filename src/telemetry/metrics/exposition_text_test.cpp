@@ -26,20 +26,24 @@ std::vector<std::string> read_all(std::string_view body, ExpositionTextOptions o
     }
     switch (*event) {
       case ExpositionEvent::end: return out;
-      case ExpositionEvent::help: out.push_back(fmt::format("help {} {}", parser.family(), go_quote(parser.text()))); break;
+      case ExpositionEvent::help:
+        out.push_back(fmt::format("help {} {}", parser.family(), go_quote(parser.text())));
+        break;
       case ExpositionEvent::type: out.push_back(fmt::format("type {} {}", parser.family(), parser.text())); break;
       case ExpositionEvent::unit: out.push_back(fmt::format("unit {} {}", parser.family(), parser.text())); break;
       case ExpositionEvent::comment: out.push_back(fmt::format("comment {}", parser.text())); break;
       case ExpositionEvent::histogram: out.push_back("histogram"); break;
       case ExpositionEvent::sample: {
         std::string line(parser.name());
-        for (const ExpositionLabel& label : parser.labels()) line += fmt::format(" {}={}", label.name, go_quote(label.value));
+        for (const ExpositionLabel& label : parser.labels())
+          line += fmt::format(" {}={}", label.name, go_quote(label.value));
         line += fmt::format(" = {}", parser.value());
         if (parser.time()) line += fmt::format(" @{}", *parser.time());
         if (parser.start_time() != 0) line += fmt::format(" st{}", parser.start_time());
         if (const ExpositionExemplar* exemplar = parser.exemplar()) {
           line += " #";
-          for (const ExpositionLabel& label : exemplar->labels) line += fmt::format(" {}={}", label.name, go_quote(label.value));
+          for (const ExpositionLabel& label : exemplar->labels)
+            line += fmt::format(" {}={}", label.name, go_quote(label.value));
           line += fmt::format(" {}", exemplar->value);
           if (exemplar->time) line += fmt::format(" @{}", *exemplar->time);
         }
@@ -67,9 +71,10 @@ TEST(ExpositionText, MetadataSamplesAndComments) {
                  "   go_threads\t{ a = \"b\" , c=\"d\" }\t 8 \t123  \n"
                  "# TYPE x untyped\n"
                  "x -Inf"),
-            (Lines{"help go_gc \"A \\\\ summary\\nof \\\"gc\\\".\"", "type go_gc summary", "go_gc quantile=\"0.0\" = 4.9351e-05",
-                   "go_gc quantile=\"0.25\" = 7.424100000000001e-05", "go_gc_sum = inf", "comment # a comment",
-                   "comment #HELP not metadata", "go_threads a=\"b\" c=\"d\" = 8 @123", "type x unknown", "x = -inf"}));
+            (Lines{"help go_gc \"A \\\\ summary\\nof \\\"gc\\\".\"", "type go_gc summary",
+                   "go_gc quantile=\"0.0\" = 4.9351e-05", "go_gc quantile=\"0.25\" = 7.424100000000001e-05",
+                   "go_gc_sum = inf", "comment # a comment", "comment #HELP not metadata",
+                   "go_threads a=\"b\" c=\"d\" = 8 @123", "type x unknown", "x = -inf"}));
 }
 
 TEST(ExpositionText, EscapesAndUtf8Names) {
@@ -86,10 +91,11 @@ foo{"dotted.name"="x\"y\\z\nw\q"} 2
 }
 
 TEST(ExpositionText, BoundsInOneNotation) {
-  EXPECT_EQ(text("# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1e6\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"x\"} 3\n"
+  EXPECT_EQ(text("# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1e6\"} 1\nh_bucket{le=\"+Inf\"} "
+                 "2\nh_bucket{le=\"x\"} 3\n"
                  "# TYPE g gauge\ng{le=\"1\"} 1\n"),
-            (Lines{"type h histogram", "h_bucket le=\"1.0\" = 1", "h_bucket le=\"1e+06\" = 1", "h_bucket le=\"+Inf\" = 2",
-                   "h_bucket le=\"x\" = 3", "type g gauge", "g le=\"1\" = 1"}));
+            (Lines{"type h histogram", "h_bucket le=\"1.0\" = 1", "h_bucket le=\"1e+06\" = 1",
+                   "h_bucket le=\"+Inf\" = 2", "h_bucket le=\"x\" = 3", "type g gauge", "g le=\"1\" = 1"}));
 }
 
 TEST(ExpositionText, Numbers) {
@@ -126,16 +132,20 @@ TEST(ExpositionText, ErrorsNameTheirPlace) {
            {"a{b=\"c\" 1\n", "line 1, column 9: expected label name while parsing: \"a{b=\\\"c\\\" 1\""},
            {"a 1 2 3\n", "line 1, column 7: expected next entry after timestamp while parsing: \"a 1 2 3\""},
            {"a 1 -5\n", "line 1, column 5: expected timestamp or new record while parsing: \"a 1 -5\""},
-           {"a 1 99999999999999999999\n", "line 1, column 5: timestamp is out of range while parsing: \"a 1 99999999999999999999\""},
-           {"\n\n# TYPE a  counter\n", "line 3, column 10: invalid metric type \" counter\" while parsing: \"# TYPE a  counter\""},
+           {"a 1 99999999999999999999\n",
+            "line 1, column 5: timestamp is out of range while parsing: \"a 1 99999999999999999999\""},
+           {"\n\n# TYPE a  counter\n",
+            "line 3, column 10: invalid metric type \" counter\" while parsing: \"# TYPE a  counter\""},
            {"# TYPE a info\n", "line 1, column 10: invalid metric type \"info\" while parsing: \"# TYPE a info\""},
            {"# HELP 9 x\n", "line 1, column 8: expected metric name after HELP while parsing: \"# HELP 9 x\""},
            {"{} 1\n", "line 1, column 1: metric name not set while parsing: \"{} 1\""},
            {"a{\"b\"} 1\n", "line 1, column 3: metric name already set while parsing: \"a{\\\"b\\\"} 1\""},
-           {"a{b=\"\xff\"} 1\n", "line 1, column 6: invalid UTF-8 in quoted string while parsing: \"a{b=\\\"\\xff\\\"} 1\""},
+           {"a{b=\"\xff\"} 1\n",
+            "line 1, column 6: invalid UTF-8 in quoted string while parsing: \"a{b=\\\"\\xff\\\"} 1\""},
            {"a{b=\"c", "line 1, column 5: unterminated quoted string while parsing: \"a{b=\\\"c\""},
            {"9 1\n", "line 1, column 1: expected a metric name, { or a comment while parsing: \"9 1\""},
-           {"# HELP a \xff\n", "line 1, column 10: help text is not a valid UTF-8 string while parsing: \"# HELP a \\xff\""},
+           {"# HELP a \xff\n",
+            "line 1, column 10: help text is not a valid UTF-8 string while parsing: \"# HELP a \\xff\""},
        }) {
     std::string error;
     text(bad.body, &error);
@@ -167,22 +177,23 @@ TEST(ExpositionText, LongEscapedValuesKeepEarlierViews) {
 }
 
 TEST(OpenMetrics, WholeDocument) {
-  EXPECT_EQ(openmetrics("# HELP foo_seconds A \\\"quoted\\\" help.\n"
-                        "# TYPE foo_seconds counter\n"
-                        "# UNIT foo_seconds seconds\n"
-                        "foo_seconds_total{a=\"b\"} 17.0 1520879607.789 # {id=\"counter-test\"} 5 1520879608.1\n"
-                        "foo_seconds_created{a=\"b\"} 1520430000.123\n"
-                        "# TYPE h histogram\n"
-                        "h_bucket{le=\"1\"} 4 # {trace_id=\"x y\"} 0.67\n"
-                        "h_bucket{le=\"+Inf\"} 5\n"
-                        "# TYPE s stateset\n"
-                        "s{s=\"a\"} 1\n"
-                        "# EOF\n"),
-            (Lines{"help foo_seconds \"A \\\"quoted\\\" help.\"", "type foo_seconds counter", "unit foo_seconds seconds",
-                   "foo_seconds_total a=\"b\" = 17 @1520879607789 # id=\"counter-test\" 5 @1520879608100",
-                   "foo_seconds_created a=\"b\" = 1520430000.123", "type h histogram",
-                   "h_bucket le=\"1.0\" = 4 # trace_id=\"x y\" 0.67", "h_bucket le=\"+Inf\" = 5", "type s stateset",
-                   "s s=\"a\" = 1"}));
+  EXPECT_EQ(
+      openmetrics("# HELP foo_seconds A \\\"quoted\\\" help.\n"
+                  "# TYPE foo_seconds counter\n"
+                  "# UNIT foo_seconds seconds\n"
+                  "foo_seconds_total{a=\"b\"} 17.0 1520879607.789 # {id=\"counter-test\"} 5 1520879608.1\n"
+                  "foo_seconds_created{a=\"b\"} 1520430000.123\n"
+                  "# TYPE h histogram\n"
+                  "h_bucket{le=\"1\"} 4 # {trace_id=\"x y\"} 0.67\n"
+                  "h_bucket{le=\"+Inf\"} 5\n"
+                  "# TYPE s stateset\n"
+                  "s{s=\"a\"} 1\n"
+                  "# EOF\n"),
+      (Lines{"help foo_seconds \"A \\\"quoted\\\" help.\"", "type foo_seconds counter", "unit foo_seconds seconds",
+             "foo_seconds_total a=\"b\" = 17 @1520879607789 # id=\"counter-test\" 5 @1520879608100",
+             "foo_seconds_created a=\"b\" = 1520430000.123", "type h histogram",
+             "h_bucket le=\"1.0\" = 4 # trace_id=\"x y\" 0.67", "h_bucket le=\"+Inf\" = 5", "type s stateset",
+             "s s=\"a\" = 1"}));
 }
 
 TEST(OpenMetrics, CreatedBecomesStartTime) {
@@ -205,11 +216,12 @@ TEST(OpenMetrics, CreatedBecomesStartTime) {
       "n_total 1\n"
       "n_total{x=\"y\"} 1\n"
       "# EOF\n";
-  EXPECT_EQ(read_all(body, {.openmetrics = true, .created_as_start_time = true}),
-            (Lines{"type c counter", "c_total a=\"1\" = 1 st100500 # t=\"x\" 1", "c_total a=\"2\" = 2 st200000", "c_total a=\"3\" = 3",
-                   "type h histogram", "h_bucket a=\"1\" le=\"1.0\" = 1 st300000", "h_bucket le=\"+Inf\" a=\"1\" = 2 st300000",
-                   "h_count a=\"1\" = 2 st300000", "h_sum a=\"1\" = 9 st300000", "type g gauge", "g_created = 5", "type n counter",
-                   "n_total = 1", "n_total x=\"y\" = 1"}));
+  EXPECT_EQ(
+      read_all(body, {.openmetrics = true, .created_as_start_time = true}),
+      (Lines{"type c counter", "c_total a=\"1\" = 1 st100500 # t=\"x\" 1", "c_total a=\"2\" = 2 st200000",
+             "c_total a=\"3\" = 3", "type h histogram", "h_bucket a=\"1\" le=\"1.0\" = 1 st300000",
+             "h_bucket le=\"+Inf\" a=\"1\" = 2 st300000", "h_count a=\"1\" = 2 st300000", "h_sum a=\"1\" = 9 st300000",
+             "type g gauge", "g_created = 5", "type n counter", "n_total = 1", "n_total x=\"y\" = 1"}));
 }
 
 TEST(OpenMetrics, Strictness) {
@@ -222,7 +234,8 @@ TEST(OpenMetrics, Strictness) {
            {"a 1", "line 1, column 4: data does not end with # EOF while parsing: \"a 1\""},
            {"a 1\n# EOF\nb 1\n", "line 2, column 6: unexpected data after # EOF while parsing: \"# EOF\""},
            {"\n# EOF\n", "line 1, column 1: expected a metric name, { or a comment while parsing: \"\""},
-           {"# comment\n# EOF\n", "line 1, column 1: expected # HELP, # TYPE, # UNIT, # EOF or a sample while parsing: \"# comment\""},
+           {"# comment\n# EOF\n",
+            "line 1, column 1: expected # HELP, # TYPE, # UNIT, # EOF or a sample while parsing: \"# comment\""},
            {"a  1\n# EOF\n", "line 1, column 3: expected value after metric while parsing: \"a  1\""},
            {"a 1 \n# EOF\n", "line 1, column 5: expected timestamp, exemplar or new record while parsing: \"a 1 \""},
            {"a{b=\"c\" ,d=\"e\"} 1\n# EOF\n",
@@ -231,8 +244,10 @@ TEST(OpenMetrics, Strictness) {
             "line 1, column 8: expected comma or brace close while parsing: \"a{b=\\\"c\\\"d=\\\"e\\\"} 1\""},
            {"a 1 NaN\n# EOF\n", "line 1, column 5: invalid timestamp while parsing: \"a 1 NaN\""},
            {"a 1 1e300\n# EOF\n", "line 1, column 5: timestamp is out of range while parsing: \"a 1 1e300\""},
-           {"# TYPE a untyped\n# EOF\n", "line 1, column 10: invalid metric type \"untyped\" while parsing: \"# TYPE a untyped\""},
-           {"# UNIT a_b c\n# EOF\n", "line 1, column 12: unit \"c\" not a suffix of metric \"a_b\" while parsing: \"# UNIT a_b c\""},
+           {"# TYPE a untyped\n# EOF\n",
+            "line 1, column 10: invalid metric type \"untyped\" while parsing: \"# TYPE a untyped\""},
+           {"# UNIT a_b c\n# EOF\n",
+            "line 1, column 12: unit \"c\" not a suffix of metric \"a_b\" while parsing: \"# UNIT a_b c\""},
            {"a 1 # {b=\"c\"}\n# EOF\n",
             "line 1, column 14: expected value after exemplar labels while parsing: \"a 1 # {b=\\\"c\\\"}\""},
            {"a 1 # {\"b\"} 1\n# EOF\n", "line 1, column 11: expected equal while parsing: \"a 1 # {\\\"b\\\"} 1\""},
@@ -248,9 +263,11 @@ TEST(OpenMetrics, EndOfFileWithoutNewline) { EXPECT_EQ(openmetrics("a 1\n# EOF")
 
 TEST(Exposition, ContentTypes) {
   EXPECT_EQ(exposition_format("text/plain; version=0.0.4"), ExpositionFormat::text);
-  EXPECT_EQ(exposition_format("application/openmetrics-text; version=1.0.0; charset=utf-8"), ExpositionFormat::openmetrics);
-  EXPECT_EQ(exposition_format("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"),
-            ExpositionFormat::protobuf);
+  EXPECT_EQ(exposition_format("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+            ExpositionFormat::openmetrics);
+  EXPECT_EQ(
+      exposition_format("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"),
+      ExpositionFormat::protobuf);
   EXPECT_EQ(exposition_format("text/html"), std::nullopt);
   EXPECT_EQ(exposition_format(""), std::nullopt);
 }

@@ -53,7 +53,8 @@ Result<> replace_file(const std::string& path, std::string_view content) {
   auto done = write_all(fd, content, temporary);
   if (done && ::fsync(fd) != 0) done = std::unexpected(error_from_errno("fsync " + temporary, errno));
   ::close(fd);
-  if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = std::unexpected(error_from_errno("rename " + path, errno));
+  if (done && ::rename(temporary.c_str(), path.c_str()) != 0)
+    done = std::unexpected(error_from_errno("rename " + path, errno));
   if (!done) {
     ::unlink(temporary.c_str());
     return done;

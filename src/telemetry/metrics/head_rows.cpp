@@ -29,16 +29,19 @@ void each_block(const Series& series, F&& f) {
 }
 
 Row tail_row(const Series& series, unsigned i) {
-  return {series.tail_base + series.tail_offset[i], series.tail_value[i], series.extra ? series.extra->tail_start[i] : 0};
+  return {series.tail_base + series.tail_offset[i], series.tail_value[i],
+          series.extra ? series.extra->tail_start[i] : 0};
 }
 
-// What Prometheus' store says of a histogram: a gauge stays one, a reset that was announced too; else `not_reset` when it follows
-// one of the same layout without a reset, and `unknown` when it does not.
-std::shared_ptr<const FloatHistogram> with_reset_hint(const std::shared_ptr<const FloatHistogram>& next, const FloatHistogram* previous) {
+// What Prometheus' store says of a histogram: a gauge stays one, a reset that was announced too; else `not_reset` when
+// it follows one of the same layout without a reset, and `unknown` when it does not.
+std::shared_ptr<const FloatHistogram> with_reset_hint(const std::shared_ptr<const FloatHistogram>& next,
+                                                      const FloatHistogram* previous) {
   if (next->hint == ResetHint::gauge || next->hint == ResetHint::reset || is_stale(next->sum)) return next;
   ResetHint hint = ResetHint::unknown;
-  if (previous != nullptr && previous->hint != ResetHint::gauge && !is_stale(previous->sum) && next->schema == previous->schema &&
-      next->zero_threshold == previous->zero_threshold && next->custom_values == previous->custom_values) {
+  if (previous != nullptr && previous->hint != ResetHint::gauge && !is_stale(previous->sum) &&
+      next->schema == previous->schema && next->zero_threshold == previous->zero_threshold &&
+      next->custom_values == previous->custom_values) {
     FloatHistogram bare = *next;
     bare.hint = ResetHint::unknown;
     if (!bare.detect_reset(*previous)) hint = ResetHint::not_reset;
@@ -50,7 +53,8 @@ std::shared_ptr<const FloatHistogram> with_reset_hint(const std::shared_ptr<cons
 }
 
 std::size_t histogram_bytes(const FloatHistogram& h) {
-  return sizeof h + 32 + (h.positive_buckets.size() + h.negative_buckets.size() + h.custom_values.size()) * sizeof(double) +
+  return sizeof h + 32 +
+         (h.positive_buckets.size() + h.negative_buckets.size() + h.custom_values.size()) * sizeof(double) +
          (h.positive_spans.size() + h.negative_spans.size()) * sizeof(Span);
 }
 std::size_t late_bytes(const LateRow& row) {
@@ -106,7 +110,8 @@ void HeadShard::flush_tail(Series& series) {
   if (series.tail_count == 0) return;
   Row rows[kTailRows];
   for (unsigned i = 0; i < series.tail_count; ++i) rows[i] = tail_row(series, i);
-  BlockState state{series.block_time, series.block_delta, series.block_value, series.extra ? series.extra->block_start : 0};
+  BlockState state{series.block_time, series.block_delta, series.block_value,
+                   series.extra ? series.extra->block_start : 0};
   std::uint8_t buffer[kMaxBlockBytes];
   const std::size_t size = encode_block({rows, series.tail_count}, state, buffer);
   append_block(series, {buffer, size});
@@ -232,7 +237,8 @@ void HeadShard::read(const Series& series, const Cut& cut, TimestampMs start, Ti
     if (row.time > last) break;
     if (row.time >= start) out.histograms.push_back(row);
   }
-  const std::size_t late_rows = cut.drops == series.drops ? std::min<std::size_t>(cut.late, series.extra->late.size()) : 0;
+  const std::size_t late_rows =
+      cut.drops == series.drops ? std::min<std::size_t>(cut.late, series.extra->late.size()) : 0;
   for (std::size_t i = 0; i < late_rows; ++i) {
     const LateRow& late = series.extra->late[i];
     if (late.time < start || late.time > end) continue;
@@ -276,7 +282,8 @@ void HeadShard::drop(Series& series, const Cut& cut) {
     SeriesExtra& more = *series.extra;
     for (const LateRow& row : more.late) extra_bytes_ -= late_bytes(row);
     extra_bytes_ -= more.histograms.size();
-    if (cut.late < more.late.size()) late.assign(more.late.begin() + static_cast<std::ptrdiff_t>(cut.late), more.late.end());
+    if (cut.late < more.late.size())
+      late.assign(more.late.begin() + static_cast<std::ptrdiff_t>(cut.late), more.late.end());
     auto newest = std::move(more.newest_histogram);
     series.extra.reset();
     --extra_count_;
@@ -286,7 +293,8 @@ void HeadShard::drop(Series& series, const Cut& cut) {
   std::size_t f = 0;
   std::size_t h = 0;
   while (f < keep.floats.size() || h < keep.histograms.size()) {
-    const bool take_float = h == keep.histograms.size() || (f < keep.floats.size() && keep.floats[f].time < keep.histograms[h].time);
+    const bool take_float =
+        h == keep.histograms.size() || (f < keep.floats.size() && keep.floats[f].time < keep.histograms[h].time);
     take_float ? push(series, keep.floats[f++]) : push(series, keep.histograms[h++]);
   }
   series.applied_time = applied;
@@ -365,8 +373,8 @@ bool HeadShard::load_rows(Series& series, std::span<const std::uint8_t>& in) {
   series.block_rows = static_cast<std::uint32_t>(count);
   std::span<const std::uint8_t> bytes;
   if (series.block_rows > 0) {
-    if (!get_signed(in, series.block_time) || !get_signed(in, series.block_delta) || !get_double(in, series.block_value) ||
-        !get_varint(in, count) || !get_bytes(in, count, bytes)) {
+    if (!get_signed(in, series.block_time) || !get_signed(in, series.block_delta) ||
+        !get_double(in, series.block_value) || !get_varint(in, count) || !get_bytes(in, count, bytes)) {
       return false;
     }
     BlockState state;
@@ -438,7 +446,8 @@ void merge_rows(RowBuffer& rows) {
   tidy(rows.floats);
   tidy(rows.histograms);
   if (rows.floats.empty() || rows.histograms.empty()) return;
-  // Across types the float wins: which came first is not known here, and a series changes its type at most now and then.
+  // Across types the float wins: which came first is not known here, and a series changes its type at most now and
+  // then.
   auto f = rows.floats.begin();
   std::erase_if(rows.histograms, [&](const HistRow& row) {
     while (f != rows.floats.end() && f->time < row.time) ++f;

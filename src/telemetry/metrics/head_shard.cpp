@@ -132,7 +132,8 @@ bool HeadShard::compact() {
   label_block_used_ = label_block_size_ = label_bytes_ = 0;
   for_each([&](Series& series) {
     Symbol* place = label_space(series.label_count * 2);
-    for (std::size_t i = 0; i < series.label_count * 2U; ++i) place[i] = symbols.intern(symbols_.text(series.labels[i]));
+    for (std::size_t i = 0; i < series.label_count * 2U; ++i)
+      place[i] = symbols.intern(symbols_.text(series.labels[i]));
     series.labels = place;
     index.add(series.id, series.pairs());
   });
@@ -147,7 +148,8 @@ Labels HeadShard::labels_of(const Series& series) const {
   std::vector<Label> labels;
   labels.reserve(series.label_count);
   for (std::size_t i = 0; i < series.label_count; ++i) {
-    labels.push_back({std::string(symbols_.text(series.labels[2 * i])), std::string(symbols_.text(series.labels[2 * i + 1]))});
+    labels.push_back(
+        {std::string(symbols_.text(series.labels[2 * i])), std::string(symbols_.text(series.labels[2 * i + 1]))});
   }
   return Labels::from_sorted(std::move(labels));
 }

@@ -40,52 +40,53 @@ struct LateRow {
 
 // What few series have.
 struct SeriesExtra {
-  TimestampMs block_start = 0;                // BlockState::start of the chain
+  TimestampMs block_start = 0;  // BlockState::start of the chain
   TimestampMs tail_start[kTailRows] = {};
   std::vector<LateRow> late;
-  std::string histograms;                     // encoded rows, in order
+  std::string histograms;  // encoded rows, in order
   std::uint32_t histogram_count = 0;
   HistState histogram_state;
   std::shared_ptr<const FloatHistogram> applied_histogram;  // the row last pushed in order; null when it is a float
-  std::shared_ptr<const FloatHistogram> newest_histogram;  // of the accepted row at Series::last_time, null when it is a float
+  std::shared_ptr<const FloatHistogram>
+      newest_histogram;  // of the accepted row at Series::last_time, null when it is a float
 };
 
-// Two views of the newest row: accepted (validated and in the journal's hands) and applied (readable). Rows are applied after the
-// journal has them.
+// Two views of the newest row: accepted (validated and in the journal's hands) and applied (readable). Rows are applied
+// after the journal has them.
 struct Series {
   std::uint64_t hash = 0;
-  const Symbol* labels = nullptr;      // name, value, …; in the shard's arena
-  TimestampMs last_time = kMinTime;    // newest accepted
+  const Symbol* labels = nullptr;    // name, value, …; in the shard's arena
+  TimestampMs last_time = kMinTime;  // newest accepted
   double last_value = 0;
-  TimestampMs applied_time = kMinTime; // newest applied in order; survives sealing
-  TimestampMs min_time = kMaxTime;     // oldest and newest row in memory
+  TimestampMs applied_time = kMinTime;  // newest applied in order; survives sealing
+  TimestampMs min_time = kMaxTime;      // oldest and newest row in memory
   TimestampMs max_time = kMinTime;
-  TimestampMs block_time = 0;          // BlockState of the chain
+  TimestampMs block_time = 0;  // BlockState of the chain
   std::int64_t block_delta = 0;
   double block_value = 0;
   SlabNode* first_node = nullptr;
   SlabNode* last_node = nullptr;
   std::unique_ptr<SeriesExtra> extra;
-  TimestampMs tail_base = 0;           // rows not yet in a block: time = base + offset
+  TimestampMs tail_base = 0;  // rows not yet in a block: time = base + offset
   double tail_value[kTailRows];
   std::int32_t tail_offset[kTailRows];
   SeriesId id = 0;
-  std::uint32_t touched = 0;           // seconds, the store's clock, of the last accepted row
+  std::uint32_t touched = 0;  // seconds, the store's clock, of the last accepted row
   std::uint32_t block_rows = 0;
-  std::uint32_t pending = 0;           // rows accepted and not yet applied
+  std::uint32_t pending = 0;  // rows accepted and not yet applied
   std::uint16_t label_count = 0;
   std::uint8_t tail_count = 0;
-  bool logged = false;                 // its definition is durable in the journal or a checkpoint
+  bool logged = false;  // its definition is durable in the journal or a checkpoint
   bool last_is_histogram = false;
-  bool stale = false;                  // the newest accepted row is a stale marker
-  std::uint16_t drops = 0;             // how often rows moved to a segment
+  bool stale = false;       // the newest accepted row is a stale marker
+  std::uint16_t drops = 0;  // how often rows moved to a segment
 
   std::span<const Symbol> pairs() const { return {labels, std::size_t{label_count} * 2}; }
   bool has_rows() const { return min_time <= max_time; }
 };
 
-// What a reader may see of one series: rows that came in order up to `time`, and the first `late` others. When `drops` is not the
-// series' any more, those others are in a segment by now.
+// What a reader may see of one series: rows that came in order up to `time`, and the first `late` others. When `drops`
+// is not the series' any more, those others are in a segment by now.
 struct Cut {
   TimestampMs time = kMinTime;
   std::uint32_t late = 0;
@@ -142,7 +143,8 @@ class HeadShard {
   std::optional<Found> lookup(const Series& series, TimestampMs time) const;
 
   Cut cut(const Series& series) const {
-    return {series.applied_time, series.extra ? static_cast<std::uint32_t>(series.extra->late.size()) : 0, series.drops};
+    return {series.applied_time, series.extra ? static_cast<std::uint32_t>(series.extra->late.size()) : 0,
+            series.drops};
   }
   // Appends the rows in [start, end] within the cut.
   void read(const Series& series, const Cut& cut, TimestampMs start, TimestampMs end, RowBuffer& out) const;
@@ -226,15 +228,15 @@ class HeadShard {
   std::vector<std::unique_ptr<Page>> pages_;
   SeriesId next_id_ = 1;
   std::size_t series_count_ = 0;
-  std::size_t removed_ = 0;            // since the last compact()
-  std::vector<SeriesId> table_;        // open addressing by hash; 0 = free
-  std::size_t table_used_ = 0;         // slots taken, removed series included
+  std::size_t removed_ = 0;      // since the last compact()
+  std::vector<SeriesId> table_;  // open addressing by hash; 0 = free
+  std::size_t table_used_ = 0;   // slots taken, removed series included
   SymbolTable symbols_;
   LabelIndex index_;
   std::vector<std::unique_ptr<Symbol[]>> label_blocks_;
   std::size_t label_block_used_ = 0, label_block_size_ = 0, label_bytes_ = 0;
   SlabPool slab_;
-  std::size_t extra_bytes_ = 0;        // late rows and histograms, about
+  std::size_t extra_bytes_ = 0;  // late rows and histograms, about
   std::size_t extra_count_ = 0;
   TimestampMs oldest_ = kMaxTime, newest_ = kMinTime;
 };

@@ -45,8 +45,10 @@ template <typename F>
 void each_count(const FloatHistogram& h, const FloatHistogram* last, F&& f) {
   f(h.count, last != nullptr ? last->count : 0);
   f(h.zero_count, last != nullptr ? last->zero_count : 0);
-  for (std::size_t i = 0; i < h.positive_buckets.size(); ++i) f(h.positive_buckets[i], last != nullptr ? last->positive_buckets[i] : 0);
-  for (std::size_t i = 0; i < h.negative_buckets.size(); ++i) f(h.negative_buckets[i], last != nullptr ? last->negative_buckets[i] : 0);
+  for (std::size_t i = 0; i < h.positive_buckets.size(); ++i)
+    f(h.positive_buckets[i], last != nullptr ? last->positive_buckets[i] : 0);
+  for (std::size_t i = 0; i < h.negative_buckets.size(); ++i)
+    f(h.negative_buckets[i], last != nullptr ? last->negative_buckets[i] : 0);
 }
 
 void put_spans(std::string& out, const std::vector<Span>& spans, std::size_t buckets) {
@@ -89,7 +91,8 @@ bool get_layout(std::span<const std::uint8_t>& in, FloatHistogram& h) {
   std::uint64_t count = 0;
   if (!get_varint(in, schema) || !get_double(in, h.zero_threshold)) return false;
   h.schema = static_cast<std::int32_t>(unzigzag(schema));
-  if (!get_spans(in, h.positive_spans, h.positive_buckets) || !get_spans(in, h.negative_spans, h.negative_buckets)) return false;
+  if (!get_spans(in, h.positive_spans, h.positive_buckets) || !get_spans(in, h.negative_spans, h.negative_buckets))
+    return false;
   if (!get_varint(in, count) || count > kMaxSpans || count > in.size() / 8) return false;
   h.custom_values.resize(count);
   for (double& bound : h.custom_values) {
@@ -105,8 +108,9 @@ bool same_doubles(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 bool same_layout(const FloatHistogram& a, const FloatHistogram& b) {
-  return a.schema == b.schema && bits_of(a.zero_threshold) == bits_of(b.zero_threshold) && a.positive_spans == b.positive_spans &&
-         a.negative_spans == b.negative_spans && a.positive_buckets.size() == b.positive_buckets.size() &&
+  return a.schema == b.schema && bits_of(a.zero_threshold) == bits_of(b.zero_threshold) &&
+         a.positive_spans == b.positive_spans && a.negative_spans == b.negative_spans &&
+         a.positive_buckets.size() == b.positive_buckets.size() &&
          a.negative_buckets.size() == b.negative_buckets.size() && same_doubles(a.custom_values, b.custom_values);
 }
 
@@ -120,13 +124,16 @@ bool same_histogram(const FloatHistogram& a, const FloatHistogram& b) {
 void encode_histogram(const HistRow& row, HistState& state, std::string& out) {
   const FloatHistogram& h = *row.histogram;
   const std::size_t flags_at = out.size();
-  std::uint8_t flags = static_cast<std::uint8_t>((static_cast<unsigned>(h.hint) << kHintShift) | (row.integer ? kInteger : 0));
+  std::uint8_t flags =
+      static_cast<std::uint8_t>((static_cast<unsigned>(h.hint) << kHintShift) | (row.integer ? kInteger : 0));
   out.push_back(0);
-  put(out, zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(row.time) - static_cast<std::uint64_t>(state.time))));
+  put(out,
+      zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(row.time) - static_cast<std::uint64_t>(state.time))));
   state.time = row.time;
   if (row.start != state.start) {
     flags |= kStart;
-    put(out, zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(row.start) - static_cast<std::uint64_t>(state.start))));
+    put(out, zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(row.start) -
+                                              static_cast<std::uint64_t>(state.start))));
     state.start = row.start;
   }
   if (is_stale(h.sum)) {
@@ -140,7 +147,8 @@ void encode_histogram(const HistRow& row, HistState& state, std::string& out) {
     last = nullptr;
   }
   bool exact = true;
-  each_count(h, last, [&](double now, double before) { exact = exact && is_exact_integer(now) && is_exact_integer(before); });
+  each_count(h, last,
+             [&](double now, double before) { exact = exact && is_exact_integer(now) && is_exact_integer(before); });
   if (exact) {
     each_count(h, last, [&](double now, double before) {
       put(out, zigzag(static_cast<std::int64_t>(now) - static_cast<std::int64_t>(before)));
@@ -160,10 +168,12 @@ bool decode_histogram(std::span<const std::uint8_t>& in, HistState& state, HistR
   in = in.subspan(1);
   std::uint64_t raw = 0;
   if (!get_varint(in, raw)) return false;
-  state.time = static_cast<TimestampMs>(static_cast<std::uint64_t>(state.time) + static_cast<std::uint64_t>(unzigzag(raw)));
+  state.time =
+      static_cast<TimestampMs>(static_cast<std::uint64_t>(state.time) + static_cast<std::uint64_t>(unzigzag(raw)));
   if ((flags & kStart) != 0) {
     if (!get_varint(in, raw)) return false;
-    state.start = static_cast<TimestampMs>(static_cast<std::uint64_t>(state.start) + static_cast<std::uint64_t>(unzigzag(raw)));
+    state.start =
+        static_cast<TimestampMs>(static_cast<std::uint64_t>(state.start) + static_cast<std::uint64_t>(unzigzag(raw)));
   }
   row.time = state.time;
   row.start = state.start;
@@ -193,14 +203,16 @@ bool decode_histogram(std::span<const std::uint8_t>& in, HistState& state, HistR
     } else if (std::fabs(before) >= kMaxExactInt || before != before) {
       ok = false;
     } else {
-      now = static_cast<double>(static_cast<std::int64_t>(static_cast<std::uint64_t>(static_cast<std::int64_t>(before)) +
-                                                          static_cast<std::uint64_t>(unzigzag(raw))));
+      now = static_cast<double>(static_cast<std::int64_t>(
+          static_cast<std::uint64_t>(static_cast<std::int64_t>(before)) + static_cast<std::uint64_t>(unzigzag(raw))));
     }
   };
   restore(h->count, last != nullptr ? last->count : 0);
   restore(h->zero_count, last != nullptr ? last->zero_count : 0);
-  for (std::size_t i = 0; i < h->positive_buckets.size(); ++i) restore(h->positive_buckets[i], last != nullptr ? last->positive_buckets[i] : 0);
-  for (std::size_t i = 0; i < h->negative_buckets.size(); ++i) restore(h->negative_buckets[i], last != nullptr ? last->negative_buckets[i] : 0);
+  for (std::size_t i = 0; i < h->positive_buckets.size(); ++i)
+    restore(h->positive_buckets[i], last != nullptr ? last->positive_buckets[i] : 0);
+  for (std::size_t i = 0; i < h->negative_buckets.size(); ++i)
+    restore(h->negative_buckets[i], last != nullptr ? last->negative_buckets[i] : 0);
   if (!ok || !get_varint(in, raw)) return false;
   h->sum = std::bit_cast<double>(std::byteswap(raw) ^ bits_of(last != nullptr ? last->sum : 0));
   row.histogram = h;

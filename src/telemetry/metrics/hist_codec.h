@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Native histograms as bytes: the layout (schema, spans, bounds) once, then counts as differences to the row before. One row after
-// the other; the same bytes serve head, journal and segments. Byte layout: docs/formats/metrics-segment.md.
+// Native histograms as bytes: the layout (schema, spans, bounds) once, then counts as differences to the row before.
+// One row after the other; the same bytes serve head, journal and segments. Byte layout:
+// docs/formats/metrics-segment.md.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,9 @@ Problem negative_bucket(std::string text) {
   return {"native_histogram_negative_bucket_count", "native-histogram-negative-bucket-count", std::move(text)};
 }
 Problem negative_offset(std::size_t span, std::int32_t offset) {
-  return {"native_histogram_span_negative_offset", "native-histogram-span-negative-offset",
-          fmt::format("span number {} with offset {}: histogram has a span whose offset is negative", span + 1, offset)};
+  return {
+      "native_histogram_span_negative_offset", "native-histogram-span-negative-offset",
+      fmt::format("span number {} with offset {}: histogram has a span whose offset is negative", span + 1, offset)};
 }
 Problem spans_mismatch(std::string text) {
   return {"native_histogram_spans_buckets_mismatch", "native-histogram-spans-buckets-mismatch", std::move(text)};
@@ -61,14 +62,17 @@ std::optional<Problem> check_custom(const HistogramParts& parts, std::size_t buc
     const double bound = parts.custom_values[i];
     if (std::isnan(bound)) return custom_invalid("custom buckets: histogram custom bounds must not be NaN");
     if (i > 0 && bound <= previous) {
-      return custom_invalid(fmt::format("custom buckets: previous bound is {} and current is {}: histogram custom bounds must be in "
-                                        "strictly increasing order", previous, bound));
+      return custom_invalid(
+          fmt::format("custom buckets: previous bound is {} and current is {}: histogram custom bounds must be in "
+                      "strictly increasing order",
+                      previous, bound));
     }
     previous = bound;
   }
   if (previous == std::numeric_limits<double>::infinity()) {
-    return Problem{"native_histogram_custom_buckets_infinite", "native-histogram-custom-buckets-infinite",
-                   "custom buckets: last +Inf bound must not be explicitly defined: histogram custom bounds must be finite"};
+    return Problem{
+        "native_histogram_custom_buckets_infinite", "native-histogram-custom-buckets-infinite",
+        "custom buckets: last +Inf bound must not be explicitly defined: histogram custom bounds must be finite"};
   }
   std::uint64_t needed = 0;
   std::uint64_t total = 0;
@@ -82,8 +86,10 @@ std::optional<Problem> check_custom(const HistogramParts& parts, std::size_t buc
     return spans_mismatch(fmt::format("custom buckets: spans need {} buckets, have {} buckets", needed, buckets));
   }
   if (parts.custom_values.size() + 1 < total) {
-    return custom_mismatch(fmt::format("custom buckets: only {} custom bounds defined which is insufficient to cover total span "
-                                       "length of {}", parts.custom_values.size(), total));
+    return custom_mismatch(
+        fmt::format("custom buckets: only {} custom bounds defined which is insufficient to cover total span "
+                    "length of {}",
+                    parts.custom_values.size(), total));
   }
   const double zero_count = parts.is_float ? parts.zero_count_float : static_cast<double>(parts.zero_count_int);
   if (zero_count != 0) return custom_invalid("custom buckets: must have zero count of 0");
@@ -95,15 +101,17 @@ std::optional<Problem> check_custom(const HistogramParts& parts, std::size_t buc
 }
 
 // Deltas to absolute counts. Wraps like the sender's 64-bit integers would; a negative count is an error.
-std::optional<Problem> absolute_counts(std::string_view side, const std::vector<std::int64_t>& deltas, std::vector<double>& out,
-                                       std::uint64_t& sum) {
+std::optional<Problem> absolute_counts(std::string_view side, const std::vector<std::int64_t>& deltas,
+                                       std::vector<double>& out, std::uint64_t& sum) {
   std::uint64_t running = 0;
   out.reserve(deltas.size());
   for (std::size_t i = 0; i < deltas.size(); ++i) {
     running += static_cast<std::uint64_t>(deltas[i]);
     if (static_cast<std::int64_t>(running) < 0) {
-      return negative_bucket(fmt::format("{} side: bucket number {} has observation count of {}: histogram has a bucket whose "
-                                         "observation count is negative", side, i + 1, static_cast<std::int64_t>(running)));
+      return negative_bucket(
+          fmt::format("{} side: bucket number {} has observation count of {}: histogram has a bucket whose "
+                      "observation count is negative",
+                      side, i + 1, static_cast<std::int64_t>(running)));
     }
     sum += running;
     out.push_back(static_cast<double>(running));
@@ -114,11 +122,14 @@ std::optional<Problem> absolute_counts(std::string_view side, const std::vector<
 std::optional<Problem> check_counts(std::string_view side, const std::vector<double>& counts) {
   for (std::size_t i = 0; i < counts.size(); ++i) {
     if (std::isnan(counts[i])) {
-      return count_mismatch(fmt::format("{} side: bucket number {} has an observation count that is not a number", side, i + 1));
+      return count_mismatch(
+          fmt::format("{} side: bucket number {} has an observation count that is not a number", side, i + 1));
     }
     if (counts[i] < 0) {
-      return negative_bucket(fmt::format("{} side: bucket number {} has observation count of {}: histogram has a bucket whose "
-                                         "observation count is negative", side, i + 1, counts[i]));
+      return negative_bucket(
+          fmt::format("{} side: bucket number {} has observation count of {}: histogram has a bucket whose "
+                      "observation count is negative",
+                      side, i + 1, counts[i]));
     }
   }
   return {};
@@ -131,14 +142,18 @@ std::optional<Problem> fill_integer(const HistogramParts& parts, FloatHistogram&
   sum += parts.zero_count_int;
   if (std::isnan(parts.sum)) {
     if (sum > parts.count_int) {
-      return Problem{"native_histogram_count_not_big_enough", "native-histogram-count-not-big-enough",
-                     fmt::format("{} observations found in buckets, but the Count field is {}: histogram's observation count should "
-                                 "be at least the number of observations found in the buckets", sum, parts.count_int)};
+      return Problem{
+          "native_histogram_count_not_big_enough", "native-histogram-count-not-big-enough",
+          fmt::format(
+              "{} observations found in buckets, but the Count field is {}: histogram's observation count should "
+              "be at least the number of observations found in the buckets",
+              sum, parts.count_int)};
     }
   } else if (sum != parts.count_int) {
-    return count_mismatch(fmt::format("{} observations found in buckets, but the Count field is {}: histogram's observation count "
-                                      "should equal the number of observations found in the buckets (in absence of NaN)", sum,
-                                      parts.count_int));
+    return count_mismatch(
+        fmt::format("{} observations found in buckets, but the Count field is {}: histogram's observation count "
+                    "should equal the number of observations found in the buckets (in absence of NaN)",
+                    sum, parts.count_int));
   }
   out.count = static_cast<double>(parts.count_int);
   out.zero_count = static_cast<double>(parts.zero_count_int);
@@ -149,12 +164,15 @@ std::optional<Problem> fill_float(const HistogramParts& parts, FloatHistogram& o
   if (auto problem = check_counts("negative", parts.negative_counts)) return problem;
   if (std::isnan(parts.zero_count_float)) return count_mismatch("the zero bucket's observation count is not a number");
   if (parts.zero_count_float < 0) {
-    return negative_bucket(fmt::format("zero bucket has observation count of {}: histogram has a bucket whose observation count is "
-                                       "negative", parts.zero_count_float));
+    return negative_bucket(
+        fmt::format("zero bucket has observation count of {}: histogram has a bucket whose observation count is "
+                    "negative",
+                    parts.zero_count_float));
   }
   if (std::isnan(parts.count_float)) return count_mismatch("the observation count is not a number");
   if (parts.count_float < 0) {
-    return negative_bucket(fmt::format("observation count is {}: histogram's observation count is negative", parts.count_float));
+    return negative_bucket(
+        fmt::format("observation count is {}: histogram's observation count is negative", parts.count_float));
   }
   if (auto problem = check_counts("positive", parts.positive_counts)) return problem;
   out.count = parts.count_float;
@@ -173,7 +191,8 @@ std::optional<Problem> fit_buckets(FloatHistogram& histogram, const IngestLimits
   const bool reducible = histogram.schema != kCustomBucketsSchema;
   if (limits.reduce_native_histogram_over_max_buckets && !reducible) {
     return Problem{"not_reducible_native_histogram", "not-reducible-native-histogram",
-                   fmt::format("the histogram has {} buckets, the limit is {}, and custom buckets cannot be reduced", before, limit)};
+                   fmt::format("the histogram has {} buckets, the limit is {}, and custom buckets cannot be reduced",
+                               before, limit)};
   }
   if (limits.reduce_native_histogram_over_max_buckets) {
     while (bucket_count(histogram) > limit && histogram.schema > kMinSchema) {
@@ -210,23 +229,27 @@ std::expected<std::shared_ptr<const FloatHistogram>, HistogramProblem> check_his
 
   const bool custom = parts.schema == kCustomBucketsSchema;
   if (!custom && (parts.schema < kMinSchema || parts.schema > kMaxReservedSchema)) {
-    return std::unexpected(Problem{"invalid_native_histogram_schema", "invalid-native-histogram-schema",
-                                   fmt::format("histogram has an invalid schema, which must be between {} and {} for exponential "
-                                               "buckets, or {} for custom buckets, got schema {}", kMinSchema, kMaxReservedSchema,
-                                               kCustomBucketsSchema, parts.schema)});
+    return std::unexpected(
+        Problem{"invalid_native_histogram_schema", "invalid-native-histogram-schema",
+                fmt::format("histogram has an invalid schema, which must be between {} and {} for exponential "
+                            "buckets, or {} for custom buckets, got schema {}",
+                            kMinSchema, kMaxReservedSchema, kCustomBucketsSchema, parts.schema)});
   }
   const std::size_t positive = parts.is_float ? parts.positive_counts.size() : parts.positive_deltas.size();
   const std::size_t negative = parts.is_float ? parts.negative_counts.size() : parts.negative_deltas.size();
   if (custom) {
     if (auto problem = check_custom(parts, positive)) return std::unexpected(std::move(*problem));
   } else {
-    if (auto problem = check_spans("positive", parts.positive_spans, positive)) return std::unexpected(std::move(*problem));
-    if (auto problem = check_spans("negative", parts.negative_spans, negative)) return std::unexpected(std::move(*problem));
+    if (auto problem = check_spans("positive", parts.positive_spans, positive))
+      return std::unexpected(std::move(*problem));
+    if (auto problem = check_spans("negative", parts.negative_spans, negative))
+      return std::unexpected(std::move(*problem));
     if (!parts.custom_values.empty()) {
       return std::unexpected(custom_invalid("histogram with exponential schema must not have custom bounds"));
     }
     if (!(parts.zero_threshold >= 0)) {
-      return std::unexpected(count_mismatch(fmt::format("the zero threshold {} is not a positive number", parts.zero_threshold)));
+      return std::unexpected(
+          count_mismatch(fmt::format("the zero threshold {} is not a positive number", parts.zero_threshold)));
     }
   }
   out->hint = parts.hint;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Native histograms at the door: from the wire's parts (deltas or counts, spans) to a checked FloatHistogram. The rules are those
-// of Prometheus' model/histogram Validate, the error ids Mimir's.
+// Native histograms at the door: from the wire's parts (deltas or counts, spans) to a checked FloatHistogram. The rules
+// are those of Prometheus' model/histogram Validate, the error ids Mimir's.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ struct HistogramProblem {
   std::string text;         // one clause, without id and series
 };
 
-// The histogram, or what is wrong with it. Schemas 9..52 are reduced to 8, histograms over the bucket limit are reduced as far
-// as needed. Stale markers (sum is kStaleNaN) pass as an empty histogram with that sum.
+// The histogram, or what is wrong with it. Schemas 9..52 are reduced to 8, histograms over the bucket limit are reduced
+// as far as needed. Stale markers (sum is kStaleNaN) pass as an empty histogram with that sum.
 std::expected<std::shared_ptr<const FloatHistogram>, HistogramProblem> check_histogram(const HistogramParts& parts,
                                                                                        const IngestLimits& limits);
 

@@ -16,11 +16,11 @@ namespace tocayo::metrics {
 
 // 0 switches a limit off, except where it says otherwise.
 struct IngestLimits {
-  std::size_t max_label_name_length = 1024;       // bytes
-  std::size_t max_label_value_length = 2048;      // bytes
+  std::size_t max_label_name_length = 1024;   // bytes
+  std::size_t max_label_value_length = 2048;  // bytes
   std::size_t max_label_names_per_series = 0;
   std::size_t max_label_names_per_info_series = 0;
-  std::size_t max_metadata_length = 1024;         // bytes; help is cut, names and units are refused
+  std::size_t max_metadata_length = 1024;  // bytes; help is cut, names and units are refused
   std::int64_t creation_grace_period_ms = 600'000;
   std::int64_t past_grace_period_ms = 0;
   std::size_t max_native_histogram_buckets = 0;

@@ -71,8 +71,8 @@ const LabelIndex::Name* LabelIndex::find(Symbol name) const {
   return found == names_.end() ? nullptr : &found->second;
 }
 
-std::vector<std::uint32_t> LabelIndex::matching_values(const Matcher& matcher, const Name& name, const SymbolTable& symbols,
-                                                       bool negate) const {
+std::vector<std::uint32_t> LabelIndex::matching_values(const Matcher& matcher, const Name& name,
+                                                       const SymbolTable& symbols, bool negate) const {
   std::string key;
   key.push_back(negate ? '-' : '+');
   key += matcher.to_string();
@@ -94,7 +94,8 @@ std::vector<SeriesId> LabelIndex::collect(const Matcher& matcher, const SymbolTa
   if (name == nullptr) return ids;
 
   std::vector<const Value*> chosen;
-  // The values that are named outright: of a positive matcher the chosen ones, of a negative (then `negate`) the excluded ones.
+  // The values that are named outright: of a positive matcher the chosen ones, of a negative (then `negate`) the
+  // excluded ones.
   const bool direct = matcher.negative() == negate;
   auto choose = [&](std::string_view text) {
     const Symbol symbol = symbols.find(text);
@@ -117,7 +118,8 @@ std::vector<SeriesId> LabelIndex::collect(const Matcher& matcher, const SymbolTa
   }
   std::size_t total = 0;
   for (const Value* value : chosen) total += value->postings.ids().size();
-  // A series has one value per name, so the lists are disjoint: order them through a bitmap, or sort when there are few.
+  // A series has one value per name, so the lists are disjoint: order them through a bitmap, or sort when there are
+  // few.
   if (total > max_id_ / 64) {
     std::vector<std::uint64_t> bitmap(max_id_ / 64 + 1);
     for (const Value* value : chosen) {

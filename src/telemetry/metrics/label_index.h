@@ -2,8 +2,8 @@
 // From label pairs to series: posting lists per (name, value), and matchers evaluated on them.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -56,7 +56,8 @@ class PostingList {
   std::uint32_t capacity_ = 0;  // 0 = inline
 };
 
-// One head shard's postings. Writers need exclusive, readers shared access; the cache of regular expressions synchronises itself.
+// One head shard's postings. Writers need exclusive, readers shared access; the cache of regular expressions
+// synchronises itself.
 class LabelIndex {
  public:
   struct Value {
@@ -64,8 +65,8 @@ class LabelIndex {
     PostingList postings;
   };
   struct Name {
-    std::vector<Value> values;           // in order of arrival
-    std::vector<std::uint32_t> table;    // value symbol → index into `values`, open addressing
+    std::vector<Value> values;         // in order of arrival
+    std::vector<std::uint32_t> table;  // value symbol → index into `values`, open addressing
     const Value* find(Symbol value) const;
   };
 
@@ -105,7 +106,8 @@ void intersect_with(std::vector<SeriesId>& ids, std::span<const SeriesId> other)
 void subtract_from(std::vector<SeriesId>& ids, std::span<const SeriesId> other);
 
 template <typename All>
-std::vector<SeriesId> LabelIndex::select(std::span<const Matcher> matchers, const SymbolTable& symbols, All&& all) const {
+std::vector<SeriesId> LabelIndex::select(std::span<const Matcher> matchers, const SymbolTable& symbols,
+                                         All&& all) const {
   std::vector<std::vector<SeriesId>> required, excluded;
   for (const Matcher& matcher : matchers) {
     if (matcher.matches_empty()) {

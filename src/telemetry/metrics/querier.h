@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the query engine (and every reader) sees the store. The head implements it; so does the small in-memory store of the
-// promqltest runner. Times are milliseconds; ranges are closed [start, end].
+// How the query engine (and every reader) sees the store. The head implements it; so does the small in-memory store of
+// the promqltest runner. Times are milliseconds; ranges are closed [start, end].
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ namespace tocayo::metrics {
 // Samples of one series, ascending by time, floats and histograms apart (a timestamp occurs in one of them only).
 struct SampleColumns {
   std::vector<TimestampMs> times;
-  std::vector<double> values;               // as long as times; stale markers are the NaN kStaleNaN
-  std::vector<TimestampMs> start_times;     // empty, or as long as times (0 = unknown)
+  std::vector<double> values;            // as long as times; stale markers are the NaN kStaleNaN
+  std::vector<TimestampMs> start_times;  // empty, or as long as times (0 = unknown)
   std::vector<TimestampMs> histogram_times;
   std::vector<std::shared_ptr<const FloatHistogram>> histograms;  // stale markers have a kStaleNaN sum
   std::vector<TimestampMs> histogram_start_times;                 // empty, or as long as histogram_times
@@ -29,12 +29,12 @@ struct SampleColumns {
 };
 
 struct SelectHints {
-  TimestampMs start = 0;        // only samples in [start, end] are of interest
+  TimestampMs start = 0;  // only samples in [start, end] are of interest
   TimestampMs end = 0;
-  std::int64_t step = 0;        // of the query, 0 for instant
-  std::int64_t range = 0;       // of a matrix selector, else 0
-  std::string function;         // enclosing function or aggregation, "" when none
-  std::size_t limit = 0;        // at most so many series are needed; 0 = all
+  std::int64_t step = 0;   // of the query, 0 for instant
+  std::int64_t range = 0;  // of a matrix selector, else 0
+  std::string function;    // enclosing function or aggregation, "" when none
+  std::size_t limit = 0;   // at most so many series are needed; 0 = all
 };
 
 // The series a selector chose, sorted by labels, on one consistent snapshot. read() may be called from several threads.
@@ -59,9 +59,10 @@ class Querier {
   virtual ~Querier() = default;
   virtual Result<std::unique_ptr<SeriesSet>> select(std::span<const Matcher> matchers, const SelectHints& hints,
                                                     const Context& context) const = 0;
-  // Label names / values among series with a sample in [start, end] that match every matcher of any of the sets (none = all).
-  virtual Result<NameList> label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start, TimestampMs end,
-                                       std::size_t limit, const Context& context) const = 0;
+  // Label names / values among series with a sample in [start, end] that match every matcher of any of the sets (none =
+  // all).
+  virtual Result<NameList> label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
+                                       TimestampMs end, std::size_t limit, const Context& context) const = 0;
   virtual Result<NameList> label_values(const std::string& name, std::span<const std::vector<Matcher>> matcher_sets,
                                         TimestampMs start, TimestampMs end, std::size_t limit,
                                         const Context& context) const = 0;

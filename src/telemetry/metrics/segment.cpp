@@ -37,7 +37,7 @@ Result<std::shared_ptr<const Segment>> Segment::open(const std::string& path) {
   segment->path_ = path;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return std::unexpected(error_from_errno("open " + path, errno));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0 || info.st_size < static_cast<off_t>(kHeaderSize + kTrailerSize)) {
     ::close(fd);
     return std::unexpected(segment->damaged("size"));
@@ -60,7 +60,8 @@ Result<> Segment::read_footer() {
   if (std::memcmp(data_, kMagic.data(), kMagic.size()) != 0) return std::unexpected(damaged("header"));
   const auto version = get<std::uint32_t>(data_ + 4);
   if (version > kVersion || version == 0) {
-    return fail(ErrorKind::internal, fmt::format("segment {}: version {} is newer than this program knows", path_, version));
+    return fail(ErrorKind::internal,
+                fmt::format("segment {}: version {} is newer than this program knows", path_, version));
   }
   const std::uint8_t* end = data_ + size_;
   if (std::memcmp(end - 8, kEndMagic.data(), 8) != 0) return std::unexpected(damaged("end mark"));
@@ -73,10 +74,12 @@ Result<> Segment::read_footer() {
   }
   const std::uint64_t limit = static_cast<std::uint64_t>(p - data_);
   Section* sections[kSectionCount] = {&symbols_, &series_, &labels_, &postings_};
-  const std::string_view names[kSectionCount] = {"section symbols", "section series", "section labels", "section postings"};
+  const std::string_view names[kSectionCount] = {"section symbols", "section series", "section labels",
+                                                 "section postings"};
   for (std::size_t i = 0; i < kSectionCount; ++i, p += 24) {
     *sections[i] = {names[i], get<std::uint64_t>(p), get<std::uint64_t>(p + 8), get<std::uint64_t>(p + 16)};
-    if (sections[i]->offset > limit || sections[i]->size > limit - sections[i]->offset) return std::unexpected(damaged(names[i]));
+    if (sections[i]->offset > limit || sections[i]->size > limit - sections[i]->offset)
+      return std::unexpected(damaged(names[i]));
   }
   data_end_ = symbols_.offset;
   min_time_ = get<std::int64_t>(p);
@@ -151,7 +154,8 @@ Result<> Segment::validate_postings() const {
     std::uint64_t series = 0;
     for (std::uint32_t k = 0; k < p.count; ++k) {
       std::uint64_t step = 0;
-      if (!get_varint(in, step) || step >= series_count_ || (k > 0 && step == 0)) return std::unexpected(damaged(postings_.name));
+      if (!get_varint(in, step) || step >= series_count_ || (k > 0 && step == 0))
+        return std::unexpected(damaged(postings_.name));
       series += step;
       if (series >= series_count_) return std::unexpected(damaged(postings_.name));
     }
@@ -170,8 +174,8 @@ std::string_view Segment::symbol(std::uint64_t id) const {
 
 Segment::Row64 Segment::row(std::uint32_t series) const {
   const std::uint8_t* p = data_ + series_.offset + series * kSeriesRowSize;
-  return {get<std::uint64_t>(p),      get<std::uint64_t>(p + 8),  get<std::uint32_t>(p + 16), get<std::uint32_t>(p + 20),
-          get<std::int64_t>(p + 24),  get<std::int64_t>(p + 32),  get<std::uint32_t>(p + 40), get<std::uint16_t>(p + 44)};
+  return {get<std::uint64_t>(p),     get<std::uint64_t>(p + 8), get<std::uint32_t>(p + 16), get<std::uint32_t>(p + 20),
+          get<std::int64_t>(p + 24), get<std::int64_t>(p + 32), get<std::uint32_t>(p + 40), get<std::uint16_t>(p + 44)};
 }
 
 std::size_t Segment::pair_count() const { return get<std::uint32_t>(bytes(postings_).data()); }
@@ -326,8 +330,11 @@ Result<> Segment::read(std::uint32_t series, TimestampMs start, TimestampMs end,
   const Row64 r = row(series);
   if (r.min_time > end || r.max_time < start) return {};
   std::span<const std::uint8_t> in(data_ + r.chunk_offset, r.chunk_size);
-  auto bad = [&] { return std::unexpected(damaged(fmt::format("the chunk of series {} at {}", series, r.chunk_offset))); };
-  if (static_cast<std::uint32_t>(hash64({reinterpret_cast<const char*>(in.data()), in.size()})) != r.checksum) return bad();
+  auto bad = [&] {
+    return std::unexpected(damaged(fmt::format("the chunk of series {} at {}", series, r.chunk_offset)));
+  };
+  if (static_cast<std::uint32_t>(hash64({reinterpret_cast<const char*>(in.data()), in.size()})) != r.checksum)
+    return bad();
   std::uint64_t float_bytes = 0;
   if (!get_varint(in, float_bytes) || float_bytes > in.size()) return bad();
   auto blocks = in.first(float_bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sealed piece of one tenant's head: an immutable file with its own index, read through mmap. Byte layout and what is checked
-// when: docs/formats/metrics-segment.md.
+// A sealed piece of one tenant's head: an immutable file with its own index, read through mmap. Byte layout and what is
+// checked when: docs/formats/metrics-segment.md.
 #pragma once
 
 #include <atomic>
@@ -39,7 +39,8 @@ class SegmentWriter {
     std::uint32_t first_pair;
     std::uint16_t label_count;
   };
-  SegmentWriter(std::string path, std::string tenant, int fd) : path_(std::move(path)), tenant_(std::move(tenant)), fd_(fd) {}
+  SegmentWriter(std::string path, std::string tenant, int fd)
+      : path_(std::move(path)), tenant_(std::move(tenant)), fd_(fd) {}
   Result<> flush();
   std::string symbols_section(std::vector<Symbol>& rank) const;
   std::string postings_section(const std::vector<Symbol>& rank) const;
@@ -56,8 +57,8 @@ class SegmentWriter {
   std::string chunk_;
 };
 
-// Immutable and thread-safe. The footer is checked by open(), the index at its first use, a chunk at every read; damage is an
-// `internal` error that names file and part, and harms no other segment.
+// Immutable and thread-safe. The footer is checked by open(), the index at its first use, a chunk at every read; damage
+// is an `internal` error that names file and part, and harms no other segment.
 class Segment {
  public:
   static Result<std::shared_ptr<const Segment>> open(const std::string& path);
@@ -84,8 +85,9 @@ class Segment {
   // Appends the rows in [start, end].
   Result<> read(std::uint32_t series, TimestampMs start, TimestampMs end, RowBuffer& out) const;
   // Calls f(name, value, series indices) for every label pair, sorted; `name` "" = all names. f returns false to stop.
-  void for_each_pair(std::string_view name,
-                     const std::function<bool(std::string_view, std::string_view, std::span<const std::uint32_t>)>& f) const;
+  void for_each_pair(
+      std::string_view name,
+      const std::function<bool(std::string_view, std::string_view, std::span<const std::uint32_t>)>& f) const;
   // Calls f(name) for every label name, sorted.
   void for_each_name(const std::function<void(std::string_view)>& f) const;
 
@@ -94,8 +96,8 @@ class Segment {
     std::string_view name;
     std::uint64_t offset = 0, size = 0, checksum = 0;
   };
-  struct Row64;   // of the series table
-  struct Pair;    // of the postings directory
+  struct Row64;  // of the series table
+  struct Pair;   // of the postings directory
   Segment() = default;
   Result<> read_footer();
   Result<> validate_index() const;

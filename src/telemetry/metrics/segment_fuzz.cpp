@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Segment files whose bytes are arbitrary but whose checksums are right, so that damage reaches the readers behind them. The first
-// bytes of the input say how the rest is cut into data and sections.
+// Segment files whose bytes are arbitrary but whose checksums are right, so that damage reaches the readers behind
+// them. The first bytes of the input say how the rest is cut into data and sections.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -46,8 +46,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 0; i < series_count; ++i) {
     auto* row = reinterpret_cast<std::uint8_t*>(rows.data()) + i * kSeriesRowSize;
     const std::uint64_t offset = kHeaderSize + get<std::uint64_t>(row + 8) % (chunks.size() + 1);
-    const auto length = static_cast<std::uint32_t>(get<std::uint32_t>(row + 16) % (kHeaderSize + chunks.size() - offset + 1));
-    const auto checksum = static_cast<std::uint32_t>(hash64(std::string_view(chunks).substr(offset - kHeaderSize, length)));
+    const auto length =
+        static_cast<std::uint32_t>(get<std::uint32_t>(row + 16) % (kHeaderSize + chunks.size() - offset + 1));
+    const auto checksum =
+        static_cast<std::uint32_t>(hash64(std::string_view(chunks).substr(offset - kHeaderSize, length)));
     std::memcpy(row + 8, &offset, 8);
     std::memcpy(row + 16, &length, 4);
     std::memcpy(row + 20, &checksum, 4);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory for open sample data: chains of small nodes in size classes, so that a hundred thousand series grow without a malloc
-// each and without slack.
+// Memory for open sample data: chains of small nodes in size classes, so that a hundred thousand series grow without a
+// malloc each and without slack.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,8 @@ namespace tocayo::metrics {
 
 namespace {
 constexpr std::string_view kStreamIdentifier("\xff\x06\x00\x00sNaPpY", 10);
-// A copy element of three bytes can produce at most 64 bytes: no block expands by more than this factor. An announced length
-// beyond it is a lie, found out without allocating.
+// A copy element of three bytes can produce at most 64 bytes: no block expands by more than this factor. An announced
+// length beyond it is a lie, found out without allocating.
 constexpr std::size_t kMaxExpansion = 64;
 }  // namespace
 
@@ -26,8 +26,9 @@ Result<std::size_t> snappy_block_length(std::string_view bytes) {
 Result<> snappy_block_decode(std::string_view bytes, std::size_t max_bytes, std::string& out) {
   const std::size_t length = TRY(snappy_block_length(bytes));
   if (length > max_bytes) {
-    return fail(ErrorKind::too_large, fmt::format("the decompressed body of {} bytes is larger than the allowed {} bytes", length,
-                                                  max_bytes));
+    return fail(
+        ErrorKind::too_large,
+        fmt::format("the decompressed body of {} bytes is larger than the allowed {} bytes", length, max_bytes));
   }
   if (length / kMaxExpansion > bytes.size()) return fail(ErrorKind::bad_input, "snappy: corrupt input");
   out.resize(length);

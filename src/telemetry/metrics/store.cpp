@@ -57,7 +57,8 @@ StoreImpl::StoreImpl(StoreOptions options)
                plain("tocayo_metrics_seal_failures_total", "Failed attempts to write a segment."),
                plain("tocayo_metrics_checkpoints_total", "Checkpoints written."),
                plain("tocayo_metrics_checkpoint_failures_total", "Failed attempts to write a checkpoint."),
-               plain("tocayo_metrics_replay_unknown_series_total", "Replayed rows whose series definition was lost to damage."),
+               plain("tocayo_metrics_replay_unknown_series_total",
+                     "Replayed rows whose series definition was lost to damage."),
                Registry::global().gauge("prometheus_tsdb_data_replay_duration_seconds",
                                         "Time taken to replay the data on disk.")},
       last_checkpoint_(std::chrono::steady_clock::now()) {
@@ -86,15 +87,19 @@ Result<> StoreImpl::open_directory() {
   if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorKind::conflict, options_.dir + " is in use by another process");
   }
-  std::size_t shards = options_.shards != 0 ? options_.shards : std::bit_ceil(std::max(1U, std::thread::hardware_concurrency()));
+  std::size_t shards =
+      options_.shards != 0 ? options_.shards : std::bit_ceil(std::max(1U, std::thread::hardware_concurrency()));
   shards = std::clamp<std::size_t>(std::bit_ceil(shards), 1, 64);
   const std::string format_path = options_.dir + "/FORMAT";
   if (auto text = read_file(format_path)) {
     unsigned version = 0;
-    if (std::sscanf(text->c_str(), "tocayo metrics %u shards %zu", &version, &shards) != 2 || shards == 0 || shards > 64) {
+    if (std::sscanf(text->c_str(), "tocayo metrics %u shards %zu", &version, &shards) != 2 || shards == 0 ||
+        shards > 64) {
       return fail(ErrorKind::internal, format_path + ": not readable");
     }
-    if (version > 1) return fail(ErrorKind::internal, fmt::format("{}: version {} is newer than this program knows", format_path, version));
+    if (version > 1)
+      return fail(ErrorKind::internal,
+                  fmt::format("{}: version {} is newer than this program knows", format_path, version));
   } else if (text.error().kind != ErrorKind::not_found) {
     return std::unexpected(std::move(text.error()));
   } else if (auto written = replace_file(format_path, fmt::format("tocayo metrics 1 shards {}\n", shards)); !written) {
@@ -117,7 +122,8 @@ Result<> StoreImpl::load() {
                                               .interval = options_.wal_interval,
                                               .segment_size = options_.wal_segment_size,
                                               .faults = options_.faults}));
-  for (std::uint32_t shard = 0; shard < shard_count_; ++shard) partitions_.push_back(TRY(journal_->open_partition(shard)));
+  for (std::uint32_t shard = 0; shard < shard_count_; ++shard)
+    partitions_.push_back(TRY(journal_->open_partition(shard)));
   if (auto replayed = replay(); !replayed) return replayed;
   register_metrics();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -161,7 +167,8 @@ std::shared_ptr<Tenant> StoreImpl::get_tenant(std::string_view name) {
   if (auto tenant = find_tenant(name)) return tenant;
   std::unique_lock lock(tenants_mutex_);
   auto& tenant = tenants_[std::string(name)];
-  if (!tenant) tenant = std::make_shared<Tenant>(std::string(name), static_cast<std::uint32_t>(tenants_.size()), shard_count_);
+  if (!tenant)
+    tenant = std::make_shared<Tenant>(std::string(name), static_cast<std::uint32_t>(tenants_.size()), shard_count_);
   return tenant;
 }
 
@@ -198,8 +205,8 @@ std::vector<MetadataRow> StoreImpl::metadata(std::string_view name, std::string_
 }
 
 Result<std::vector<ExemplarSeries>> StoreImpl::exemplars(std::string_view name,
-                                                         std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
-                                                         TimestampMs end) const {
+                                                         std::span<const std::vector<Matcher>> matcher_sets,
+                                                         TimestampMs start, TimestampMs end) const {
   auto tenant = find_tenant(name);
   if (!tenant) return std::vector<ExemplarSeries>{};
   return tenant->exemplars.select(matcher_sets, start, end);
@@ -237,7 +244,8 @@ HeadStats StoreImpl::head_stats(std::string_view name, std::size_t limit) const 
       if (!series.has_rows()) return;
       min_time = std::min(min_time, series.min_time);
       max_time = std::max(max_time, series.max_time);
-      stats.chunks += (series.block_rows + series.tail_count > 0 ? 1 : 0) + (series.extra && series.extra->histogram_count > 0 ? 1 : 0);
+      stats.chunks += (series.block_rows + series.tail_count > 0 ? 1 : 0) +
+                      (series.extra && series.extra->histogram_count > 0 ? 1 : 0);
     });
     for (const auto& [name_symbol, label] : shard->index().names()) {
       auto& values = pairs[std::string(shard->text(name_symbol))];
@@ -262,7 +270,8 @@ HeadStats StoreImpl::head_stats(std::string_view name, std::size_t limit) const 
     by_bytes.push_back({label, size});
   }
   auto top = [limit](std::vector<HeadStats::Count> list) {
-    std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.value != b.value ? a.value > b.value : a.name < b.name; });
+    std::sort(list.begin(), list.end(),
+              [](const auto& a, const auto& b) { return a.value != b.value ? a.value > b.value : a.name < b.name; });
     if (list.size() > limit) list.resize(limit);
     return list;
   };
@@ -292,7 +301,8 @@ void StoreImpl::register_metrics() {
     single("tocayo_metrics_active_series", "Series in the head.", static_cast<double>(series));
     single("prometheus_tsdb_head_series", "Total number of series in the head block.", static_cast<double>(series));
     single("cortex_ingester_memory_series", "The current number of series in memory.", static_cast<double>(series));
-    single("cortex_ingester_memory_users", "The current number of users in memory.", static_cast<double>(tenants.size()));
+    single("cortex_ingester_memory_users", "The current number of users in memory.",
+           static_cast<double>(tenants.size()));
     single("cortex_ingester_tsdb_head_max_timestamp_seconds", "Newest sample of all tenants.",
            newest == kMinTime ? 0 : static_cast<double>(newest) / 1000);
     auto& active = gauge("cortex_ingester_active_series", "Number of currently active series per user.");
@@ -310,11 +320,12 @@ void StoreImpl::register_metrics() {
         ++count;
       }
     }
-    single("prometheus_tsdb_storage_blocks_bytes", "The number of bytes used for local storage by all blocks.", static_cast<double>(sealed));
+    single("prometheus_tsdb_storage_blocks_bytes", "The number of bytes used for local storage by all blocks.",
+           static_cast<double>(sealed));
     single("tocayo_metrics_segments", "Sealed segment files.", static_cast<double>(count));
     const MemoryUse use = memory();
     auto& bytes = gauge("tocayo_memory_bytes", "Memory in use, by component.");
-    const std::pair<const char*, std::uint64_t> parts[] = {{"symbols", use.symbols}, {"labels", use.labels},
+    const std::pair<const char*, std::uint64_t> parts[] = {{"symbols", use.symbols},   {"labels", use.labels},
                                                            {"postings", use.postings}, {"series", use.series},
                                                            {"open", use.open},         {"exemplars", use.exemplars}};
     for (const auto& [component, value] : parts) {

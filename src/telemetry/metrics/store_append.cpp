@@ -132,10 +132,9 @@ void StoreImpl::encode_part(Request& request, Part& part, std::span<const std::u
   }
   if (encoder.empty()) return;
   commit->expect();
-  auto position = partitions_[part.shard]->append(static_cast<std::uint8_t>(WalKind::request), encoder.finish(),
-                                                  [commit, shard = part.shard](Result<> result) {
-                                                    commit->acknowledge(shard, std::move(result));
-                                                  });
+  auto position = partitions_[part.shard]->append(
+      static_cast<std::uint8_t>(WalKind::request), encoder.finish(),
+      [commit, shard = part.shard](Result<> result) { commit->acknowledge(shard, std::move(result)); });
   if (!position) {
     commit->acknowledge(part.shard, std::unexpected(position.error()));
     request.failed = Error{ErrorKind::unavailable, "cannot write the journal: " + position.error().message};
@@ -228,8 +227,8 @@ void StoreImpl::apply(Request& request) {
   tenant.end_apply();
 }
 
-// The records that did get into a journal must not be replayed; the place of one that did not may be another's by now. Series made
-// for the request stay, empty and invisible.
+// The records that did get into a journal must not be replayed; the place of one that did not may be another's by now.
+// Series made for the request stay, empty and invisible.
 void StoreImpl::abort(Request& request, const Commit& commit) {
   for (Part& part : request.parts) {
     std::unique_lock lock(part.head->mutex);
@@ -262,7 +261,8 @@ void StoreImpl::abort(Request& request, const Commit& commit) {
 void StoreImpl::reject(AppendResult& result, std::string_view reason, std::size_t count,
                        std::move_only_function<Error()> text) {
   if (count == 0) return;
-  auto known = std::find_if(result.rejected.begin(), result.rejected.end(), [&](const auto& r) { return r.reason == reason; });
+  auto known =
+      std::find_if(result.rejected.begin(), result.rejected.end(), [&](const auto& r) { return r.reason == reason; });
   if (known == result.rejected.end()) {
     result.rejected.push_back({reason, count});
   } else {
@@ -284,7 +284,8 @@ void StoreImpl::count(const Request& request) {
                  {{"reason", std::string(rejected.reason)}, {"user", request.tenant->name}})
         .add(static_cast<double>(rejected.count));
   }
-  if (request.result.exemplars_written > 0) metrics_.exemplars.add(static_cast<double>(request.result.exemplars_written));
+  if (request.result.exemplars_written > 0)
+    metrics_.exemplars.add(static_cast<double>(request.result.exemplars_written));
 }
 
 TimestampMs StoreImpl::newest_sealed(const Tenant& tenant, const Labels& labels, const StoreLimits& limits) const {
@@ -301,8 +302,8 @@ TimestampMs StoreImpl::newest_sealed(const Tenant& tenant, const Labels& labels,
   return found;
 }
 
-std::optional<HeadShard::Found> StoreImpl::find_sealed(const Tenant& tenant, const HeadShard& head, const Series& series,
-                                                       TimestampMs time) const {
+std::optional<HeadShard::Found> StoreImpl::find_sealed(const Tenant& tenant, const HeadShard& head,
+                                                       const Series& series, TimestampMs time) const {
   auto segments = tenant.segments();
   std::optional<Labels> labels;
   for (const SegmentEntry& entry : *segments) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the store alone costs: R1 of the specification (targets × series per target, nine labels, 20 scrapes), then a restart after
-// a kill. One JSON line per measure. Usage: metrics_store_bench [targets] [per_target] [scrapes] [batch|interval|off] [labels|refs]
+// What the store alone costs: R1 of the specification (targets × series per target, nine labels, 20 scrapes), then a
+// restart after a kill. One JSON line per measure. Usage: metrics_store_bench [targets] [per_target] [scrapes]
+// [batch|interval|off] [labels|refs]
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/resource.h>
@@ -74,7 +75,8 @@ void ingest(const std::string& dir, const Arguments& a) {
   for (int t = 0; t < a.targets; ++t) {
     for (int i = 0; i < a.per_target; ++i) labels[static_cast<std::size_t>(t)].push_back(labels_of(t, i));
   }
-  std::vector<std::vector<SeriesRef>> refs(labels.size(), std::vector<SeriesRef>(static_cast<std::size_t>(a.per_target)));
+  std::vector<std::vector<SeriesRef>> refs(labels.size(),
+                                           std::vector<SeriesRef>(static_cast<std::size_t>(a.per_target)));
   std::vector<FloatRow> rows(static_cast<std::size_t>(a.per_target));
   std::vector<SeriesRows> series(static_cast<std::size_t>(a.per_target));
   const std::uint64_t rss_before = status_kib("VmRSS");
@@ -90,7 +92,8 @@ void ingest(const std::string& dir, const Arguments& a) {
     for (std::size_t t = 0; t < labels.size(); ++t) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-        const double value = i % 4 == 0 ? 17.0 : static_cast<double>(i) * 1000 + scrape * 64 + static_cast<double>(seed >> 57);
+        const double value =
+            i % 4 == 0 ? 17.0 : static_cast<double>(i) * 1000 + scrape * 64 + static_cast<double>(seed >> 57);
         rows[i] = {base + scrape * 15'000 + static_cast<TimestampMs>(t) * 7, value};
         series[i] = {.ref = a.refs ? refs[t][i] : 0, .labels = &labels[t][i], .floats = {&rows[i], 1}};
       }
@@ -107,15 +110,20 @@ void ingest(const std::string& dir, const Arguments& a) {
   }
   const double steady = samples * (a.scrapes - 1);
   std::uint64_t wal = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir + "/wal")) wal += entry.is_regular_file() ? entry.file_size() : 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir + "/wal"))
+    wal += entry.is_regular_file() ? entry.file_size() : 0;
   const MemoryUse use = store->memory();
-  fmt::print("{{\"series\":{},\"scrapes\":{},\"cpu_us_per_new_series\":{:.2f},\"cpu_us_per_sample\":{:.3f},\"wall_us_per_sample\":{:.3f}}}\n",
-             samples, a.scrapes, first_cpu / samples * 1e6, steady_cpu / steady * 1e6, steady_wall / steady * 1e6);
-  fmt::print("{{\"rss_bytes_per_series\":{:.0f},\"accounted\":{:.0f},\"symbols\":{:.0f},\"labels\":{:.0f},\"postings\":{:.0f},\"series\":{:.0f},\"open\":{:.0f}}}\n",
-             static_cast<double>(status_kib("VmRSS") - rss_before) * 1024 / samples, static_cast<double>(use.total()) / samples,
-             static_cast<double>(use.symbols) / samples, static_cast<double>(use.labels) / samples,
-             static_cast<double>(use.postings) / samples, static_cast<double>(use.series) / samples,
-             static_cast<double>(use.open) / samples);
+  fmt::print(
+      "{{\"series\":{},\"scrapes\":{},\"cpu_us_per_new_series\":{:.2f},\"cpu_us_per_sample\":{:.3f},\"wall_us_per_"
+      "sample\":{:.3f}}}\n",
+      samples, a.scrapes, first_cpu / samples * 1e6, steady_cpu / steady * 1e6, steady_wall / steady * 1e6);
+  fmt::print(
+      "{{\"rss_bytes_per_series\":{:.0f},\"accounted\":{:.0f},\"symbols\":{:.0f},\"labels\":{:.0f},\"postings\":{:.0f},"
+      "\"series\":{:.0f},\"open\":{:.0f}}}\n",
+      static_cast<double>(status_kib("VmRSS") - rss_before) * 1024 / samples,
+      static_cast<double>(use.total()) / samples, static_cast<double>(use.symbols) / samples,
+      static_cast<double>(use.labels) / samples, static_cast<double>(use.postings) / samples,
+      static_cast<double>(use.series) / samples, static_cast<double>(use.open) / samples);
   fmt::print("{{\"wal_bytes_per_sample\":{:.2f}}}\n", static_cast<double>(wal) / (samples * a.scrapes));
   auto query = [&](const char* name, std::vector<Matcher> matchers) {
     const auto start = Clock_::now();
@@ -130,8 +138,10 @@ void ingest(const std::string& dir, const Arguments& a) {
       (void)(*set)->read(i, columns);
       read += columns.times.size();
     }
-    fmt::print("{{\"query\":\"{}\",\"series\":{},\"samples\":{},\"select_ms\":{:.2f},\"select_cpu_ms\":{:.2f},\"total_cpu_ms\":{:.2f},\"total_ms\":{:.2f}}}\n", name, (*set)->size(), read,
-               selected * 1e3, select_cpu * 1e3, (cpu_seconds() - cpu) * 1e3, since(start) * 1e3);
+    fmt::print(
+        "{{\"query\":\"{}\",\"series\":{},\"samples\":{},\"select_ms\":{:.2f},\"select_cpu_ms\":{:.2f},\"total_cpu_"
+        "ms\":{:.2f},\"total_ms\":{:.2f}}}\n",
+        name, (*set)->size(), read, selected * 1e3, select_cpu * 1e3, (cpu_seconds() - cpu) * 1e3, since(start) * 1e3);
   };
   query("one metric", {Matcher::equal("__name__", "node_metric_7_total")});
   query("pod regex", {*Matcher::create(Matcher::Type::regex, "pod", "node-exporter-.*")});
@@ -143,17 +153,21 @@ void recover(const std::string& dir, const Arguments& a) {
   const double cpu = cpu_seconds();
   const auto start = Clock_::now();
   auto store = std::move(*Store::open(options_of(dir, a)));
-  fmt::print("{{\"restart_seconds\":{:.3f},\"restart_cpu_seconds\":{:.3f},\"rss_mib\":{},\"series\":{}}}\n", since(start),
-             cpu_seconds() - cpu, status_kib("VmRSS") / 1024, store->head_stats("bench", 1).series);
+  fmt::print("{{\"restart_seconds\":{:.3f},\"restart_cpu_seconds\":{:.3f},\"rss_mib\":{},\"series\":{}}}\n",
+             since(start), cpu_seconds() - cpu, status_kib("VmRSS") / 1024, store->head_stats("bench", 1).series);
   auto seal = Clock_::now();
   const double seal_cpu = cpu_seconds();
   (void)store->seal();
   const double sealing = cpu_seconds() - seal_cpu;
   ::malloc_trim(0);
   std::uint64_t disk = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir + "/segments")) disk += entry.is_regular_file() ? entry.file_size() : 0;
-  fmt::print("{{\"seal_seconds\":{:.3f},\"seal_cpu_seconds\":{:.3f},\"segment_bytes_per_sample\":{:.2f},\"rss_anon_mib_after\":{}}}\n", since(seal), sealing,
-             static_cast<double>(disk) / (static_cast<double>(a.targets) * a.per_target * a.scrapes), status_kib("RssAnon") / 1024);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir + "/segments"))
+    disk += entry.is_regular_file() ? entry.file_size() : 0;
+  fmt::print(
+      "{{\"seal_seconds\":{:.3f},\"seal_cpu_seconds\":{:.3f},\"segment_bytes_per_sample\":{:.2f},\"rss_anon_mib_"
+      "after\":{}}}\n",
+      since(seal), sealing, static_cast<double>(disk) / (static_cast<double>(a.targets) * a.per_target * a.scrapes),
+      status_kib("RssAnon") / 1024);
   (void)store->close();
   store.reset();
   seal = Clock_::now();

@@ -21,16 +21,18 @@ const std::shared_ptr<const FloatHistogram>& stale_histogram() {
 }
 
 Error sample_error(std::string_view what, std::string_view id, TimestampMs time, const std::string& series) {
-  return Error{ErrorKind::bad_input,
-               fmt::format("the sample has been rejected because {} (err-mimir-{}). The affected sample has timestamp {} and is "
-                           "from series {}",
-                           what, id, format_rfc3339(time), series)};
+  return Error{
+      ErrorKind::bad_input,
+      fmt::format("the sample has been rejected because {} (err-mimir-{}). The affected sample has timestamp {} and is "
+                  "from series {}",
+                  what, id, format_rfc3339(time), series)};
 }
 
 }  // namespace
 
 Error limit_error(std::string text, std::string_view id, std::string_view key) {
-  return Error{ErrorKind::limit, fmt::format("{} (err-mimir-{}). To adjust the limit, configure limits.{}", text, id, key)};
+  return Error{ErrorKind::limit,
+               fmt::format("{} (err-mimir-{}). To adjust the limit, configure limits.{}", text, id, key)};
 }
 
 void StoreImpl::Encoding::series_rows(std::uint32_t index) {
@@ -38,7 +40,8 @@ void StoreImpl::Encoding::series_rows(std::uint32_t index) {
   const std::size_t unresolved = request_.result.unresolved.size();
   Series* series = resolve(rows);
   if (series == nullptr) {
-    if (rows.labels == nullptr && unresolved == request_.result.unresolved.size()) request_.result.unresolved.push_back(index);
+    if (rows.labels == nullptr && unresolved == request_.result.unresolved.size())
+      request_.result.unresolved.push_back(index);
     return;
   }
   rows.ref = store_.ref_of(tenant_, part_.shard, series->id);
@@ -70,16 +73,19 @@ Series* StoreImpl::Encoding::create(std::uint64_t hash, const SeriesRows& rows) 
   for (const FloatRow& row : rows.floats) useful = useful || check_time(row.time) == TimeCheck::ok;
   for (const HistogramRow& row : rows.histograms) useful = useful || check_time(row.time) == TimeCheck::ok;
   if (!useful) {
-    for (const FloatRow& row : rows.floats) reject_time(check_time(row.time), row.time, [&] { return labels.to_string(); });
-    for (const HistogramRow& row : rows.histograms) reject_time(check_time(row.time), row.time, [&] { return labels.to_string(); });
+    for (const FloatRow& row : rows.floats)
+      reject_time(check_time(row.time), row.time, [&] { return labels.to_string(); });
+    for (const HistogramRow& row : rows.histograms)
+      reject_time(check_time(row.time), row.time, [&] { return labels.to_string(); });
     return nullptr;
   }
   const StoreLimits& limits = request_.limits;
   if (store_.pressure_.load(std::memory_order_relaxed) > 0.9) {
     store_.reject(request_.result, "memory_guard", samples, [&] {
-      return Error{ErrorKind::unavailable, fmt::format("no new series are accepted while memory is nearly used up, for example {}; "
-                                                       "raise memory.limit",
-                                                       labels.to_string())};
+      return Error{ErrorKind::unavailable,
+                   fmt::format("no new series are accepted while memory is nearly used up, for example {}; "
+                               "raise memory.limit",
+                               labels.to_string())};
     });
     return nullptr;
   }
@@ -92,7 +98,8 @@ Series* StoreImpl::Encoding::create(std::uint64_t hash, const SeriesRows& rows) 
     return nullptr;
   }
   const std::string_view metric = labels.get(kMetricName);
-  if (limits.max_global_series_per_metric != 0 && tenant_.series_of_metric(metric) >= limits.max_global_series_per_metric) {
+  if (limits.max_global_series_per_metric != 0 &&
+      tenant_.series_of_metric(metric) >= limits.max_global_series_per_metric) {
     store_.reject(request_.result, "max_series_per_metric", samples, [&] {
       return limit_error(fmt::format("per-metric series limit of {} exceeded, for example by series {}",
                                      limits.max_global_series_per_metric, labels.to_string()),
@@ -115,7 +122,8 @@ Series* StoreImpl::Encoding::create(std::uint64_t hash, const SeriesRows& rows) 
 
 // A series whose definition did not get into the journal (its request failed, or is still under way) is defined again.
 void StoreImpl::Encoding::define(Series& series) {
-  if (series.logged) [[likely]] return;
+  if (series.logged) [[likely]]
+    return;
   if (std::find(part_.defined.begin(), part_.defined.end(), &series) != part_.defined.end()) return;
   ++series.pending;
   part_.defined.push_back(&series);
@@ -127,11 +135,14 @@ StoreImpl::Encoding::TimeCheck StoreImpl::Encoding::check_time(TimestampMs time)
   if (limits.creation_grace_period.count() > 0 && time > request_.now + limits.creation_grace_period.count()) {
     return TimeCheck::future;
   }
-  if (limits.past_grace_period.count() > 0 && time < request_.now - limits.past_grace_period.count()) return TimeCheck::past;
+  if (limits.past_grace_period.count() > 0 && time < request_.now - limits.past_grace_period.count())
+    return TimeCheck::past;
   const TimestampMs newest = tenant_.max_time.load(std::memory_order_relaxed);
-  const auto window = std::max<std::int64_t>(limits.out_of_order_time_window.count(), store_.options_.head_window.count() / 2);
-  if (newest != kMinTime && time < newest && static_cast<std::uint64_t>(newest) - static_cast<std::uint64_t>(time) >
-                                                  static_cast<std::uint64_t>(window)) {
+  const auto window =
+      std::max<std::int64_t>(limits.out_of_order_time_window.count(), store_.options_.head_window.count() / 2);
+  if (newest != kMinTime &&
+      time<newest&& static_cast<std::uint64_t>(newest) - static_cast<std::uint64_t>(time)> static_cast<std::uint64_t>(
+          window)) {
     return TimeCheck::too_old;
   }
   return TimeCheck::ok;
@@ -149,10 +160,11 @@ void StoreImpl::Encoding::reject_time(TimeCheck check, TimestampMs time, const s
     case TimeCheck::ok: return;
     case TimeCheck::future:
       return store_.reject(request_.result, "too_far_in_future", 1, [&] {
-        return Error{ErrorKind::bad_input,
-                     fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: {} "
-                                 "(err-mimir-too-far-in-future). To adjust the limit, configure limits.creation_grace_period",
-                                 format_rfc3339(time), series())};
+        return Error{
+            ErrorKind::bad_input,
+            fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: {} "
+                        "(err-mimir-too-far-in-future). To adjust the limit, configure limits.creation_grace_period",
+                        format_rfc3339(time), series())};
       });
     case TimeCheck::past:
       return store_.reject(request_.result, "too_far_in_past", 1, [&] {
@@ -164,8 +176,9 @@ void StoreImpl::Encoding::reject_time(TimeCheck check, TimestampMs time, const s
     case TimeCheck::too_old:
       return store_.reject(request_.result, "sample_timestamp_too_old", 1, [&] {
         Error error = sample_error("its timestamp is too old", "sample-timestamp-too-old", time, series());
-        error.message += fmt::format("; samples may be up to {} behind the newest one (limits.out_of_order_time_window)",
-                                     format_duration(request_.limits.out_of_order_time_window));
+        error.message +=
+            fmt::format("; samples may be up to {} behind the newest one (limits.out_of_order_time_window)",
+                        format_duration(request_.limits.out_of_order_time_window));
         return error;
       });
   }
@@ -175,12 +188,14 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
                                                         const FloatHistogram* histogram) {
   if (time > series.last_time) [[likely]] {
     const TimeCheck check = check_time(time);
-    if (check == TimeCheck::ok) [[likely]] return Verdict::accept;
+    if (check == TimeCheck::ok) [[likely]]
+      return Verdict::accept;
     reject_time(check, time, [&] { return name_of(series); });
     return Verdict::rejected;
   }
   auto equal = [&](double other, const FloatHistogram* other_histogram) {
-    if (histogram == nullptr || other_histogram == nullptr) return histogram == other_histogram && same_bits(value, other);
+    if (histogram == nullptr || other_histogram == nullptr)
+      return histogram == other_histogram && same_bits(value, other);
     return same_histogram(*histogram, *other_histogram);
   };
   const HeadShard::Found newest{series.last_value,
@@ -201,7 +216,8 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
   if (request_.limits.out_of_order_time_window.count() <= 0) {
     store_.reject(request_.result, "sample_out_of_order", 1, [&] {
       Error error = sample_error(
-          "another sample with a more recent timestamp has already been ingested and out-of-order samples are not allowed",
+          "another sample with a more recent timestamp has already been ingested and out-of-order samples are not "
+          "allowed",
           "sample-out-of-order", time, name_of(series));
       error.message += "; raise limits.out_of_order_time_window";
       return error;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store when disk, file or process fail: nothing acknowledged is lost, nothing half-written is read, nothing else suffers.
+// The store when disk, file or process fail: nothing acknowledged is lost, nothing half-written is read, nothing else
+// suffers.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -261,7 +262,8 @@ TEST(StoreFault, KillAtAnyMomentLosesNothingAcknowledged) {
     // Killed after a random number of acknowledgements, and a random moment after the last of them.
     const std::uint64_t steps = random() % 60;
     std::int32_t step = 0;
-    for (std::uint64_t i = 0; i <= steps && ::read(ends[0], &step, sizeof step) == sizeof step; ++i) acknowledged = step;
+    for (std::uint64_t i = 0; i <= steps && ::read(ends[0], &step, sizeof step) == sizeof step; ++i)
+      acknowledged = step;
     for (volatile std::uint64_t spin = random() % 20'000'000; spin > 0; spin = spin - 1) {
     }
     ::kill(child, SIGKILL);
@@ -280,7 +282,8 @@ TEST(StoreFault, KillAtAnyMomentLosesNothingAcknowledged) {
     for (const auto& [labels, series] : all) {
       std::int32_t expected = 0;
       for (const auto& [time, bits] : series.floats) {
-        ASSERT_EQ(std::bit_cast<double>(bits), static_cast<double>(expected)) << labels.to_string() << " in round " << round;
+        ASSERT_EQ(std::bit_cast<double>(bits), static_cast<double>(expected))
+            << labels.to_string() << " in round " << round;
         ++expected;
       }
       ASSERT_GE(expected - 1, acknowledged) << labels.to_string() << " in round " << round;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The implementation behind Store::open(). Internal to the room; split over store_*.cpp by subject.
 //
-// A request's way: validated and encoded under its shards' locks → journal → (acknowledged) → applied to the head → answered.
-// So nothing is readable that is not durable, and a failed request leaves no trace but unreadable journal records.
+// A request's way: validated and encoded under its shards' locks → journal → (acknowledged) → applied to the head →
+// answered. So nothing is readable that is not durable, and a failed request leaves no trace but unreadable journal
+// records.
 #pragma once
 
 #include <atomic>
@@ -64,8 +65,9 @@ class StoreImpl final : public Store {
   Task<Result<AppendResult>> append(std::string_view tenant, AppendBatch batch) override;
   bool valid(std::string_view tenant, SeriesRef ref) const override;
   std::shared_ptr<const Querier> querier(std::string_view tenant) override;
-  Result<std::vector<ExemplarSeries>> exemplars(std::string_view tenant, std::span<const std::vector<Matcher>> matcher_sets,
-                                                TimestampMs start, TimestampMs end) const override;
+  Result<std::vector<ExemplarSeries>> exemplars(std::string_view tenant,
+                                                std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
+                                                TimestampMs end) const override;
   std::vector<MetadataRow> metadata(std::string_view tenant, std::string_view metric, std::size_t limit,
                                     std::size_t limit_per_metric) const override;
   HeadStats head_stats(std::string_view tenant, std::size_t limit) const override;
@@ -95,12 +97,12 @@ class StoreImpl final : public Store {
   struct Part {
     std::uint32_t shard = 0;
     HeadShard* head = nullptr;
-    bool recorded = false;            // its record is in the journal's hands
+    bool recorded = false;  // its record is in the journal's hands
     journal::Position position = 0;
     std::vector<PlannedRow> rows;
     std::vector<PlannedHistogram> histograms;
     std::vector<PlannedExemplar> exemplars;
-    std::vector<Series*> defined;     // whose definition the record carries
+    std::vector<Series*> defined;  // whose definition the record carries
   };
   struct Request {
     Tenant* tenant = nullptr;
@@ -116,11 +118,13 @@ class StoreImpl final : public Store {
 
   // store_append.cpp
   void encode(Request& request, const std::shared_ptr<Commit>& commit);
-  void encode_part(Request& request, Part& part, std::span<const std::uint32_t> rows, const std::shared_ptr<Commit>& commit);
+  void encode_part(Request& request, Part& part, std::span<const std::uint32_t> rows,
+                   const std::shared_ptr<Commit>& commit);
   void apply(Request& request);
   void abort(Request& request, const Commit& commit);
   void count(const Request& request);
-  static void reject(AppendResult& result, std::string_view reason, std::size_t count, std::move_only_function<Error()> text);
+  static void reject(AppendResult& result, std::string_view reason, std::size_t count,
+                     std::move_only_function<Error()> text);
   std::optional<HeadShard::Found> find_sealed(const Tenant& tenant, const HeadShard& head, const Series& series,
                                               TimestampMs time) const;
   // Newest sealed row of a series, as far back as a row may still come; kMinTime when there is none.
@@ -187,7 +191,7 @@ class StoreImpl final : public Store {
   Clock* clock_;
   std::size_t shard_count_ = 1;
   unsigned shard_bits_ = 0;
-  std::uint64_t epoch_ = 1;                   // of this process, in refs
+  std::uint64_t epoch_ = 1;  // of this process, in refs
   int lock_fd_ = -1;
   Metrics metrics_;
   std::unique_ptr<journal::Journal> journal_;
@@ -201,7 +205,7 @@ class StoreImpl final : public Store {
   std::atomic<bool> aborts_noted_{false};
   std::atomic<double> pressure_{0};
   TimestampMs last_idle_look_ = kMinTime / 2;
-  std::mutex maintenance_mutex_;              // seal, checkpoint, retention: one at a time
+  std::mutex maintenance_mutex_;  // seal, checkpoint, retention: one at a time
   bool closed_ = false;
   std::jthread background_;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What keeps the store small: sealing the head into segments, demoting idle series, retention, checkpoints when they are due.
+// What keeps the store small: sealing the head into segments, demoting idle series, retention, checkpoints when they
+// are due.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -64,8 +65,8 @@ std::size_t StoreImpl::count_idle(const Tenant& tenant) const {
   return count;
 }
 
-// Copies rows to a new segment, makes it readable, and only then drops them from the head: a reader finds each row in at least
-// one of both, and rows found twice are merged. New rows keep coming meanwhile and stay in the head.
+// Copies rows to a new segment, makes it readable, and only then drops them from the head: a reader finds each row in
+// at least one of both, and rows found twice are merged. New rows keep coming meanwhile and stay in the head.
 Result<> StoreImpl::seal_tenant(Tenant& tenant, SealWhat what) {
   struct Chosen {
     Labels labels;
@@ -118,7 +119,8 @@ Result<> StoreImpl::seal_tenant(Tenant& tenant, SealWhat what) {
   for (std::size_t i = 0; i < chosen.size();) {
     HeadShard& head = *tenant.shards[chosen[i].shard];
     std::unique_lock lock(head.mutex);
-    for (std::size_t n = 0; n < kDropSlice && i < chosen.size() && tenant.shards[chosen[i].shard].get() == &head; ++n, ++i) {
+    for (std::size_t n = 0; n < kDropSlice && i < chosen.size() && tenant.shards[chosen[i].shard].get() == &head;
+         ++n, ++i) {
       if (Series* series = head.find(chosen[i].id)) head.drop(*series, chosen[i].cut);
     }
   }
@@ -207,15 +209,17 @@ void StoreImpl::maintain() {
   auto try_seal = [&](Tenant& tenant, SealWhat what) {
     if (auto done = seal_tenant(tenant, what); !done) {
       metrics_.seal_failures.add();
-      log::error("metrics", "sealing failed; it will be tried again", {{"tenant", tenant.name}, {"error", done.error()}});
+      log::error("metrics", "sealing failed; it will be tried again",
+                 {{"tenant", tenant.name}, {"error", done.error()}});
       return;
     }
     sealed = true;
   };
   // Looking for idle series touches every one of them, so it is not done at every round.
   const TimestampMs time = now();
-  const bool look_for_idle = pressure > kSealPressure || time < last_idle_look_ ||
-                             time - last_idle_look_ >= std::min(options_.head_stale_timeout, options_.head_idle_timeout).count() / 10;
+  const bool look_for_idle =
+      pressure > kSealPressure || time < last_idle_look_ ||
+      time - last_idle_look_ >= std::min(options_.head_stale_timeout, options_.head_idle_timeout).count() / 10;
   if (look_for_idle) last_idle_look_ = time;
   for (const auto& tenant : all_tenants()) {
     std::size_t open_bytes = 0;

@@ -28,9 +28,9 @@ class Model {
     auto& series = series_[labels];
     auto found = series.find(time);
     if (found != series.end()) {
-      const bool same = found->second.histogram && sample.histogram ? found->second.histogram->equals(*sample.histogram)
-                                                                    : !found->second.histogram && !sample.histogram &&
-                                                                          found->second.bits == sample.bits;
+      const bool same = found->second.histogram && sample.histogram
+                            ? found->second.histogram->equals(*sample.histogram)
+                            : !found->second.histogram && !sample.histogram && found->second.bits == sample.bits;
       return same ? Expected::written : Expected::duplicate;
     }
     if (max_time_ != INT64_MIN && time < max_time_ - kWindow) return Expected::too_old;
@@ -71,11 +71,13 @@ void expect_equal(const Model& model, const ReadAll& all, TimestampMs start, Tim
     for (auto it = first; it != last; ++it) {
       if (it->second.histogram) {
         ++histograms;
-        ASSERT_TRUE(found->second.histograms.contains(it->first)) << labels.to_string() << " " << it->first << " step " << step;
+        ASSERT_TRUE(found->second.histograms.contains(it->first))
+            << labels.to_string() << " " << it->first << " step " << step;
         ASSERT_TRUE(found->second.histograms.at(it->first)->equals(*it->second.histogram));
       } else {
         ++floats;
-        ASSERT_TRUE(found->second.floats.contains(it->first)) << labels.to_string() << " " << it->first << " step " << step;
+        ASSERT_TRUE(found->second.floats.contains(it->first))
+            << labels.to_string() << " " << it->first << " step " << step;
         ASSERT_EQ(found->second.floats.at(it->first), it->second.bits);
       }
     }
@@ -117,8 +119,11 @@ TEST(StoreModel, RandomAppendsAcrossSealCheckpointAndReopen) {
         for (std::size_t r = 0; r < 1 + random() % 3; ++r) {
           TimestampMs time = clock.now - static_cast<TimestampMs>(random() % 5) * 100;
           // Clearly within the window or clearly beyond: at its edge the order of shards decides.
-          if (random() % 5 == 0) time -= static_cast<TimestampMs>(random() % 6 == 0 ? 7'400'000 + random() % 1'000'000 : random() % 7'000'000);
-          if (random() % 8 == 0 && model.series().contains(labels.back()) && !model.series().at(labels.back()).empty()) {
+          if (random() % 5 == 0)
+            time -=
+                static_cast<TimestampMs>(random() % 6 == 0 ? 7'400'000 + random() % 1'000'000 : random() % 7'000'000);
+          if (random() % 8 == 0 && model.series().contains(labels.back()) &&
+              !model.series().at(labels.back()).empty()) {
             const auto& known = model.series().at(labels.back());  // on purpose a time that is taken
             time = std::next(known.begin(), static_cast<std::ptrdiff_t>(random() % known.size()))->first;
           }
@@ -128,8 +133,10 @@ TEST(StoreModel, RandomAppendsAcrossSealCheckpointAndReopen) {
             h.push_back({time, sample.histogram, true, 0});
           } else {
             const double value = random() % 30 == 0 ? kStaleNaN : static_cast<double>(random() % 4);
-            // A stale float after a histogram is turned into a histogram one; the model leaves that case to its own test.
-            sample.bits = std::bit_cast<std::uint64_t>(labels.back().get("__name__") == "m3" && is_stale(value) ? 1.0 : value);
+            // A stale float after a histogram is turned into a histogram one; the model leaves that case to its own
+            // test.
+            sample.bits =
+                std::bit_cast<std::uint64_t>(labels.back().get("__name__") == "m3" && is_stale(value) ? 1.0 : value);
             f.push_back({time, std::bit_cast<double>(sample.bits), 0});
           }
           switch (model.add(labels.back(), time, sample)) {
@@ -139,14 +146,16 @@ TEST(StoreModel, RandomAppendsAcrossSealCheckpointAndReopen) {
         }
         // Floats come before histograms of one series, so one series gets one kind per request.
       }
-      for (std::size_t s = 0; s < count; ++s) series.push_back({.labels = &labels[s], .floats = floats[s], .histograms = histograms[s]});
+      for (std::size_t s = 0; s < count; ++s)
+        series.push_back({.labels = &labels[s], .floats = floats[s], .histograms = histograms[s]});
       auto result = sync_wait(store->append("t", {.series = series, .metadata = {}}));
       ASSERT_TRUE(result);
       std::size_t rejected = 0;
       for (const auto& r : result->rejected) rejected += r.count;
       ASSERT_EQ(result->floats_written + result->histograms_written + rejected,
                 expected_floats + expected_histograms + expected_rejected);
-      ASSERT_EQ(result->floats_written, expected_floats) << "step " << step << " " << (result->first_error ? result->first_error->message : "");
+      ASSERT_EQ(result->floats_written, expected_floats)
+          << "step " << step << " " << (result->first_error ? result->first_error->message : "");
       ASSERT_EQ(result->histograms_written, expected_histograms) << "step " << step;
       switch (random() % 60) {
         case 0: ASSERT_TRUE(store->seal()); break;
@@ -196,7 +205,8 @@ TEST(StoreConcurrency, AQueryNeverSeesHalfARequest) {
   for (int group = 0; group < kGroups; ++group) {
     threads.emplace_back([&, group] {
       std::vector<Labels> labels;
-      for (int i = 0; i < kSeries; ++i) labels.push_back({{"__name__", "m"}, {"group", std::to_string(group)}, {"i", std::to_string(i)}});
+      for (int i = 0; i < kSeries; ++i)
+        labels.push_back({{"__name__", "m"}, {"group", std::to_string(group)}, {"i", std::to_string(i)}});
       for (int step = 0; !stop; ++step) {
         std::vector<FloatRow> rows{{base + step, static_cast<double>(step)}};
         // Some requests bring a late row as well.
@@ -222,8 +232,10 @@ TEST(StoreConcurrency, AQueryNeverSeesHalfARequest) {
         auto querier = store->querier("t");
         for (int pass = 0; pass < 2; ++pass) {
           std::map<std::string, std::set<std::size_t>> sizes;
-          for (const auto& [labels, series] : read_from(*querier)) sizes[std::string(labels.get("group"))].insert(series.floats.size());
-          for (const auto& [group, distinct] : sizes) EXPECT_EQ(distinct.size(), 1U) << "group " << group << " is half visible";
+          for (const auto& [labels, series] : read_from(*querier))
+            sizes[std::string(labels.get("group"))].insert(series.floats.size());
+          for (const auto& [group, distinct] : sizes)
+            EXPECT_EQ(distinct.size(), 1U) << "group " << group << " is half visible";
         }
         ++reads;
       }
@@ -297,7 +309,8 @@ TEST(StoreSimulation, ADayOfIngestKeepsMemoryFlat) {
     ASSERT_TRUE((*set)->read(i, columns));
     samples += columns.times.size();
   }
-  const auto expected = static_cast<std::size_t>(6 * 3'600'000 / scrape) * static_cast<std::size_t>(targets * per_target);
+  const auto expected =
+      static_cast<std::size_t>(6 * 3'600'000 / scrape) * static_cast<std::size_t>(targets * per_target);
   EXPECT_GE(samples, expected);
   EXPECT_LE(samples, expected + static_cast<std::size_t>(targets * per_target));
 }

@@ -96,7 +96,8 @@ Result<> StoreSeriesSet::read(std::size_t index, SampleColumns& out) const {
         if (auto ok = entry.segment->check_index(); !ok) return ok;
         auto series = entry.segment->find(item.labels);
         if (!series) continue;
-        if (auto read = entry.segment->read(*series, start, std::min(end, item.head.cut.time), rows); !read) return read;
+        if (auto read = entry.segment->read(*series, start, std::min(end, item.head.cut.time), rows); !read)
+          return read;
       }
     }
   }
@@ -107,15 +108,17 @@ Result<> StoreSeriesSet::read(std::size_t index, SampleColumns& out) const {
 
 class StoreQuerier final : public Querier {
  public:
-  explicit StoreQuerier(std::shared_ptr<Tenant> tenant) : tenant_(std::move(tenant)), sequence_(tenant_->begin_read()) {}
+  explicit StoreQuerier(std::shared_ptr<Tenant> tenant)
+      : tenant_(std::move(tenant)), sequence_(tenant_->begin_read()) {}
   ~StoreQuerier() override { tenant_->end_read(sequence_); }
 
   Result<std::unique_ptr<SeriesSet>> select(std::span<const Matcher> matchers, const SelectHints& hints,
                                             const Context& context) const override;
   Result<NameList> label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start, TimestampMs end,
                                std::size_t limit, const Context& context) const override;
-  Result<NameList> label_values(const std::string& name, std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
-                                TimestampMs end, std::size_t limit, const Context& context) const override;
+  Result<NameList> label_values(const std::string& name, std::span<const std::vector<Matcher>> matcher_sets,
+                                TimestampMs start, TimestampMs end, std::size_t limit,
+                                const Context& context) const override;
 
  private:
   Result<> select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const;
@@ -134,7 +137,8 @@ bool in_range(const Series& series, TimestampMs start, TimestampMs end) {
   return series.has_rows() && series.min_time <= end && series.max_time >= start;
 }
 
-Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const {
+Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher> matchers,
+                                   const Context& context) const {
   for (std::size_t shard = 0; shard < tenant_->shards.size(); ++shard) {
     const HeadShard& head = *tenant_->shards[shard];
     std::shared_lock lock(head.mutex);
@@ -156,7 +160,8 @@ Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher>
   return {};
 }
 
-Result<> StoreQuerier::select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const {
+Result<> StoreQuerier::select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers,
+                                       const Context& context) const {
   std::unordered_multimap<std::uint64_t, std::size_t> by_hash;
   std::string scratch;
   bool indexed = false;
@@ -201,8 +206,8 @@ Result<std::unique_ptr<SeriesSet>> StoreQuerier::select(std::span<const Matcher>
   return set;
 }
 
-Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
-                              std::unordered_set<std::string>& found, const Context& context) const {
+Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> matchers, TimestampMs start,
+                              TimestampMs end, std::unordered_set<std::string>& found, const Context& context) const {
   for (const auto& shard : tenant_->shards) {
     const HeadShard& head = *shard;
     std::shared_lock lock(head.mutex);
@@ -282,13 +287,15 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
 }
 
 Result<NameList> StoreQuerier::list(const std::string* name, std::span<const std::vector<Matcher>> matcher_sets,
-                                    TimestampMs start, TimestampMs end, std::size_t limit, const Context& context) const {
+                                    TimestampMs start, TimestampMs end, std::size_t limit,
+                                    const Context& context) const {
   std::unordered_set<std::string> found;
   if (matcher_sets.empty()) {
     if (auto ok = gather(name, {}, start, end, found, context); !ok) return std::unexpected(std::move(ok.error()));
   }
   for (const auto& matchers : matcher_sets) {
-    if (auto ok = gather(name, matchers, start, end, found, context); !ok) return std::unexpected(std::move(ok.error()));
+    if (auto ok = gather(name, matchers, start, end, found, context); !ok)
+      return std::unexpected(std::move(ok.error()));
   }
   NameList result;
   result.names.assign(found.begin(), found.end());

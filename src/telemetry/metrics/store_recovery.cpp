@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoints, and coming back: segments, then the checkpoint, then the journal behind it. Byte layout of the checkpoint:
-// docs/formats/metrics-segment.md.
+// Checkpoints, and coming back: segments, then the checkpoint, then the journal behind it. Byte layout of the
+// checkpoint: docs/formats/metrics-segment.md.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -57,7 +57,9 @@ Result<> StoreImpl::load_segments() {
       if (!segment) {
         // Set aside: the rest of the store must not suffer from one bad file.
         log::error("metrics", "segment set aside", {{"path", path}, {"error", segment.error()}});
-        Registry::global().counter("tocayo_metrics_damaged_segments_total", "Segment files that could not be opened.").add();
+        Registry::global()
+            .counter("tocayo_metrics_damaged_segments_total", "Segment files that could not be opened.")
+            .add();
         fs::rename(path, path + ".damaged", error);
         continue;
       }
@@ -85,7 +87,8 @@ Result<> StoreImpl::load_checkpoint() {
   int used = 0;
   const bool parsed = line_end != std::string::npos &&
                       std::sscanf(text->c_str(), "tocayo checkpoint %u %llu%n", &version, &number, &used) == 2;
-  if (!parsed || version != 1 || text->substr(line_end + 1) != fmt::format("{:08x}\n", crc32c(text->substr(0, line_end + 1)))) {
+  if (!parsed || version != 1 ||
+      text->substr(line_end + 1) != fmt::format("{:08x}\n", crc32c(text->substr(0, line_end + 1)))) {
     return fail(ErrorKind::internal, path + ": not readable by this program");
   }
   const char* p = text->c_str() + used;
@@ -110,8 +113,11 @@ Result<> StoreImpl::load_checkpoint_shard(std::uint64_t number, std::uint32_t sh
   std::size_t at = 0;
   bool ended = false;
   auto damaged = [&](std::string_view what) {
-    log::error("metrics", "part of the checkpoint is damaged and skipped", {{"path", path}, {"at", at}, {"what", what}});
-    Registry::global().counter("tocayo_journal_corrupt_records_total", "Damaged stretches of the journal that reading had to skip.").add();
+    log::error("metrics", "part of the checkpoint is damaged and skipped",
+               {{"path", path}, {"at", at}, {"what", what}});
+    Registry::global()
+        .counter("tocayo_journal_corrupt_records_total", "Damaged stretches of the journal that reading had to skip.")
+        .add();
   };
   while (at < content.size()) {
     const journal::FrameView frame = journal::decode_frame(std::string_view(content).substr(at), at);
@@ -147,8 +153,8 @@ Result<> StoreImpl::load_checkpoint_shard(std::uint64_t number, std::uint32_t sh
       std::uint64_t id = 0;
       std::uint64_t touched = 0;
       Labels labels;
-      if (!get_varint(in, id) || id == 0 || id > UINT32_MAX || !get_varint(in, touched) || !get_labels(in, labels, previous) ||
-          head.find(static_cast<SeriesId>(id)) != nullptr) {
+      if (!get_varint(in, id) || id == 0 || id > UINT32_MAX || !get_varint(in, touched) ||
+          !get_labels(in, labels, previous) || head.find(static_cast<SeriesId>(id)) != nullptr) {
         damaged("series");
         break;
       }
@@ -301,7 +307,8 @@ Result<> StoreImpl::replay_shard(std::uint32_t shard) {
     auto scanned = partition.read(from, [&](const journal::Record& record) -> Result<> {
       auto in = as_bytes(record.payload);
       std::uint64_t position = 0;
-      if (record.kind == static_cast<std::uint8_t>(WalKind::abort) && get_varint(in, position)) aborted.insert(position);
+      if (record.kind == static_cast<std::uint8_t>(WalKind::abort) && get_varint(in, position))
+        aborted.insert(position);
       return {};
     });
     if (!scanned) return std::unexpected(std::move(scanned.error()));
@@ -314,7 +321,8 @@ Result<> StoreImpl::replay_shard(std::uint32_t shard) {
     if (record.kind == static_cast<std::uint8_t>(WalKind::request)) {
       replayer.skip_rows = aborted.contains(record.position);
       if (!decode_wal_record(record.payload, replayer)) {
-        log::error("metrics", "a journal record has a good checksum and cannot be decoded", {{"shard", shard}, {"position", record.position}});
+        log::error("metrics", "a journal record has a good checksum and cannot be decoded",
+                   {{"shard", shard}, {"position", record.position}});
       }
     }
     if (options_.progress) {
@@ -326,7 +334,8 @@ Result<> StoreImpl::replay_shard(std::uint32_t shard) {
   if (!stats) return std::unexpected(std::move(stats.error()));
   if (replayer.unknown > 0) {
     metrics_.unknown_series.add(static_cast<double>(replayer.unknown));
-    log::error("metrics", "rows without a series definition were skipped", {{"shard", shard}, {"rows", replayer.unknown}});
+    log::error("metrics", "rows without a series definition were skipped",
+               {{"shard", shard}, {"rows", replayer.unknown}});
   }
   return {};
 }
@@ -391,12 +400,14 @@ bool StoreImpl::load_tenant_side(std::string_view payload) {
   // The ring drops the oldest first, so they go in by age.
   std::sort(order.begin(), order.end());
   const std::size_t limit = limits_of(name).max_global_exemplars_per_user;
-  for (const auto& [time, which, row] : order) tenant->exemplars.add(series[which].labels, series[which].exemplars[row], limit);
+  for (const auto& [time, which, row] : order)
+    tenant->exemplars.add(series[which].labels, series[which].exemplars[row], limit);
   return true;
 }
 
-// Series by series in slices, so that writers wait for a slice at most. A row that is applied meanwhile may get in or not: the
-// journal is kept from the oldest record that was not applied when the writing began, and replaying is idempotent.
+// Series by series in slices, so that writers wait for a slice at most. A row that is applied meanwhile may get in or
+// not: the journal is kept from the oldest record that was not applied when the writing began, and replaying is
+// idempotent.
 Result<> StoreImpl::save_shard(std::uint64_t number, std::uint32_t shard) {
   const std::string path = fmt::format("{}/checkpoint/{}-{}.ckp", options_.dir, number, shard);
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -462,7 +473,8 @@ Result<> StoreImpl::write_checkpoint() {
   for (const auto& tenant : tenants) {
     for (std::uint32_t shard = 0; shard < shard_count_; ++shard) {
       std::shared_lock lock(tenant->shards[shard]->mutex);
-      for (std::uint64_t position : tenant->shards[shard]->in_flight) positions[shard] = std::min(positions[shard], position);
+      for (std::uint64_t position : tenant->shards[shard]->in_flight)
+        positions[shard] = std::min(positions[shard], position);
     }
   }
   const bool had_aborts = aborts_noted_.exchange(false);
@@ -482,7 +494,8 @@ Result<> StoreImpl::write_checkpoint() {
   std::string line = fmt::format("tocayo checkpoint 1 {}", number);
   for (journal::Position position : positions) line += fmt::format(" {}", position);
   line += '\n';
-  if (auto replaced = replace_file(options_.dir + "/CHECKPOINT", line + fmt::format("{:08x}\n", crc32c(line))); !replaced) {
+  if (auto replaced = replace_file(options_.dir + "/CHECKPOINT", line + fmt::format("{:08x}\n", crc32c(line)));
+      !replaced) {
     return give_up(std::move(replaced));
   }
   std::error_code error;

@@ -17,7 +17,9 @@ using Strings = std::vector<std::string>;
 const TimestampMs kT = 1'700'000'000'000;
 const Labels kUp{{"__name__", "up"}, {"job", "node"}};
 
-Matcher match(Matcher::Type type, std::string name, std::string value) { return *Matcher::create(type, std::move(name), std::move(value)); }
+Matcher match(Matcher::Type type, std::string name, std::string value) {
+  return *Matcher::create(type, std::move(name), std::move(value));
+}
 
 std::shared_ptr<const FloatHistogram> histogram(double base) {
   auto h = std::make_shared<FloatHistogram>();
@@ -94,7 +96,8 @@ TEST_F(StoreTest, OutOfOrderWithinTheWindowIsAcceptedAndOlderRefused) {
   ASSERT_TRUE(old);
   EXPECT_EQ(old->floats_written, 0U);
   ASSERT_TRUE(old->first_error);
-  EXPECT_NE(old->first_error->message.find("(err-mimir-sample-timestamp-too-old)"), std::string::npos) << old->first_error->message;
+  EXPECT_NE(old->first_error->message.find("(err-mimir-sample-timestamp-too-old)"), std::string::npos)
+      << old->first_error->message;
   EXPECT_NE(old->first_error->message.find("out_of_order_time_window"), std::string::npos);
   EXPECT_EQ(floats_of(read_all(*store), kUp), (Strings{show(kT - 3'600'000, 5), show(kT - 60'000, 6), show(kT, 1)}));
 }
@@ -109,7 +112,8 @@ TEST_F(StoreTest, WindowZeroBehavesAsPrometheus) {
   // Another series may lag by half a window.
   const Labels other{{"__name__", "down"}};
   EXPECT_EQ(append_one(*store, other, {{kT - 3'000'000, 5}})->floats_written, 1U);
-  EXPECT_EQ(append_one(*store, {{"__name__", "third"}}, {{kT - 4'000'000, 5}})->rejected[0].reason, "sample_timestamp_too_old");
+  EXPECT_EQ(append_one(*store, {{"__name__", "third"}}, {{kT - 4'000'000, 5}})->rejected[0].reason,
+            "sample_timestamp_too_old");
 }
 
 TEST_F(StoreTest, TooFarInTheFutureIsRefusedAndMakesNoSeries) {
@@ -138,7 +142,8 @@ TEST_F(StoreTest, SeriesLimitStopsNewSeriesOnly) {
 TEST_F(StoreTest, PerMetricSeriesLimit) {
   open({.max_global_series_per_metric = 1});
   EXPECT_EQ(append_one(*store, {{"__name__", "a"}, {"x", "1"}}, {{kT, 1}})->floats_written, 1U);
-  EXPECT_EQ(append_one(*store, {{"__name__", "a"}, {"x", "2"}}, {{kT, 1}})->rejected[0].reason, "max_series_per_metric");
+  EXPECT_EQ(append_one(*store, {{"__name__", "a"}, {"x", "2"}}, {{kT, 1}})->rejected[0].reason,
+            "max_series_per_metric");
   EXPECT_EQ(append_one(*store, {{"__name__", "b"}, {"x", "2"}}, {{kT, 1}})->floats_written, 1U);
 }
 
@@ -163,9 +168,11 @@ TEST_F(StoreTest, RefsSpareLabelsAndStaleOnesAreReported) {
 
 TEST_F(StoreTest, KeepsEveryBitThroughHeadSegmentAndReplay) {
   std::vector<FloatRow> rows;
-  const std::uint64_t patterns[] = {0x8000000000000000, kStaleNaNBits, 0x7ff8000000000001, 0xfff8dead0000beef, 1, 0x7ff0000000000000};
+  const std::uint64_t patterns[] = {0x8000000000000000, kStaleNaNBits, 0x7ff8000000000001, 0xfff8dead0000beef, 1,
+                                    0x7ff0000000000000};
   for (std::size_t i = 0; i < 60; ++i) {
-    rows.push_back({kT + static_cast<TimestampMs>(i), std::bit_cast<double>(patterns[i % std::size(patterns)]), i % 2 == 0 ? kT - 5 : 0});
+    rows.push_back({kT + static_cast<TimestampMs>(i), std::bit_cast<double>(patterns[i % std::size(patterns)]),
+                    i % 2 == 0 ? kT - 5 : 0});
   }
   append_one(*store, kUp, rows).value();
   auto check = [&](std::string_view when) {
@@ -243,7 +250,9 @@ TEST_F(StoreTest, SelectsByEveryKindOfMatcher) {
   }
   using enum Matcher::Type;
   for (int sealed = 0; sealed < 2; ++sealed) {
-    auto count = [&](std::vector<Matcher> matchers) { return read_from(*store->querier("t"), std::move(matchers)).size(); };
+    auto count = [&](std::vector<Matcher> matchers) {
+      return read_from(*store->querier("t"), std::move(matchers)).size();
+    };
     EXPECT_EQ(count({match(equal, "i", "7")}), 1U);
     EXPECT_EQ(count({match(not_equal, "i", "7")}), 19U);
     EXPECT_EQ(count({match(regex, "i", "1.*")}), 11U);
@@ -331,7 +340,8 @@ TEST_F(StoreTest, RetentionDeletesSegments) {
   store->maintain();
   EXPECT_EQ(floats_of(read_all(*store), kUp), (Strings{show(kT + 3'000'000, 2)}));
   std::size_t files = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir.path + "/segments")) files += entry.is_regular_file() ? 1 : 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir.path + "/segments"))
+    files += entry.is_regular_file() ? 1 : 0;
   EXPECT_EQ(files, 1U);
 }
 
@@ -369,7 +379,9 @@ TEST_F(StoreTest, ExemplarsAreKeptOrderedAndBounded) {
 }
 
 TEST_F(StoreTest, MetadataIsKeptLatestFirstAndSurvives) {
-  auto put = [&](std::vector<MetadataRow> rows) { return sync_wait(store->append("t", {.series = {}, .metadata = rows})); };
+  auto put = [&](std::vector<MetadataRow> rows) {
+    return sync_wait(store->append("t", {.series = {}, .metadata = rows}));
+  };
   ASSERT_TRUE(put({{"up", "gauge", "first", ""}, {"http", "counter", "requests", "1"}}));
   ASSERT_TRUE(put({{"up", "gauge", "second", ""}}));
   for (int round = 0; round < 3; ++round) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the store's tests share: a directory that goes away, a clock that is set by hand, rows in one line, everything read back.
+// What the store's tests share: a directory that goes away, a clock that is set by hand, rows in one line, everything
+// read back.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -78,8 +79,8 @@ inline std::unique_ptr<Store> must_open(StoreOptions options) {
 }
 
 inline Result<AppendResult> append_one(Store& store, const Labels& labels, std::vector<FloatRow> rows,
-                                       std::vector<HistogramRow> histograms = {}, std::vector<ExemplarRow> exemplars = {},
-                                       std::string_view tenant = "t") {
+                                       std::vector<HistogramRow> histograms = {},
+                                       std::vector<ExemplarRow> exemplars = {}, std::string_view tenant = "t") {
   SeriesRows series{.labels = &labels, .floats = rows, .histograms = histograms, .exemplars = exemplars};
   return sync_wait(store.append(tenant, {.series = {&series, 1}, .metadata = {}}));
 }
@@ -88,8 +89,8 @@ inline Result<AppendResult> append_one(Store& store, const Labels& labels, std::
 inline std::string show(TimestampMs time, double value) {
   char text[64];
   if (value != value) {
-    std::snprintf(text, sizeof text, "nan:%llx@%lld", static_cast<unsigned long long>(std::bit_cast<std::uint64_t>(value)),
-                  static_cast<long long>(time));
+    std::snprintf(text, sizeof text, "nan:%llx@%lld",
+                  static_cast<unsigned long long>(std::bit_cast<std::uint64_t>(value)), static_cast<long long>(time));
   } else {
     std::snprintf(text, sizeof text, "%.17g@%lld", value, static_cast<long long>(time));
   }
@@ -122,9 +123,11 @@ inline ReadAll read_from(const Querier& querier, std::vector<Matcher> matchers =
         EXPECT_LT(columns.times[k - 1], columns.times[k]);
       }
       series.floats[columns.times[k]] = std::bit_cast<std::uint64_t>(columns.values[k]);
-      if (!columns.start_times.empty() && columns.start_times[k] != 0) series.starts[columns.times[k]] = columns.start_times[k];
+      if (!columns.start_times.empty() && columns.start_times[k] != 0)
+        series.starts[columns.times[k]] = columns.start_times[k];
     }
-    for (std::size_t k = 0; k < columns.histogram_times.size(); ++k) series.histograms[columns.histogram_times[k]] = columns.histograms[k];
+    for (std::size_t k = 0; k < columns.histogram_times.size(); ++k)
+      series.histograms[columns.histogram_times[k]] = columns.histograms[k];
     if (!series.floats.empty() || !series.histograms.empty()) result[(*set)->labels(i)] = std::move(series);
   }
   return result;

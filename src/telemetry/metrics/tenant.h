@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One tenant inside the store: its head shards, segments, exemplars, metadata, and the order in which requests become readable.
+// One tenant inside the store: its head shards, segments, exemplars, metadata, and the order in which requests become
+// readable.
 #pragma once
 
 #include <atomic>
@@ -61,7 +62,7 @@ class Tenant {
   const std::string name;
   const std::uint32_t ordinal;
   std::vector<std::unique_ptr<HeadShard>> shards;
-  std::atomic<TimestampMs> max_time{kMinTime};  // newest accepted sample
+  std::atomic<TimestampMs> max_time{kMinTime};   // newest accepted sample
   std::atomic<TimestampMs> last_seal{kMinTime};  // the store's clock
   ExemplarStore exemplars;
   MetadataStore metadata;
@@ -72,8 +73,9 @@ class Tenant {
     }
   }
 
-  // Visibility. A request is applied between begin_apply and end_apply, under its own sequence number. A reader sees the requests
-  // up to the number it got from begin_read; what later requests change is remembered (HeadShard::undo) while such readers live.
+  // Visibility. A request is applied between begin_apply and end_apply, under its own sequence number. A reader sees
+  // the requests up to the number it got from begin_read; what later requests change is remembered (HeadShard::undo)
+  // while such readers live.
   struct Apply {
     std::uint64_t sequence;
     bool remember;
@@ -112,7 +114,8 @@ class Tenant {
   std::map<std::uint64_t, std::size_t> readers_;
   std::atomic<std::size_t> reader_count_{0};
   mutable std::mutex segments_mutex_;
-  std::shared_ptr<const SegmentList> segments_ = std::make_shared<SegmentList>();  // shared with readers, replaced as a whole
+  std::shared_ptr<const SegmentList> segments_ =
+      std::make_shared<SegmentList>();  // shared with readers, replaced as a whole
   std::atomic<std::size_t> series_count_{0};
   mutable std::mutex metrics_mutex_;
   std::unordered_map<std::string, std::size_t, StringHash, std::equal_to<>> metric_series_;

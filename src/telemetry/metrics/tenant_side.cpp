@@ -14,12 +14,16 @@ std::size_t bytes_of(const ExemplarRow& row) {
 }
 
 bool same_exemplar(const ExemplarRow& a, const ExemplarRow& b) {
-  return a.time == b.time && std::bit_cast<std::uint64_t>(a.value) == std::bit_cast<std::uint64_t>(b.value) && a.labels == b.labels;
+  return a.time == b.time && std::bit_cast<std::uint64_t>(a.value) == std::bit_cast<std::uint64_t>(b.value) &&
+         a.labels == b.labels;
 }
-bool same_metadata(const MetadataRow& a, const MetadataRow& b) { return a.type == b.type && a.help == b.help && a.unit == b.unit; }
+bool same_metadata(const MetadataRow& a, const MetadataRow& b) {
+  return a.type == b.type && a.help == b.help && a.unit == b.unit;
+}
 
 bool matches_all(const Labels& labels, const std::vector<Matcher>& matchers) {
-  return std::all_of(matchers.begin(), matchers.end(), [&](const Matcher& m) { return m.matches(labels.get(m.name())); });
+  return std::all_of(matchers.begin(), matchers.end(),
+                     [&](const Matcher& m) { return m.matches(labels.get(m.name())); });
 }
 
 }  // namespace
@@ -33,7 +37,8 @@ ExemplarStore::Outcome ExemplarStore::add(const Labels& series, const ExemplarRo
     if (same_exemplar(newest, row)) return Outcome::duplicate;
     if (row.time < newest.time) {
       // A retry of what is here already is no error.
-      const bool known = std::any_of(found->second.begin(), found->second.end(), [&](const auto& e) { return same_exemplar(e, row); });
+      const bool known =
+          std::any_of(found->second.begin(), found->second.end(), [&](const auto& e) { return same_exemplar(e, row); });
       return known ? Outcome::duplicate : Outcome::out_of_order;
     }
   }
@@ -109,7 +114,8 @@ MetadataStore::Outcome MetadataStore::add(const MetadataRow& row, std::size_t ma
   return Outcome::added;
 }
 
-std::vector<MetadataRow> MetadataStore::rows(std::string_view metric, std::size_t limit, std::size_t limit_per_metric) const {
+std::vector<MetadataRow> MetadataStore::rows(std::string_view metric, std::size_t limit,
+                                             std::size_t limit_per_metric) const {
   std::vector<MetadataRow> result;
   std::lock_guard lock(mutex_);
   auto take = [&](const std::vector<MetadataRow>& rows) {

@@ -20,7 +20,8 @@ class ExemplarStore {
  public:
   enum class Outcome : unsigned char { added, duplicate, out_of_order, disabled };
   Outcome add(const Labels& series, const ExemplarRow& row, std::size_t limit);
-  std::vector<ExemplarSeries> select(std::span<const std::vector<Matcher>> sets, TimestampMs start, TimestampMs end) const;
+  std::vector<ExemplarSeries> select(std::span<const std::vector<Matcher>> sets, TimestampMs start,
+                                     TimestampMs end) const;
   std::size_t memory_bytes() const;
   // Everything, in order of arrival per series.
   std::vector<ExemplarSeries> all() const;

@@ -25,7 +25,9 @@ bool as_scaled(double value, double scale, std::uint64_t& out) {
   return std::bit_cast<std::uint64_t>(static_cast<double>(integer) / scale) == std::bit_cast<std::uint64_t>(value);
 }
 
-void put_low(std::string& out, std::uint64_t v, unsigned bytes) { out.append(reinterpret_cast<const char*>(&v), bytes); }
+void put_low(std::string& out, std::uint64_t v, unsigned bytes) {
+  out.append(reinterpret_cast<const char*>(&v), bytes);
+}
 
 // Appends the value and returns its code.
 unsigned put_value(std::string& out, double value) {

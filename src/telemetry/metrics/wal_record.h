@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one request leaves in a shard's journal partition, as one record: every part of it is replayed or none. A record decodes by
-// itself but for series ids, which it or an earlier record (or the checkpoint) defines: a damaged record never bends a later one.
-// Byte layout: docs/formats/metrics-segment.md.
+// What one request leaves in a shard's journal partition, as one record: every part of it is replayed or none. A record
+// decodes by itself but for series ids, which it or an earlier record (or the checkpoint) defines: a damaged record
+// never bends a later one. Byte layout: docs/formats/metrics-segment.md.
 #pragma once
 
 #include <cstdint>

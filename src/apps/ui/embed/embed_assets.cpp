@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Build tool: packs web/dist into one assembler file (.incbin) plus a table.   embed_assets DIST_DIR OUT_DIR
-// Writes OUT_DIR/assets.S, OUT_DIR/assets_table.inc and the compressed files beside them. With no DIST_DIR/index.html the table is
-// empty and the server says at / that it was built without the page.
+// Writes OUT_DIR/assets.S, OUT_DIR/assets_table.inc and the compressed files beside them. With no DIST_DIR/index.html
+// the table is empty and the server says at / that it was built without the page.
 #include <brotli/encode.h>
 #include <openssl/sha.h>
 #include <zlib.h>
@@ -51,7 +51,8 @@ std::string brotli(const std::string& bytes) {
   std::size_t size = BrotliEncoderMaxCompressedSize(bytes.size());
   std::string out(size, '\0');
   BrotliEncoderCompress(11, BROTLI_DEFAULT_WINDOW, BROTLI_MODE_GENERIC, bytes.size(),
-                        reinterpret_cast<const std::uint8_t*>(bytes.data()), &size, reinterpret_cast<std::uint8_t*>(out.data()));
+                        reinterpret_cast<const std::uint8_t*>(bytes.data()), &size,
+                        reinterpret_cast<std::uint8_t*>(out.data()));
   out.resize(size);
   return out;
 }
@@ -69,11 +70,17 @@ std::string etag(const std::string& bytes) {
 }
 
 const char* content_type(const std::string& extension) {
-  static constexpr std::pair<const char*, const char*> kTypes[] = {
-      {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
-      {".json", "application/json"}, {".svg", "image/svg+xml"}, {".png", "image/png"}, {".ico", "image/x-icon"},
-      {".woff2", "font/woff2"}, {".webmanifest", "application/manifest+json"}, {".txt", "text/plain; charset=utf-8"},
-      {".map", "application/json"}};
+  static constexpr std::pair<const char*, const char*> kTypes[] = {{".html", "text/html; charset=utf-8"},
+                                                                   {".js", "text/javascript; charset=utf-8"},
+                                                                   {".css", "text/css; charset=utf-8"},
+                                                                   {".json", "application/json"},
+                                                                   {".svg", "image/svg+xml"},
+                                                                   {".png", "image/png"},
+                                                                   {".ico", "image/x-icon"},
+                                                                   {".woff2", "font/woff2"},
+                                                                   {".webmanifest", "application/manifest+json"},
+                                                                   {".txt", "text/plain; charset=utf-8"},
+                                                                   {".map", "application/json"}};
   for (auto [known, type] : kTypes) {
     if (extension == known) return type;
   }
@@ -120,7 +127,8 @@ int main(int argc, char** argv) {
             std::to_string(bytes.size()) + ", " + plain + ", " + zipped + ", " + brotlied + "},\n";
   }
   write(out / "assets.S", assembly + ".section .note.GNU-stack,\"\",@progbits\n");
-  write(out / "assets_table.inc", declarations + "static const tocayo::ui::Asset kAssets[] = {\n" + rows +
-                                      "    {}};\nstatic constexpr std::size_t kAssetCount = " + std::to_string(files.size()) + ";\n");
+  write(out / "assets_table.inc",
+        declarations + "static const tocayo::ui::Asset kAssets[] = {\n" + rows +
+            "    {}};\nstatic constexpr std::size_t kAssetCount = " + std::to_string(files.size()) + ";\n");
   return 0;
 }

@@ -36,8 +36,11 @@ struct Output {
   const GrowCheck& grow;
 
   Result<> append(std::string_view piece) {
-    if (piece.size() > limit - bytes.size()) return fail(ErrorKind::too_large, "the decompressed body is over the limit of " + std::to_string(limit) + " bytes");
-    if (grow && !grow(piece.size())) return fail(ErrorKind::unavailable, "too many request bodies are in memory; try again later");
+    if (piece.size() > limit - bytes.size())
+      return fail(ErrorKind::too_large,
+                  "the decompressed body is over the limit of " + std::to_string(limit) + " bytes");
+    if (grow && !grow(piece.size()))
+      return fail(ErrorKind::unavailable, "too many request bodies are in memory; try again later");
     bytes.append(piece);
     return {};
   }
@@ -53,7 +56,8 @@ Result<> inflate_all(int window_bits, std::string_view input, Output& output) {
     if (ended) {
       if (input.empty()) return {};
       // gzip may be several members in a row (RFC 1952 §2.2).
-      if (window_bits != kGzipWindowBits || inflateReset(&stream) != Z_OK) return fail(ErrorKind::bad_input, "garbage after the compressed body");
+      if (window_bits != kGzipWindowBits || inflateReset(&stream) != Z_OK)
+        return fail(ErrorKind::bad_input, "garbage after the compressed body");
       ended = false;
     }
     auto take = std::min<std::size_t>(input.size(), 1U << 30U);
@@ -65,7 +69,8 @@ Result<> inflate_all(int window_bits, std::string_view input, Output& output) {
     input.remove_prefix(take - stream.avail_in);
     std::size_t produced = kPiece - stream.avail_out;
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
-      return fail(ErrorKind::bad_input, std::string("the compressed body is broken: ") + (stream.msg != nullptr ? stream.msg : "zlib error"));
+      return fail(ErrorKind::bad_input,
+                  std::string("the compressed body is broken: ") + (stream.msg != nullptr ? stream.msg : "zlib error"));
     }
     if (produced > 0) {
       if (auto appended = output.append({piece.get(), produced}); !appended) return appended;
@@ -83,7 +88,8 @@ Result<> unzstd_all(std::string_view input, Output& output) {
   while (true) {
     ZSTD_outBuffer out{piece.get(), kPiece, 0};
     std::size_t status = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(status) != 0U) return fail(ErrorKind::bad_input, std::string("the compressed body is broken: ") + ZSTD_getErrorName(status));
+    if (ZSTD_isError(status) != 0U)
+      return fail(ErrorKind::bad_input, std::string("the compressed body is broken: ") + ZSTD_getErrorName(status));
     if (out.pos > 0) {
       if (auto appended = output.append({piece.get(), out.pos}); !appended) return appended;
     }
@@ -197,7 +203,8 @@ bool compressible(std::string_view content_type) {
   if (type.starts_with("text/") || type.ends_with("+json") || type.ends_with("+xml")) return true;
   static constexpr auto kTypes = std::to_array<std::string_view>(
       {"application/json", "application/javascript", "application/x-javascript", "application/xml", "application/yaml",
-       "application/x-yaml", "application/x-ndjson", "application/openmetrics-text", "application/wasm", "application/toml"});
+       "application/x-yaml", "application/x-ndjson", "application/openmetrics-text", "application/wasm",
+       "application/toml"});
   return std::ranges::find(kTypes, type) != kTypes.end();
 }
 

@@ -18,15 +18,17 @@ enum class Coding : unsigned char { identity, gzip, deflate, zstd, unknown };
 Coding parse_coding(std::string_view content_encoding);
 std::string_view to_string(Coding coding);
 
-// The best coding we can produce that the client accepts; zstd before gzip at equal weight, identity when neither is wanted.
+// The best coding we can produce that the client accepts; zstd before gzip at equal weight, identity when neither is
+// wanted.
 Coding negotiate(std::string_view accept_encoding);
 // Is this media type worth compressing?
 bool compressible(std::string_view content_type);
 
 // Asked before the output grows by so many bytes; false refuses (memory budget).
 using GrowCheck = std::function<bool(std::size_t)>;
-// Undoes a coding. too_large: over `limit` (found before the bytes are kept); unavailable: `grow` refused; bad_input: broken or
-// truncated data, trailing garbage. A frame that asks for a zstd window over 8 MiB is refused (RFC 8878 §3.1.1.1.2).
+// Undoes a coding. too_large: over `limit` (found before the bytes are kept); unavailable: `grow` refused; bad_input:
+// broken or truncated data, trailing garbage. A frame that asks for a zstd window over 8 MiB is refused (RFC 8878
+// §3.1.1.1.2).
 Result<std::string> decompress(Coding coding, std::string_view input, std::size_t limit, const GrowCheck& grow = {});
 
 // Streaming compressor for one body. Not thread-safe.

@@ -49,7 +49,10 @@ bool is_websocket_upgrade(const Request& request) {
 }  // namespace
 
 Connection::Connection(std::shared_ptr<ServerState> state, Worker& worker, std::unique_ptr<Transport> transport)
-    : state_(std::move(state)), worker_(worker), loop_(worker.loop), transport_(std::move(transport)),
+    : state_(std::move(state)),
+      worker_(worker),
+      loop_(worker.loop),
+      transport_(std::move(transport)),
       parser_(RequestParser::create(state_->options.max_header_bytes)) {
   parser_->on_body = [this](std::string_view bytes) { return take_body(bytes); };
 }
@@ -70,13 +73,13 @@ void Connection::start() {
 }
 
 bool Connection::handler_runs() const {
-  return phase_ == State::authenticating || phase_ == State::decoding || phase_ == State::running || phase_ == State::encoding ||
-         (phase_ == State::streaming && !stream_ended_);
+  return phase_ == State::authenticating || phase_ == State::decoding || phase_ == State::running ||
+         phase_ == State::encoding || (phase_ == State::streaming && !stream_ended_);
 }
 
 // No progress for `timeout`, or less than 1 KiB/s on average beyond it.
-Steady::time_point Connection::slow_limit(Steady::time_point start, Steady::time_point progress, std::chrono::milliseconds timeout,
-                                          std::uint64_t bytes) const {
+Steady::time_point Connection::slow_limit(Steady::time_point start, Steady::time_point progress,
+                                          std::chrono::milliseconds timeout, std::uint64_t bytes) const {
   return std::min(progress + timeout, start + timeout + std::chrono::milliseconds(bytes));
 }
 
@@ -107,8 +110,8 @@ void Connection::sweep(Steady::time_point now) {
     default: break;
   }
   if (!handler_runs() || exchange_->deadline == Steady::time_point::max()) return;
-  // Context::check() tells the handler `timeout` by itself. One that only watches the stop token is told a little later, and
-  // one that ignores both does not keep its client.
+  // Context::check() tells the handler `timeout` by itself. One that only watches the stop token is told a little
+  // later, and one that ignores both does not keep its client.
   if (now > exchange_->deadline + std::chrono::seconds(1)) exchange_->stop.request_stop();
   if (now > exchange_->deadline + std::chrono::seconds(10)) {
     log::error("http", "a handler ignores its deadline", {{"route", state_->route_labels[exchange_->label]}});
@@ -203,8 +206,8 @@ void Connection::on_end_of_input(Io status) {
     case State::closing: return;
     default: break;
   }
-  // Half a close usually is a whole one (a closed tab, a killed client): stop the work. A peer that only shut its sending side
-  // still gets whatever the handlers of the requests it had sent answer.
+  // Half a close usually is a whole one (a closed tab, a killed client): stop the work. A peer that only shut its
+  // sending side still gets whatever the handlers of the requests it had sent answer.
   if (exchange_ && handler_runs()) {
     state_->canceled.add();
     exchange_->stop.request_stop();
@@ -270,11 +273,14 @@ void Connection::on_parse_error(const RequestParser::Progress& progress) {
   body_ended_ = false;  // whatever follows cannot be told apart any more
   if (progress.status == Status::header_too_large) {
     auto limit = std::to_string(state_->options.max_header_bytes);
-    if (!parser_->saw_request_line()) return refuse(414, "too_large", "the request target is over the limit of " + limit + " bytes");
+    if (!parser_->saw_request_line())
+      return refuse(414, "too_large", "the request target is over the limit of " + limit + " bytes");
     return refuse(431, "too_large", "the request header is over the limit of " + limit + " bytes");
   }
   if (progress.status == Status::refused && exchange_ && exchange_->over_limit) {
-    return refuse(413, "too_large", "the request body is over the limit of " + std::to_string(exchange_->route->options.max_body) + " bytes");
+    return refuse(
+        413, "too_large",
+        "the request body is over the limit of " + std::to_string(exchange_->route->options.max_body) + " bytes");
   }
   if (progress.status == Status::refused && exchange_ && exchange_->over_budget) {
     Headers extra;
@@ -305,10 +311,13 @@ void Connection::on_header() {
 
   // RFC 9112 §3.2: exactly one Host in HTTP/1.1; §6.1: a coding we do not know cannot be framed.
   auto hosts = std::ranges::count_if(request.headers, [](const auto& field) { return iequals(field.first, "Host"); });
-  if (hosts > 1 || (hosts == 0 && head.minor_version > 0)) return refuse(400, "bad_input", "the request needs exactly one Host field");
+  if (hosts > 1 || (hosts == 0 && head.minor_version > 0))
+    return refuse(400, "bad_input", "the request needs exactly one Host field");
   auto transfer = request.headers.get("Transfer-Encoding");
-  if (!transfer.empty() && !iequals(trim(transfer), "chunked")) return refuse(501, "bad_input", "unknown Transfer-Encoding");
-  if (!transfer.empty() && request.headers.has("Content-Length")) return refuse(400, "bad_input", "both Content-Length and Transfer-Encoding");
+  if (!transfer.empty() && !iequals(trim(transfer), "chunked"))
+    return refuse(501, "bad_input", "unknown Transfer-Encoding");
+  if (!transfer.empty() && request.headers.has("Content-Length"))
+    return refuse(400, "bad_input", "both Content-Length and Transfer-Encoding");
   if (!find_route(x, request.target)) return;
   x->deadline = x->route->websocket ? Steady::time_point::max() : x->started + x->route->options.timeout;
   request.context = Context(x->stop.get_token(), x->deadline);
@@ -347,9 +356,12 @@ bool Connection::find_route(const ExchangePtr& x, std::string_view target_text) 
     }
     Headers allow;
     std::string methods;
-    for (auto method : match.allowed) methods += (methods.empty() ? "" : ", ") + std::string(method) + (method == "GET" ? ", HEAD" : "");
+    for (auto method : match.allowed)
+      methods += (methods.empty() ? "" : ", ") + std::string(method) + (method == "GET" ? ", HEAD" : "");
     allow.add("Allow", methods);
-    return refuse(405, "method_not_allowed", request.method + " is not allowed here; allowed: " + methods, std::move(allow)), false;
+    return refuse(405, "method_not_allowed", request.method + " is not allowed here; allowed: " + methods,
+                  std::move(allow)),
+           false;
   }
   x->route = match.route != nullptr ? match.route : table.fallback.get();
   if (x->route == nullptr) return refuse(404, "not_found", "nothing is served at " + request.path), false;
@@ -366,7 +378,8 @@ Response Connection::preflight(const Request& request, const Router::Match& matc
   }
   response.headers.add("Allow", methods);
   if (request.headers.has("Access-Control-Request-Method") &&
-      std::ranges::find(state_->options.cors_origins, request.headers.get("Origin")) != state_->options.cors_origins.end()) {
+      std::ranges::find(state_->options.cors_origins, request.headers.get("Origin")) !=
+          state_->options.cors_origins.end()) {
     response.headers.add("Access-Control-Allow-Methods", methods);
     if (auto wanted = request.headers.get("Access-Control-Request-Headers"); !wanted.empty()) {
       response.headers.add("Access-Control-Allow-Headers", std::string(wanted));
@@ -402,18 +415,23 @@ bool Connection::admit_body(const ExchangePtr& x) {
   const auto& options = x->route->options;
   auto length = parser_->head().content_length;
   if (length && *length > options.max_body) {
-    return refuse(413, "too_large", "the request body of " + std::to_string(*length) + " bytes is over the limit of " +
-                                        std::to_string(options.max_body) + " bytes"), false;
+    return refuse(413, "too_large",
+                  "the request body of " + std::to_string(*length) + " bytes is over the limit of " +
+                      std::to_string(options.max_body) + " bytes"),
+           false;
   }
   if (!options.raw_body && parse_coding(headers.get("Content-Encoding")) == Coding::unknown) {
     Headers extra;
     extra.add("Accept-Encoding", "gzip, deflate, zstd");
-    return refuse(415, "bad_input", "unsupported Content-Encoding; gzip, deflate and zstd are understood", std::move(extra)), false;
+    return refuse(415, "bad_input", "unsupported Content-Encoding; gzip, deflate and zstd are understood",
+                  std::move(extra)),
+           false;
   }
   if (length && !x->budget.grow(*length)) {
     Headers extra;
     extra.add("Retry-After", "5");
-    return refuse(503, "unavailable", "too many request bodies are in memory; try again later", std::move(extra)), false;
+    return refuse(503, "unavailable", "too many request bodies are in memory; try again later", std::move(extra)),
+           false;
   }
   if (auto expect = headers.get("Expect"); !expect.empty()) {
     if (!iequals(expect, "100-continue")) return refuse(417, "bad_input", "unknown expectation"), false;
@@ -433,7 +451,8 @@ void Connection::on_body_complete() {
   auto& body = x->request.body;
   if (coding == Coding::identity || x->route->options.raw_body || body.empty()) return run_handler(x);
   auto undo = [x, coding] {
-    return decompress(coding, x->request.body, x->route->options.max_body, [x](std::size_t bytes) { return x->budget.grow(bytes); });
+    return decompress(coding, x->request.body, x->route->options.max_body,
+                      [x](std::size_t bytes) { return x->budget.grow(bytes); });
   };
   phase_ = State::decoding;
   if (body.size() <= kInlineDecode) return on_decoded(x, undo());
@@ -470,7 +489,8 @@ void Connection::run_handler(const ExchangePtr& x) {
 void Connection::upgrade(const ExchangePtr& x) {
   std::string chosen;
   for (auto offered : split_list(x->request.headers.get("Sec-WebSocket-Protocol"))) {
-    if (chosen.empty() && std::ranges::find(x->route->subprotocols, offered) != x->route->subprotocols.end()) chosen = offered;
+    if (chosen.empty() && std::ranges::find(x->route->subprotocols, offered) != x->route->subprotocols.end())
+      chosen = offered;
   }
   Headers fields;
   fields.add("X-Request-Id", x->request.request_id);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client connection: reads requests, runs their handlers one after another, writes the answers. A state machine on its
-// worker's io thread; handlers run wherever they like and come back by Loop::post. connection.cpp holds the way in (reading,
-// checks, handler), connection_response.cpp the way out.
+// One client connection: reads requests, runs their handlers one after another, writes the answers. A state machine on
+// its worker's io thread; handlers run wherever they like and come back by Loop::post. connection.cpp holds the way in
+// (reading, checks, handler), connection_response.cpp the way out.
 //
-// Life: Worker::connections owns it while it is open; pending transport calls and a running handler own it too, so that the
-// request lives until its handler ended even when the client is long gone.
+// Life: Worker::connections owns it while it is open; pending transport calls and a running handler own it too, so that
+// the request lives until its handler ended even when the client is long gone.
 #pragma once
 
 #include <array>
@@ -36,18 +36,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class State : unsigned char {
-    handshake,       // TLS
-    header,          // idle, or inside a request's header
+    handshake,  // TLS
+    header,     // idle, or inside a request's header
     authenticating,
     body,
-    decoding,        // Content-Encoding being undone on the pool
-    running,         // handler
-    encoding,        // response being compressed on the pool
-    responding,      // whole response being written
-    streaming,       // handler writes to the sink
-    lingering,       // answered early: swallow what the client still sends, so that it can read the answer
-    closing,         // orderly end under way
-    upgraded,        // WebSocket
+    decoding,    // Content-Encoding being undone on the pool
+    running,     // handler
+    encoding,    // response being compressed on the pool
+    responding,  // whole response being written
+    streaming,   // handler writes to the sink
+    lingering,   // answered early: swallow what the client still sends, so that it can read the answer
+    closing,     // orderly end under way
+    upgraded,    // WebSocket
     closed,
   };
   struct Piece {
@@ -78,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Way out.
   void on_response(const ExchangePtr& x);
-  void respond_now(const ExchangePtr& x, Response response);   // not from a handler
+  void respond_now(const ExchangePtr& x, Response response);  // not from a handler
   void refuse(int status, std::string_view code, std::string_view message, Headers extra = {});
   void send_response(const ExchangePtr& x);
   std::string build_header(Exchange& x, bool stream, std::size_t length);
@@ -98,12 +98,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void forget();  // leaves the worker's list
 
   bool handler_runs() const;
-  Steady::time_point slow_limit(Steady::time_point start, Steady::time_point progress, std::chrono::milliseconds timeout,
-                                std::uint64_t bytes) const;
+  Steady::time_point slow_limit(Steady::time_point start, Steady::time_point progress,
+                                std::chrono::milliseconds timeout, std::uint64_t bytes) const;
 
   const std::shared_ptr<ServerState> state_;
   Worker& worker_;
-  const std::shared_ptr<Loop> loop_;         // before transport_: sockets need their loop
+  const std::shared_ptr<Loop> loop_;  // before transport_: sockets need their loop
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<RequestParser> parser_;
   std::list<std::shared_ptr<Connection>>::iterator place_;
@@ -114,19 +114,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool end_of_input_ = false;
   bool consuming_ = false;
   bool first_request_ = true;
-  bool header_sent_ = false;                  // of a stream
+  bool header_sent_ = false;  // of a stream
   bool stream_ended_ = false;
-  bool body_ended_ = true;                    // the request's body was read to its end
+  bool body_ended_ = true;  // the request's body was read to its end
 
-  std::string input_;                         // read, not yet parsed
+  std::string input_;  // read, not yet parsed
   std::deque<Piece> output_;
   ExchangePtr exchange_;
   std::shared_ptr<WebSocketSession> websocket_;
 
-  Steady::time_point deadline_;               // of handshake, header, lingering, closing
+  Steady::time_point deadline_;  // of handshake, header, lingering, closing
   Steady::time_point body_start_, body_progress_;
   Steady::time_point write_start_, write_progress_;
-  std::uint64_t write_bytes_ = 0;             // since write_start_
+  std::uint64_t write_bytes_ = 0;  // since write_start_
 };
 
 }  // namespace tocayo::http::detail

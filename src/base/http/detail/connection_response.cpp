@@ -35,8 +35,9 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 
 // Would another Accept-Encoding give another body? Then caches must know.
 bool encodable(const Response& response) {
-  return response.compress && may_have_body(response.status) && response.status != 206 && !response.headers.has("Content-Encoding") &&
-         compressible(response.headers.get("Content-Type")) && (response.stream || body_of(response).size() > kWorthEncoding);
+  return response.compress && may_have_body(response.status) && response.status != 206 &&
+         !response.headers.has("Content-Encoding") && compressible(response.headers.get("Content-Type")) &&
+         (response.stream || body_of(response).size() > kWorthEncoding);
 }
 
 // A connection may be kept only if its end can be told by length.
@@ -75,7 +76,8 @@ void Connection::on_response(const ExchangePtr& x) {
   }
   auto& response = x->response;
   if (response.status < 200 || response.status > 599) {
-    log::error("http", "a handler answered with an impossible status", {{"route", state_->route_labels[x->label]}, {"status", response.status}});
+    log::error("http", "a handler answered with an impossible status",
+               {{"route", state_->route_labels[x->label]}, {"status", response.status}});
     response = error_response({ErrorKind::internal, "the handler answered with an impossible status"});
   }
   if (!body_ended_) x->keep_alive = false;
@@ -134,7 +136,8 @@ std::string Connection::build_header(Exchange& x, bool stream, std::size_t lengt
     if (valid_field(name, value)) {
       append_field(out, name, value);
     } else {
-      log::error("http", "a handler set an invalid response field", {{"route", state_->route_labels[x.label]}, {"field", name}});
+      log::error("http", "a handler set an invalid response field",
+                 {{"route", state_->route_labels[x.label]}, {"field", name}});
     }
   }
   for (const auto& [name, value] : state_->options.default_headers) {
@@ -229,8 +232,9 @@ void Connection::on_stream_end(const ExchangePtr& x, Result<> result) {
   }
   stream_ended_ = true;
   if (!result) {
-    log::warn("http", "a streamed response ended early",
-              {{"route", state_->route_labels[x->label]}, {"request_id", x->request.request_id}, {"error", result.error()}});
+    log::warn(
+        "http", "a streamed response ended early",
+        {{"route", state_->route_labels[x->label]}, {"request_id", x->request.request_id}, {"error", result.error()}});
     return die(true);
   }
   pump_stream(x);
@@ -310,7 +314,8 @@ void Connection::record(Exchange& x, int status) {
   if (status >= 400 || seconds > 1) level = log::Level::info;
   if (status >= 500) level = log::Level::warn;
   // The path without its query, which may carry tokens; a path parameter named like a secret hides the path too.
-  bool secret = std::ranges::any_of(request.path_params, [](const auto& p) { return p.first.contains("token") || p.first.contains("secret"); });
+  bool secret = std::ranges::any_of(
+      request.path_params, [](const auto& p) { return p.first.contains("token") || p.first.contains("secret"); });
   log::write(level, "http", "request",
              {{"method", request.method},
               {"route", state_->route_labels[x.label]},

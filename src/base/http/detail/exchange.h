@@ -18,7 +18,7 @@ struct Exchange {
 
   Request request;
   Response response;
-  std::string encoded_body;            // the compressed body, when `encoded` is not identity
+  std::string encoded_body;  // the compressed body, when `encoded` is not identity
   Coding encoded = Coding::identity;
   std::stop_source stop;
   const Route* route = nullptr;
@@ -26,13 +26,13 @@ struct Exchange {
   Steady::time_point started;
   Steady::time_point deadline = Steady::time_point::max();  // the handler's
   BodyBudget budget;
-  std::shared_ptr<StreamSink> sink;    // of a streamed response
+  std::shared_ptr<StreamSink> sink;  // of a streamed response
   int minor_version = 1;
   bool keep_alive = true;
   bool head = false;
-  bool over_limit = false;             // the wire body
+  bool over_limit = false;  // the wire body
   bool over_budget = false;
-  std::uint64_t sent = 0;              // body bytes on the wire
+  std::uint64_t sent = 0;  // body bytes on the wire
   int logged_status = 0;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one unit that instantiates Asio, Beast and the TLS stream. It costs close to a minute to compile: keep logic out of it.
+// The one unit that instantiates Asio, Beast and the TLS stream. It costs close to a minute to compile: keep logic out
+// of it.
 #include "http/detail/net.h"
 
 #include <openssl/err.h>
@@ -42,7 +43,8 @@ using tcp = asio::ip::tcp;
 using Executor = asio::io_context::executor_type;
 using Socket = asio::basic_stream_socket<tcp, Executor>;
 using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 constexpr std::size_t kScratchBytes = 64 << 10;
 constexpr std::size_t kTlsRecordBytes = 16 << 10;
@@ -113,7 +115,7 @@ class AsioLoop final : public Loop {
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;
   std::list<Ticker> tickers_;
-  bool ending_ = false;    // loop thread only
+  bool ending_ = false;  // loop thread only
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;  // under mutex_
@@ -133,9 +135,11 @@ class AsioTransport : public Transport {
 
   void write(std::span<const std::string_view> parts, WriteDone done) final {
     std::size_t count = 0;
-    for (auto part : parts.first(std::min(parts.size(), kMaxParts))) gathered_[count++] = asio::const_buffer(part.data(), part.size());
-    write_some(std::span(gathered_).first(count),
-               [done = std::move(done)](error_code error, std::size_t bytes) mutable { done(status_from(error), bytes); });
+    for (auto part : parts.first(std::min(parts.size(), kMaxParts)))
+      gathered_[count++] = asio::const_buffer(part.data(), part.size());
+    write_some(
+        std::span(gathered_).first(count),
+        [done = std::move(done)](error_code error, std::size_t bytes) mutable { done(status_from(error), bytes); });
   }
 
  protected:
@@ -210,9 +214,10 @@ class TlsTransport final : public AsioTransport {
   }
   void read(ReadDone done) override {
     if (!input_) input_.reset(new char[kTlsRecordBytes]);
-    read_some(asio::buffer(input_.get(), kTlsRecordBytes), [this, done = std::move(done)](error_code error, std::size_t bytes) mutable {
-      done(status_from(error), std::string_view(input_.get(), bytes));
-    });
+    read_some(asio::buffer(input_.get(), kTlsRecordBytes),
+              [this, done = std::move(done)](error_code error, std::size_t bytes) mutable {
+                done(status_from(error), std::string_view(input_.get(), bytes));
+              });
   }
   void read_some(asio::mutable_buffer into, SomeDone done) override { stream_.async_read_some(into, std::move(done)); }
   // One record per call: small parts travel together.
@@ -255,14 +260,16 @@ class ErasedStream {
   template <typename Buffers, typename Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(error_code, std::size_t)>(
-        [this](auto handler, asio::mutable_buffer into) { start_read(into, std::move(handler)); }, token, first(buffers));
+        [this](auto handler, asio::mutable_buffer into) { start_read(into, std::move(handler)); }, token,
+        first(buffers));
   }
   template <typename Buffers, typename Token>
   auto async_write_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(error_code, std::size_t)>(
         [this](auto handler, const Buffers& parts) {
           std::size_t count = 0;
-          for (auto i = asio::buffer_sequence_begin(parts); i != asio::buffer_sequence_end(parts) && count < kMaxParts; ++i) {
+          for (auto i = asio::buffer_sequence_begin(parts); i != asio::buffer_sequence_end(parts) && count < kMaxParts;
+               ++i) {
             asio::const_buffer part = *i;
             if (part.size() > 0) parts_[count++] = part;
           }
@@ -342,11 +349,13 @@ class BeastChannel final : public WebSocketChannel {
   }
   void write(std::string_view data, bool binary, Transport::Done done) override {
     stream_.binary(binary);
-    stream_.async_write(asio::buffer(data), [done = std::move(done)](error_code error, std::size_t) mutable { done(status_from(error)); });
+    stream_.async_write(asio::buffer(data),
+                        [done = std::move(done)](error_code error, std::size_t) mutable { done(status_from(error)); });
   }
   void close(unsigned short code, std::string_view reason, Transport::Done done) override {
     // RFC 6455 §5.5: a control frame has at most 125 bytes, two of them are the code.
-    ws::close_reason close_reason(static_cast<ws::close_code>(code), beast::string_view(reason.data(), std::min<std::size_t>(reason.size(), 123)));
+    ws::close_reason close_reason(static_cast<ws::close_code>(code),
+                                  beast::string_view(reason.data(), std::min<std::size_t>(reason.size(), 123)));
     stream_.async_close(close_reason, [done = std::move(done)](error_code error) mutable { done(status_from(error)); });
   }
   void abort() override { stream_.next_layer().transport().close(true); }
@@ -359,7 +368,8 @@ class BeastChannel final : public WebSocketChannel {
 
 std::string format_endpoint(const tcp::endpoint& endpoint) {
   auto address = endpoint.address();
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   auto text = address.to_string();
   if (address.is_v6()) text = "[" + text + "]";
   return text + ":" + std::to_string(endpoint.port());
@@ -371,7 +381,8 @@ class AsioListener final : public Listener {
 
   Result<> bind(const std::string& listen) {
     auto colon = listen.rfind(':');
-    if (colon == std::string::npos) return fail(ErrorKind::bad_input, "listen address '" + listen + "' has no port; write host:port");
+    if (colon == std::string::npos)
+      return fail(ErrorKind::bad_input, "listen address '" + listen + "' has no port; write host:port");
     auto host = listen.substr(0, colon);
     auto service = listen.substr(colon + 1);
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
@@ -424,7 +435,8 @@ class AsioListener final : public Listener {
     error_code error;
     auto check = [&](std::string_view doing) -> Result<> {
       if (!error) return {};
-      return fail(ErrorKind::unavailable, "cannot listen on " + format_endpoint(endpoint) + ": " + std::string(doing) + error.message());
+      return fail(ErrorKind::unavailable,
+                  "cannot listen on " + format_endpoint(endpoint) + ": " + std::string(doing) + error.message());
     };
     acceptor.open(endpoint.protocol(), error);
     if (auto r = check("open: "); !r) return r;
@@ -471,7 +483,8 @@ class AsioListener final : public Listener {
       transport = std::make_unique<PlainTransport>(std::move(socket), format_endpoint(remote));
     }
     if (target.on_this_thread()) return hooks_.accepted(target, std::move(transport));
-    target.post([this, &target, transport = std::move(transport)]() mutable { hooks_.accepted(target, std::move(transport)); });
+    target.post(
+        [this, &target, transport = std::move(transport)]() mutable { hooks_.accepted(target, std::move(transport)); });
   }
 
   std::shared_ptr<AsioLoop> loop_;
@@ -525,7 +538,8 @@ class BeastParser final : public RequestParser {
  private:
   struct Callbacks final : beast::http::basic_parser<true> {
     explicit Callbacks(BeastParser& owner) : owner_(owner) {}
-    void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version, error_code&) override {
+    void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
+                         error_code&) override {
       owner_.head_.method = std::string_view(method);
       owner_.head_.target = std::string_view(target);
       owner_.head_.minor_version = version % 10;
@@ -561,11 +575,13 @@ std::string openssl_reason(const error_code& error) {
 }
 
 // http/1.1 is all we speak (RFC 7301).
-int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered, unsigned size, void*) {
+int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered, unsigned size,
+                void*) {
   static constexpr unsigned char kOurs[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   auto* selected = const_cast<unsigned char**>(out);
-  return SSL_select_next_proto(selected, out_size, kOurs, sizeof kOurs, offered, size) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
-                                                                                                                 : SSL_TLSEXT_ERR_NOACK;
+  return SSL_select_next_proto(selected, out_size, kOurs, sizeof kOurs, offered, size) == OPENSSL_NPN_NEGOTIATED
+             ? SSL_TLSEXT_ERR_OK
+             : SSL_TLSEXT_ERR_NOACK;
 }
 
 }  // namespace
@@ -578,8 +594,8 @@ Result<std::unique_ptr<Listener>> Listener::open(const std::string& listen, std:
   return listener;
 }
 
-std::unique_ptr<WebSocketChannel> make_websocket(std::unique_ptr<Transport> transport, std::string leftover, std::size_t max_message,
-                                                 std::chrono::milliseconds idle_timeout) {
+std::unique_ptr<WebSocketChannel> make_websocket(std::unique_ptr<Transport> transport, std::string leftover,
+                                                 std::size_t max_message, std::chrono::milliseconds idle_timeout) {
   std::unique_ptr<AsioTransport> ours(static_cast<AsioTransport*>(transport.release()));
   return std::make_unique<BeastChannel>(std::move(ours), std::move(leftover), max_message, idle_timeout);
 }
@@ -588,8 +604,8 @@ Result<std::shared_ptr<TlsContext>> load_tls(const std::string& certificate_file
   auto tls = std::make_shared<TlsContext>();
   auto& context = tls->context;
   error_code error;
-  context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 | ssl::context::no_tlsv1 |
-                          ssl::context::no_tlsv1_1 | ssl::context::no_compression,
+  context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
+                          ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1 | ssl::context::no_compression,
                       error);
   SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
   SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -597,11 +613,13 @@ Result<std::shared_ptr<TlsContext>> load_tls(const std::string& certificate_file
   // An encrypted key must fail here instead of asking on the terminal.
   context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); }, error);
   context.use_certificate_chain_file(certificate_file, error);
-  if (error) return fail(ErrorKind::bad_input, "TLS certificate file '" + certificate_file + "': " + openssl_reason(error));
+  if (error)
+    return fail(ErrorKind::bad_input, "TLS certificate file '" + certificate_file + "': " + openssl_reason(error));
   context.use_private_key_file(key_file, ssl::context::pem, error);
   if (error) return fail(ErrorKind::bad_input, "TLS key file '" + key_file + "': " + openssl_reason(error));
   if (SSL_CTX_check_private_key(context.native_handle()) != 1) {
-    return fail(ErrorKind::bad_input, "TLS key file '" + key_file + "' does not belong to certificate '" + certificate_file + "'");
+    return fail(ErrorKind::bad_input,
+                "TLS key file '" + key_file + "' does not belong to certificate '" + certificate_file + "'");
   }
   return tls;
 }

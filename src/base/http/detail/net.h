@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The firewall around Asio, Beast and OpenSSL: everything the connection logic needs of them, without their headers.
-// Implemented by net.cpp, the one unit that instantiates them. Unless said otherwise all of this is for the loop's own thread.
+// Implemented by net.cpp, the one unit that instantiates them. Unless said otherwise all of this is for the loop's own
+// thread.
 #pragma once
 
 #include <chrono>
@@ -26,15 +27,15 @@ class Loop {
   virtual bool on_this_thread() const = 0;                      // thread-safe
   // Calls `tick` every `interval` until the loop stops. Thread-safe.
   virtual void every(std::chrono::milliseconds interval, std::function<void()> tick) = 0;
-  // Lets what is under way run out (close everything before), then ends the thread. Later posts are dropped. Not from the
-  // loop's thread. Idempotent.
+  // Lets what is under way run out (close everything before), then ends the thread. Later posts are dropped. Not from
+  // the loop's thread. Idempotent.
   virtual void stop() = 0;
 };
 
 enum class Io : unsigned char { ok, eof, failed };
 
-// A plain or TLS connection. Handlers are called later, never from inside the call; closing ends pending calls with `failed`.
-// The transport must live until its pending handlers ran: let them own what owns it.
+// A plain or TLS connection. Handlers are called later, never from inside the call; closing ends pending calls with
+// `failed`. The transport must live until its pending handlers ran: let them own what owns it.
 class Transport {
  public:
   using Done = std::move_only_function<void(Io)>;
@@ -71,8 +72,8 @@ class WebSocketChannel {
 };
 
 // `leftover`: bytes already read behind the request. A silent peer is pinged, and dropped after `idle_timeout`.
-std::unique_ptr<WebSocketChannel> make_websocket(std::unique_ptr<Transport> transport, std::string leftover, std::size_t max_message,
-                                                 std::chrono::milliseconds idle_timeout);
+std::unique_ptr<WebSocketChannel> make_websocket(std::unique_ptr<Transport> transport, std::string leftover,
+                                                 std::size_t max_message, std::chrono::milliseconds idle_timeout);
 
 class TlsContext;  // certificate and key, TLS 1.2 or newer
 Result<std::shared_ptr<TlsContext>> load_tls(const std::string& certificate_file, const std::string& key_file);
@@ -86,15 +87,16 @@ class Listener {
   virtual std::uint16_t port() const = 0;
 
   struct Hooks {
-    std::function<Loop&()> choose;                                         // which loop gets the next connection
-    std::function<std::shared_ptr<TlsContext>()> tls;                      // nullptr: plain
-    std::function<void(Loop&, std::unique_ptr<Transport>)> accepted;       // on the chosen loop
+    std::function<Loop&()> choose;                                    // which loop gets the next connection
+    std::function<std::shared_ptr<TlsContext>()> tls;                 // nullptr: plain
+    std::function<void(Loop&, std::unique_ptr<Transport>)> accepted;  // on the chosen loop
   };
   virtual void start(Hooks hooks) = 0;  // thread-safe, once
   virtual void close() = 0;             // on the loop
 };
 
-// Header fields and body framing of one request after another (RFC 9112); body bytes go to `on_body` without their framing.
+// Header fields and body framing of one request after another (RFC 9112); body bytes go to `on_body` without their
+// framing.
 class RequestParser {
  public:
   enum class Status : unsigned char { ok, need_more, bad, header_too_large, refused };

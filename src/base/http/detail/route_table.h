@@ -24,8 +24,8 @@ struct Route {
   Handler handler;
   WebSocketHandler websocket;  // set for WebSocket routes instead of `handler`
   std::vector<std::string> subprotocols;
-  RouteOptions options;        // metric_name is always filled
-  std::size_t id = 0;          // dense, from 0: the server keeps its metrics in vectors
+  RouteOptions options;  // metric_name is always filled
+  std::size_t id = 0;    // dense, from 0: the server keeps its metrics in vectors
 };
 
 }  // namespace detail

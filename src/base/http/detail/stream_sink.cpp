@@ -35,7 +35,8 @@ struct StreamSink::Room {
   void await_resume() const noexcept {}
 };
 
-StreamSink::StreamSink(bool chunked, Coding coding, std::function<void()> wake) : chunked_(chunked), wake_(std::move(wake)) {
+StreamSink::StreamSink(bool chunked, Coding coding, std::function<void()> wake)
+    : chunked_(chunked), wake_(std::move(wake)) {
   if (coding != Coding::identity) encoder_ = Encoder::create(coding);
 }
 

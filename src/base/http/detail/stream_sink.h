@@ -27,7 +27,7 @@ class StreamSink final : public BodySink {
   void finish();
 
   // Connection's side.
-  std::deque<std::string> take();      // everything queued
+  std::deque<std::string> take();  // everything queued
   // Both return the writer that waited, if it may go on now: resume it, not on the io thread.
   [[nodiscard]] std::coroutine_handle<> written(std::size_t bytes);
   [[nodiscard]] std::coroutine_handle<> close();  // the client is gone: write() answers `canceled` from now on
@@ -42,7 +42,7 @@ class StreamSink final : public BodySink {
   std::function<void()> wake_;
   mutable std::mutex mutex_;
   std::deque<std::string> queue_;
-  std::size_t bytes_ = 0;              // queued or taken, not yet written
+  std::size_t bytes_ = 0;  // queued or taken, not yet written
   std::coroutine_handle<> writer_;
   bool woken_ = false;
   bool closed_ = false;

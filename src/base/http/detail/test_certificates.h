@@ -36,12 +36,14 @@ inline Certificate make_certificate(const std::string& common_name, const std::s
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
   X509_set_pubkey(certificate.get(), key.get());
   auto* name = X509_get_subject_name(certificate.get());
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1,
+                             -1, 0);
   X509_set_issuer_name(certificate.get(), name);
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, certificate.get(), certificate.get(), nullptr, nullptr, 0);
-  for (auto [id, value] : {std::pair(NID_subject_alt_name, names), std::pair(NID_basic_constraints, std::string("critical,CA:TRUE"))}) {
+  for (auto [id, value] :
+       {std::pair(NID_subject_alt_name, names), std::pair(NID_basic_constraints, std::string("critical,CA:TRUE"))}) {
     auto* extension = X509V3_EXT_conf_nid(nullptr, &context, id, value.c_str());
     X509_add_ext(certificate.get(), extension, -1);
     X509_EXTENSION_free(extension);
@@ -57,6 +59,8 @@ inline Certificate make_certificate(const std::string& common_name, const std::s
   return made;
 }
 
-inline void write_file(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+inline void write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
 
 }  // namespace tocayo::http::test

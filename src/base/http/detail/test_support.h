@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For this room's tests: a raw HTTP client that shows every byte, and a server with an authenticator that tests can steer.
+// For this room's tests: a raw HTTP client that shows every byte, and a server with an authenticator that tests can
+// steer.
 #pragma once
 
 #include <arpa/inet.h>
@@ -43,8 +44,8 @@ bool eventually(Condition condition, std::chrono::milliseconds limit = 10s) {
 struct RawResponse {
   int status = 0;
   Headers headers;
-  std::string body;          // without chunk framing
-  bool complete = false;     // the framing said so (length reached, last chunk seen)
+  std::string body;       // without chunk framing
+  bool complete = false;  // the framing said so (length reached, last chunk seen)
   std::size_t chunks = 0;
 };
 
@@ -159,8 +160,8 @@ class RawClient {
     return request("GET " + std::string(path) + " HTTP/1.1\r\nHost: test\r\n" + std::string(fields) + "\r\n");
   }
   RawResponse post(std::string_view path, std::string_view body, std::string_view fields = {}) {
-    return request("POST " + std::string(path) + " HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
-                   std::string(fields) + "\r\n" + std::string(body));
+    return request("POST " + std::string(path) + " HTTP/1.1\r\nHost: test\r\nContent-Length: " +
+                   std::to_string(body.size()) + "\r\n" + std::string(fields) + "\r\n" + std::string(body));
   }
 
   bool timed_out = false;

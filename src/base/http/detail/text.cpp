@@ -63,7 +63,8 @@ bool token_char(char c) {
 }  // namespace
 
 bool iequals(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower_char(x) == lower_char(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower_char(x) == lower_char(y); });
 }
 
 std::string lower(std::string_view text) {
@@ -78,7 +79,9 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-std::string media_type(std::string_view content_type) { return lower(trim(content_type.substr(0, content_type.find(';')))); }
+std::string media_type(std::string_view content_type) {
+  return lower(trim(content_type.substr(0, content_type.find(';'))));
+}
 
 std::vector<std::string_view> split_list(std::string_view list) {
   std::vector<std::string_view> items;
@@ -100,16 +103,45 @@ std::string_view reason_phrase(int status) {
     int status;
     std::string_view phrase;
   };
-  static constexpr auto kPhrases = std::to_array<Entry>(
-      {{101, "Switching Protocols"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-       {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
-       {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-       {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-       {412, "Precondition Failed"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-       {417, "Expectation Failed"}, {421, "Misdirected Request"}, {422, "Unprocessable Content"}, {426, "Upgrade Required"},
-       {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-       {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-       {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}, {529, "Site Overloaded"}});
+  static constexpr auto kPhrases = std::to_array<Entry>({{101, "Switching Protocols"},
+                                                         {200, "OK"},
+                                                         {201, "Created"},
+                                                         {202, "Accepted"},
+                                                         {204, "No Content"},
+                                                         {206, "Partial Content"},
+                                                         {301, "Moved Permanently"},
+                                                         {302, "Found"},
+                                                         {303, "See Other"},
+                                                         {304, "Not Modified"},
+                                                         {307, "Temporary Redirect"},
+                                                         {308, "Permanent Redirect"},
+                                                         {400, "Bad Request"},
+                                                         {401, "Unauthorized"},
+                                                         {403, "Forbidden"},
+                                                         {404, "Not Found"},
+                                                         {405, "Method Not Allowed"},
+                                                         {406, "Not Acceptable"},
+                                                         {408, "Request Timeout"},
+                                                         {409, "Conflict"},
+                                                         {410, "Gone"},
+                                                         {412, "Precondition Failed"},
+                                                         {413, "Content Too Large"},
+                                                         {414, "URI Too Long"},
+                                                         {415, "Unsupported Media Type"},
+                                                         {417, "Expectation Failed"},
+                                                         {421, "Misdirected Request"},
+                                                         {422, "Unprocessable Content"},
+                                                         {426, "Upgrade Required"},
+                                                         {429, "Too Many Requests"},
+                                                         {431, "Request Header Fields Too Large"},
+                                                         {499, "Client Closed Request"},
+                                                         {500, "Internal Server Error"},
+                                                         {501, "Not Implemented"},
+                                                         {502, "Bad Gateway"},
+                                                         {503, "Service Unavailable"},
+                                                         {504, "Gateway Timeout"},
+                                                         {505, "HTTP Version Not Supported"},
+                                                         {529, "Site Overloaded"}});
   auto found = std::ranges::lower_bound(kPhrases, status, {}, &Entry::status);
   return found != kPhrases.end() && found->status == status ? found->phrase : std::string_view{};
 }
@@ -125,7 +157,8 @@ std::string error_body(std::string_view code, std::string_view message) {
 
 bool valid_request_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::ranges::all_of(id, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   });
 }
 

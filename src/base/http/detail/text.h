@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small text helpers of HTTP: case-insensitive names, media types, lists with q-values, reason phrases, the JSON error body.
+// Small text helpers of HTTP: case-insensitive names, media types, lists with q-values, reason phrases, the JSON error
+// body.
 #pragma once
 
 #include <string>

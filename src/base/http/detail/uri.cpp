@@ -72,12 +72,14 @@ std::vector<std::string> split_segments(std::string_view path) {
 
 Result<Target> parse_target(std::string_view target, std::string_view base_path) {
   for (char c : target) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F) return fail(ErrorKind::bad_input, "the request target has a control character");
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F)
+      return fail(ErrorKind::bad_input, "the request target has a control character");
     if (c == '#') return fail(ErrorKind::bad_input, "the request target has a fragment");
   }
   if (!target.starts_with('/')) {  // absolute-form: scheme "://" authority path
     auto scheme = target.find("://");
-    if (scheme == std::string_view::npos) return fail(ErrorKind::bad_input, "the request target is neither a path nor a URL");
+    if (scheme == std::string_view::npos)
+      return fail(ErrorKind::bad_input, "the request target is neither a path nor a URL");
     auto start = target.find_first_of("/?", scheme + 3);
     target = start == std::string_view::npos ? std::string_view("/") : target.substr(start);
   }

@@ -4,7 +4,8 @@
 namespace tocayo::http::detail {
 namespace {
 
-// Received and not yet taken by the handler; beyond it the socket is not read, so that the peer feels the back-pressure.
+// Received and not yet taken by the handler; beyond it the socket is not read, so that the peer feels the
+// back-pressure.
 constexpr std::size_t kMaxInboxBytes = 1 << 20;
 constexpr std::size_t kMaxInboxMessages = 64;
 
@@ -43,14 +44,20 @@ struct WebSocketSession::SendAwaiter {
   bool await_resume() const noexcept { return written; }
 };
 
-WebSocketSession::WebSocketSession(std::shared_ptr<ServerState> state, std::shared_ptr<Loop> loop, std::shared_ptr<Exchange> exchange,
-                                   std::string subprotocol, std::function<void(int)> opened, std::function<void()> ended)
-    : state_(std::move(state)), loop_(std::move(loop)), exchange_(std::move(exchange)), subprotocol_(std::move(subprotocol)),
-      opened_(std::move(opened)), ended_(std::move(ended)) {}
+WebSocketSession::WebSocketSession(std::shared_ptr<ServerState> state, std::shared_ptr<Loop> loop,
+                                   std::shared_ptr<Exchange> exchange, std::string subprotocol,
+                                   std::function<void(int)> opened, std::function<void()> ended)
+    : state_(std::move(state)),
+      loop_(std::move(loop)),
+      exchange_(std::move(exchange)),
+      subprotocol_(std::move(subprotocol)),
+      opened_(std::move(opened)),
+      ended_(std::move(ended)) {}
 
 void WebSocketSession::start(std::unique_ptr<WebSocketChannel> channel, const Headers& response_fields) {
   channel_ = std::move(channel);
-  channel_->accept(exchange_->request, response_fields, [self = shared_from_this()](Io status) { self->on_open(status); });
+  channel_->accept(exchange_->request, response_fields,
+                   [self = shared_from_this()](Io status) { self->on_open(status); });
   if (aborted_) channel_->abort();
 }
 
@@ -173,7 +180,8 @@ void WebSocketSession::write() {
   }
   if (!writing_) return start_close();
   write_start_ = Steady::now();
-  channel_->write(current_.message.data, current_.message.binary, [self = shared_from_this()](Io status) { self->on_written(status); });
+  channel_->write(current_.message.data, current_.message.binary,
+                  [self = shared_from_this()](Io status) { self->on_written(status); });
 }
 
 void WebSocketSession::on_written(Io status) {

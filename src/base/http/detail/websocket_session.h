@@ -17,12 +17,14 @@
 namespace tocayo::http::detail {
 
 inline constexpr std::size_t kMaxWebSocketMessage = 1 << 20;
-inline constexpr std::size_t kMaxWebSocketQueue = 16 << 20;  // posted and not yet written; over it the peer is dropped with 1013
+inline constexpr std::size_t kMaxWebSocketQueue =
+    16 << 20;  // posted and not yet written; over it the peer is dropped with 1013
 
 // Waiting coroutines are resumed on the room's work pool.
 class WebSocketSession final : public WebSocket, public std::enable_shared_from_this<WebSocketSession> {
  public:
-  // `opened` is called once, with 101 or 400; `ended` once, after the handler and the channel are done; both on the loop.
+  // `opened` is called once, with 101 or 400; `ended` once, after the handler and the channel are done; both on the
+  // loop.
   WebSocketSession(std::shared_ptr<ServerState> state, std::shared_ptr<Loop> loop, std::shared_ptr<Exchange> exchange,
                    std::string subprotocol, std::function<void(int)> opened, std::function<void()> ended);
 
@@ -70,7 +72,7 @@ class WebSocketSession final : public WebSocket, public std::enable_shared_from_
   std::function<void()> ended_;
 
   // io thread
-  bool open_ = false;     // the handshake went well
+  bool open_ = false;  // the handshake went well
   bool reading_ = false;
   bool writing_ = false;
   bool closing_ = false;

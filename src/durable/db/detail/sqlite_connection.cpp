@@ -14,8 +14,8 @@ namespace tocayo::db::detail {
 namespace {
 
 constexpr std::size_t kMaxCachedStatements = 256;
-constexpr int kProgressInstructions = 2'000;        // virtual machine steps between looks at the context
-constexpr int kApplicationId = 0x54435931;          // "TCY1" in the file's header: made by this program
+constexpr int kProgressInstructions = 2'000;  // virtual machine steps between looks at the context
+constexpr int kApplicationId = 0x54435931;    // "TCY1" in the file's header: made by this program
 
 ErrorKind kind_of_code(int extended) {
   switch (extended) {
@@ -103,7 +103,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
     TRY(self->run_script("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864"));
     if (application == 0) TRY(self->run_script("PRAGMA application_id = " + std::to_string(kApplicationId)));
   }
-  TRY(self->run_script("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA cell_size_check = ON"));
+  TRY(self->run_script(
+      "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA cell_size_check = ON"));
   if (!read_only && options.check_integrity && !empty) {
     Rows check = TRY(self->run("PRAGMA quick_check(1)", {}));
     const auto* text = std::get_if<std::string>(&check.rows.at(0).at(0));
@@ -129,7 +130,8 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   if (auto found = statements_.find(sql); found != statements_.end()) return found->second;
   sqlite3_stmt* statement = nullptr;
   const char* tail = nullptr;
-  if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &tail) != SQLITE_OK) {
+  if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
+                         &tail) != SQLITE_OK) {
     return std::unexpected(error(sql));
   }
   std::string_view rest(tail, static_cast<std::size_t>(sql.data() + sql.size() - tail));
@@ -149,13 +151,16 @@ Result<> SqliteConnection::bind(sqlite3_stmt* statement, const Args& args) {
   int count = sqlite3_bind_parameter_count(statement);
   std::size_t highest = 0;
   for (int i = 1; i <= count; ++i) {
-    // SQLite takes "$2" as a name and numbers parameters by appearance; PostgreSQL takes it as the number, and so do we.
+    // SQLite takes "$2" as a name and numbers parameters by appearance; PostgreSQL takes it as the number, and so do
+    // we.
     const char* name = sqlite3_bind_parameter_name(statement, i);
     std::size_t number = 0;
     std::string_view digits = name ? std::string_view(name).substr(1) : std::string_view();
     auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (!name || name[0] != '$' || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || number == 0) {
-      return fail(ErrorKind::internal, std::string("database: parameters are written $1, $2 …: ") + sqlite3_sql(statement));
+    if (!name || name[0] != '$' || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() ||
+        number == 0) {
+      return fail(ErrorKind::internal,
+                  std::string("database: parameters are written $1, $2 …: ") + sqlite3_sql(statement));
     }
     highest = std::max(highest, number);
     if (number > args.size()) break;
@@ -171,7 +176,8 @@ Result<> SqliteConnection::bind(sqlite3_stmt* statement, const Args& args) {
       }
       rc = sqlite3_bind_text64(statement, i, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
     } else if (auto* bytes = std::get_if<Bytes>(&value)) {
-      rc = sqlite3_bind_blob64(statement, i, bytes->data.data() ? bytes->data.data() : "", bytes->data.size(), SQLITE_STATIC);
+      rc = sqlite3_bind_blob64(statement, i, bytes->data.data() ? bytes->data.data() : "", bytes->data.size(),
+                               SQLITE_STATIC);
     } else {
       rc = sqlite3_bind_null(statement, i);
     }

@@ -39,7 +39,8 @@ std::string sha256(std::string_view bytes) {
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   std::string out(32, '\0');
   unsigned int length = 0;
-  must(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), raw(bytes), bytes.size(), raw(out), &length) ? 1 : 0);
+  must(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), raw(bytes), bytes.size(), raw(out), &length) ? 1
+                                                                                                                 : 0);
   return out;
 }
 
@@ -65,12 +66,18 @@ std::optional<std::string> decode_base64(std::string_view text) {
   int bits = 0;
   for (char c : text.substr(0, text.size() - padding)) {
     unsigned int value = 0;
-    if (c >= 'A' && c <= 'Z') value = static_cast<unsigned>(c - 'A');
-    else if (c >= 'a' && c <= 'z') value = static_cast<unsigned>(c - 'a') + 26;
-    else if (c >= '0' && c <= '9') value = static_cast<unsigned>(c - '0') + 52;
-    else if (c == '+') value = 62;
-    else if (c == '/') value = 63;
-    else return std::nullopt;
+    if (c >= 'A' && c <= 'Z')
+      value = static_cast<unsigned>(c - 'A');
+    else if (c >= 'a' && c <= 'z')
+      value = static_cast<unsigned>(c - 'a') + 26;
+    else if (c >= '0' && c <= '9')
+      value = static_cast<unsigned>(c - '0') + 52;
+    else if (c == '+')
+      value = 62;
+    else if (c == '/')
+      value = 63;
+    else
+      return std::nullopt;
     buffer = buffer << 6 | value;
     bits += 6;
     if (bits >= 8) {
@@ -101,7 +108,9 @@ std::string seal(std::string_view key, std::string_view plain, std::string_view 
 }
 
 Result<std::string> unseal(std::string_view key, std::string_view box, std::string_view context) {
-  auto refuse = [] { return fail(ErrorKind::forbidden, "the secret was not sealed with this instance's key, or it was changed"); };
+  auto refuse = [] {
+    return fail(ErrorKind::forbidden, "the secret was not sealed with this instance's key, or it was changed");
+  };
   if (key.size() != 32 || box.size() < kNonceBytes + kTagBytes) return refuse();
   std::string_view nonce = box.substr(0, kNonceBytes);
   std::string_view body = box.substr(kNonceBytes, box.size() - kNonceBytes - kTagBytes);

@@ -21,7 +21,8 @@ std::optional<std::string> decode_base64(std::string_view text);
 // Takes the same time for any two texts of equal length.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 
-// AES-256-GCM: nonce (12) | ciphertext | tag (16). `key` has 32 bytes; `context` is bound to the box and must be given again to open.
+// AES-256-GCM: nonce (12) | ciphertext | tag (16). `key` has 32 bytes; `context` is bound to the box and must be given
+// again to open.
 std::string seal(std::string_view key, std::string_view plain, std::string_view context);
 // forbidden when the key, the context or the box is not the one it was made with.
 Result<std::string> unseal(std::string_view key, std::string_view box, std::string_view context);

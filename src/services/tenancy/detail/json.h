@@ -116,9 +116,10 @@ inline http::Response answer(int status, const boost::json::value& value) {
 // {"code","message","params"}; `code` defaults to the kind.
 inline http::Response refusal(const Error& error, std::string_view code = {}, boost::json::object params = {}) {
   std::string_view shown = code.empty() ? to_string(error.kind) : code;
-  return answer(http::status_of(error.kind), boost::json::object{{"code", boost::json::string_view(shown.data(), shown.size())},
-                                                                 {"message", error.message},
-                                                                 {"params", std::move(params)}});
+  return answer(http::status_of(error.kind),
+                boost::json::object{{"code", boost::json::string_view(shown.data(), shown.size())},
+                                    {"message", error.message},
+                                    {"params", std::move(params)}});
 }
 
 }  // namespace tocayo::tenancy::json

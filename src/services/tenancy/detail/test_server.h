@@ -27,12 +27,12 @@ struct Call {
   std::string method = "GET";
   std::string path;  // with ?query
   std::string body;
-  std::string cookie;         // session
+  std::string cookie;  // session
   std::string authorization;
   std::string tenant;
   std::string origin;
   std::string host = "127.0.0.1:4600";
-  bool csrf = true;           // sends X-Tocayo-Csrf
+  bool csrf = true;  // sends X-Tocayo-Csrf
   std::string address = "127.0.0.1:50000";
   bool websocket = false;
   bool tls = false;
@@ -49,15 +49,16 @@ class TestServer {
     service = std::move(*Service::open(*database, options));
     limits = std::move(*LimitsService::open({.login_required = login_required}));
     table = routes(*service, *limits, {.base_path = "", .external_https = external_url.starts_with("https://")});
-    authenticator = std::move(*make_authenticator(*service, {.origin = {.external_url = external_url, .cors_origins = std::move(cors)}}));
+    authenticator = std::move(
+        *make_authenticator(*service, {.origin = {.external_url = external_url, .cors_origins = std::move(cors)}}));
   }
 
   // A route of another room, for what only access control decides: answers "<tenant>|<login>|<role>".
   void add_probe(std::string method, std::string path, http::RouteOptions options) {
     table.push_back({std::move(method), std::move(path),
                      [](http::Request& request) -> Task<http::Response> {
-                       co_return http::Response::text(200, request.identity.tenant + "|" + request.identity.login + "|" +
-                                                               std::string(to_string(request.identity.role)));
+                       co_return http::Response::text(200, request.identity.tenant + "|" + request.identity.login +
+                                                               "|" + std::string(to_string(request.identity.role)));
                      },
                      std::move(options)});
   }
@@ -67,7 +68,8 @@ class TestServer {
     request.method = call.method;
     request.target = call.path;
     request.path = call.path.substr(0, call.path.find('?'));
-    if (auto at = call.path.find('?'); at != std::string::npos) request.query = http::Params::parse(call.path.substr(at + 1));
+    if (auto at = call.path.find('?'); at != std::string::npos)
+      request.query = http::Params::parse(call.path.substr(at + 1));
     request.body = call.body;
     request.remote_address = call.address;
     request.tls = call.tls;
@@ -96,11 +98,15 @@ class TestServer {
     auto token = service->take_setup_token();
     auto answer = send({.method = "POST",
                         .path = "/api/ui/setup",
-                        .body = R"({"token":")" + token.value_or("") + R"(","login":"root","name":"Root","password":"root password"})"});
+                        .body = R"({"token":")" + token.value_or("") +
+                                R"(","login":"root","name":"Root","password":"root password"})"});
     return answer.cookie;
   }
   std::string log_in(const std::string& login, const std::string& password) {
-    return send({.method = "POST", .path = "/api/ui/login", .body = R"({"login":")" + login + R"(","password":")" + password + "\"}"}).cookie;
+    return send({.method = "POST",
+                 .path = "/api/ui/login",
+                 .body = R"({"login":")" + login + R"(","password":")" + password + "\"}"})
+        .cookie;
   }
   // Returns the token's secret.
   std::string make_token(const std::string& cookie, const std::string& body) {
@@ -122,8 +128,10 @@ class TestServer {
     if (want.size() != have.size()) return false;
     std::vector<std::pair<std::string, std::string>> params;
     for (std::size_t i = 0; i < want.size(); ++i) {
-      if (want[i].starts_with('{')) params.emplace_back(want[i].substr(1, want[i].size() - 2), have[i]);
-      else if (want[i] != have[i]) return false;
+      if (want[i].starts_with('{'))
+        params.emplace_back(want[i].substr(1, want[i].size() - 2), have[i]);
+      else if (want[i] != have[i])
+        return false;
     }
     request.path_params = std::move(params);
     return true;

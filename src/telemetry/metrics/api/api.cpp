@@ -29,7 +29,8 @@ class RequestTimer {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     registry_
         ->histogram("cortex_request_duration_seconds", "Time spent serving HTTP requests.",
-                    {{"method", method_}, {"route", route_}, {"status_code", std::to_string(status)}, {"ws", "false"}}, kRequestBounds)
+                    {{"method", method_}, {"route", route_}, {"status_code", std::to_string(status)}, {"ws", "false"}},
+                    kRequestBounds)
         .observe(seconds);
   }
 
@@ -59,7 +60,8 @@ Task<http::Response> run(std::shared_ptr<ApiCore> core, std::string route, std::
   http::Response response = co_await handle();
   if (response.stream) {
     // Shared: by the response's function object and the coroutine that it starts.
-    auto timed = std::make_shared<TimedStream>(TimedStream{std::move(response.stream), std::move(timer), response.status});
+    auto timed =
+        std::make_shared<TimedStream>(TimedStream{std::move(response.stream), std::move(timer), response.status});
     response.stream = [timed](http::BodySink& sink) { return run_timed(timed, sink); };
   } else {
     timer.finish(response.status);
@@ -96,14 +98,15 @@ ApiCore::~ApiCore() { deps.registry->remove_collectors(this); }
 struct MetricsApi::Impl {
   std::shared_ptr<ApiCore> core;  // shared: with handlers that are under way
 
-  void add(http::Router& router, std::string_view method, std::string_view pattern, std::string_view route, Function function,
-           http::RouteOptions options) {
+  void add(http::Router& router, std::string_view method, std::string_view pattern, std::string_view route,
+           Function function, http::RouteOptions options) {
     options.metric_name = route;
-    router.add(method, pattern,
-               [core = core, route = std::string(route), function](http::Request& request) {
-                 return run(core, route, [core, function, &request] { return function(*core, request); }, request.method);
-               },
-               std::move(options));
+    router.add(
+        method, pattern,
+        [core = core, route = std::string(route), function](http::Request& request) {
+          return run(core, route, [core, function, &request] { return function(*core, request); }, request.method);
+        },
+        std::move(options));
   }
 };
 
@@ -157,12 +160,15 @@ constexpr Entry kQueryRoutes[] = {
     {get, "/features", "features", handle_features},
     {get, "/notifications", "notifications", handle_notifications},
     {get, "/notifications/live", "notifications_live", handle_notifications_live},
-    {post | put, "/admin/tsdb/delete_series", "admin_tsdb_delete_series", handle_admin_unavailable, http::Access::admin},
-    {post | put, "/admin/tsdb/clean_tombstones", "admin_tsdb_clean_tombstones", handle_admin_unavailable, http::Access::admin},
+    {post | put, "/admin/tsdb/delete_series", "admin_tsdb_delete_series", handle_admin_unavailable,
+     http::Access::admin},
+    {post | put, "/admin/tsdb/clean_tombstones", "admin_tsdb_clean_tombstones", handle_admin_unavailable,
+     http::Access::admin},
     {post | put, "/admin/tsdb/snapshot", "admin_tsdb_snapshot", handle_admin_unavailable, http::Access::admin},
 };
 
-constexpr std::string_view kPrefixes[] = {"/api/v1", "/prometheus/api/v1", "/as/prometheus/api/v1", "/as/mimir/prometheus/api/v1"};
+constexpr std::string_view kPrefixes[] = {"/api/v1", "/prometheus/api/v1", "/as/prometheus/api/v1",
+                                          "/as/mimir/prometheus/api/v1"};
 
 }  // namespace
 
@@ -195,8 +201,8 @@ void MetricsApi::mount(http::Router& router) {
   write.csrf_exempt = true;
   write.raw_body = true;
   write.max_body = impl_->core->deps.push.max_recv_msg_size;
-  for (const std::string_view path : {"/api/v1/push", "/api/v1/write", "/prometheus/api/v1/write", "/as/prometheus/api/v1/write",
-                                      "/as/mimir/api/v1/push"}) {
+  for (const std::string_view path : {"/api/v1/push", "/api/v1/write", "/prometheus/api/v1/write",
+                                      "/as/prometheus/api/v1/write", "/as/mimir/api/v1/push"}) {
     impl_->add(router, "POST", path, "api_v1_push", handle_remote_write, write);
   }
   http::RouteOptions import;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP surface of metrics: Prometheus' API (and the push path of Mimir) over the store and the query engine. src/main fills
-// ApiDependencies, makes one MetricsApi and mounts it. Everything borrowed must outlive the API; the API must outlive the server.
+// The HTTP surface of metrics: Prometheus' API (and the push path of Mimir) over the store and the query engine.
+// src/main fills ApiDependencies, makes one MetricsApi and mounts it. Everything borrowed must outlive the API; the API
+// must outlive the server.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ using ExemplarReader = std::function<Result<std::vector<ExemplarSeries>>(
     const Context& context)>;
 
 // All metadata of one metric family ("" = of every one), sorted by metric.
-using MetadataReader = std::function<Result<std::vector<MetadataRow>>(std::string_view tenant, std::string_view metric)>;
+using MetadataReader =
+    std::function<Result<std::vector<MetadataRow>>(std::string_view tenant, std::string_view metric)>;
 
 // status/tsdb. Lists are sorted by count, biggest first, at most `limit` long.
 struct HeadStatus {
@@ -82,21 +84,21 @@ struct ApiDependencies {
   MetadataReader metadata;
   HeadStatusReader head_status;
   BlocksReader blocks;
-  TargetProvider* targets = nullptr;         // filled by the agent
+  TargetProvider* targets = nullptr;  // filled by the agent
   NotificationHub* notifications = nullptr;
   std::function<ReplayProgress()> replay;
   std::function<bool()> ready;               // false while replaying; absent = always
   std::function<std::string()> config_yaml;  // without secrets
   std::vector<std::pair<std::string, std::string>> flags;
   std::function<TimestampMs()> last_config_reload;
-  std::string storage_retention;             // "15d"
+  std::string storage_retention;                                     // "15d"
   std::vector<std::pair<std::string, std::string>> external_labels;  // of /federate
-  std::string version = "3.14.0";            // of the Prometheus whose API this is: clients switch features by it
+  std::string version = "3.14.0";  // of the Prometheus whose API this is: clients switch features by it
   std::string tocayo_version = "0.1.0", revision, build_date;
 
   PushOptions push;
-  std::size_t query_concurrency = 0;         // 0: twice the cores
-  std::size_t query_queue = 128;             // waiting, per tenant
+  std::size_t query_concurrency = 0;  // 0: twice the cores
+  std::size_t query_queue = 128;      // waiting, per tenant
 };
 
 class MetricsApi {
@@ -104,8 +106,8 @@ class MetricsApi {
   explicit MetricsApi(ApiDependencies dependencies);
   ~MetricsApi();
 
-  // Adds all routes: below /api/v1, /prometheus/api/v1, /as/prometheus/api/v1 and /as/mimir/prometheus/api/v1, /federate, and the
-  // write paths.
+  // Adds all routes: below /api/v1, /prometheus/api/v1, /as/prometheus/api/v1 and /as/mimir/prometheus/api/v1,
+  // /federate, and the write paths.
   void mount(http::Router& router);
   // /-/healthy, /-/ready, /ready and /metrics of the program itself.
   void mount_operations(http::Router& router);

@@ -50,15 +50,16 @@ Handled handle_query_exemplars(ApiCore& core, http::Request& request) {
   auto expr = parse_query_param(core, form.get_or("query", ""));
   if (!expr) co_return error_response(expr.error());
   std::vector<std::vector<Matcher>> sets;
-  promql::walk(static_cast<const promql::Expr&>(**expr), [&](const promql::Expr& node, const std::vector<const promql::Expr*>&) {
-    if (const auto* selector = node.as<promql::VectorSelector>()) sets.push_back(selector->matchers);
-  });
+  promql::walk(static_cast<const promql::Expr&>(**expr),
+               [&](const promql::Expr& node, const std::vector<const promql::Expr*>&) {
+                 if (const auto* selector = node.as<promql::VectorSelector>()) sets.push_back(selector->matchers);
+               });
   if (sets.empty()) co_return http::Response::empty(204);
 
   std::vector<ExemplarSeries> found;
   if (core.deps.exemplars) {
-    auto read = core.deps.exemplars(request.identity.tenant, sets, clamp_start(core, core.limits(request), *start), *end,
-                                    request.context);
+    auto read = core.deps.exemplars(request.identity.tenant, sets, clamp_start(core, core.limits(request), *start),
+                                    *end, request.context);
     if (!read) co_return error_response(read.error());
     found = std::move(*read);
   }

@@ -57,8 +57,8 @@ std::string exposition_number(double value) {
 }
 
 // `name{labels} value time`; names beyond the classic alphabet go quoted into the braces.
-void append_line(std::string& out, std::string_view name, const std::vector<Label>& labels, std::string_view le, std::string_view value,
-                 TimestampMs time) {
+void append_line(std::string& out, std::string_view name, const std::vector<Label>& labels, std::string_view le,
+                 std::string_view value, TimestampMs time) {
   const bool classic = is_classic_metric_name(name);
   if (classic) out.append(name);
   if (!classic || !labels.empty() || !le.empty()) {
@@ -173,8 +173,8 @@ void append_family_protobuf(std::string& out, std::string_view name, FamilyType 
   out.append(message);
 }
 
-Result<void> collect(ApiCore& core, const Querier& querier, const std::vector<std::vector<Matcher>>& sets, const Context& context,
-                     std::vector<Sample>& out) {
+Result<void> collect(ApiCore& core, const Querier& querier, const std::vector<std::vector<Matcher>>& sets,
+                     const Context& context, std::vector<Sample>& out) {
   const TimestampMs now = core.deps.clock->now_ms();
   SelectHints hints;
   hints.start = now - core.deps.engine->options().lookback.count();
@@ -209,7 +209,9 @@ Result<void> collect(ApiCore& core, const Querier& querier, const std::vector<st
       if (!sample.name.empty()) out.push_back(std::move(sample));
     }
   }
-  const auto order = [](const Sample& a, const Sample& b) { return std::tie(a.name, a.labels) < std::tie(b.name, b.labels); };
+  const auto order = [](const Sample& a, const Sample& b) {
+    return std::tie(a.name, a.labels) < std::tie(b.name, b.labels);
+  };
   std::sort(out.begin(), out.end(), order);
   out.erase(std::unique(out.begin(), out.end(),
                         [](const Sample& a, const Sample& b) { return a.name == b.name && a.labels == b.labels; }),
@@ -217,7 +219,8 @@ Result<void> collect(ApiCore& core, const Querier& querier, const std::vector<st
   return {};
 }
 
-void attach_external_labels(const std::vector<std::pair<std::string, std::string>>& external, std::vector<Sample>& samples) {
+void attach_external_labels(const std::vector<std::pair<std::string, std::string>>& external,
+                            std::vector<Sample>& samples) {
   std::vector<Label> extra;
   bool instance = false;
   for (const auto& [name, value] : external) {
@@ -299,7 +302,8 @@ Handled handle_federate(ApiCore& core, http::Request& request) {
   const bool protobuf = accepts_delimited_protobuf(request.headers.get("Accept"));
   if (!protobuf) {
     // Text has no form for exponential buckets.
-    std::erase_if(samples, [](const Sample& sample) { return sample.histogram && !sample.histogram->uses_custom_buckets(); });
+    std::erase_if(samples,
+                  [](const Sample& sample) { return sample.histogram && !sample.histogram->uses_custom_buckets(); });
   }
   co_return http::Response::text(200, render_federation(samples, protobuf),
                                  protobuf ? "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "

@@ -16,7 +16,8 @@ struct QueryGate::Waiter {
   std::optional<std::stop_callback<std::function<void()>>> on_stop;
 };
 
-QueryGate::QueryGate(std::size_t slots, std::size_t queue, Pool& pool) : slots_(slots), queue_limit_(queue), pool_(pool) {}
+QueryGate::QueryGate(std::size_t slots, std::size_t queue, Pool& pool)
+    : slots_(slots), queue_limit_(queue), pool_(pool) {}
 
 Task<Result<QueryGate::Permit>> QueryGate::acquire(std::string tenant, Context context) {
   CO_TRY_VOID(context.check());
@@ -30,7 +31,8 @@ Task<Result<QueryGate::Permit>> QueryGate::acquire(std::string tenant, Context c
       if (running_ < slots_) {
         ++running_;
         start = Start::run;
-      } else if (auto known = queues_.find(waiter->tenant); (known == queues_.end() ? 0 : known->second.size()) >= queue_limit_) {
+      } else if (auto known = queues_.find(waiter->tenant);
+                 (known == queues_.end() ? 0 : known->second.size()) >= queue_limit_) {
         start = Start::refuse;
       } else {
         waiter->complete = complete;
@@ -45,8 +47,8 @@ Task<Result<QueryGate::Permit>> QueryGate::acquire(std::string tenant, Context c
     // From here on the waiting frame may run, and be gone, at any moment; `waiter` is this function's own.
     std::weak_ptr<Waiter> weak = waiter;
     waiter->on_stop.emplace(waiter->context.stop_token(), std::function<void()>([this, weak] {
-      if (auto stopped = weak.lock()) forget(std::move(stopped));
-    }));
+                              if (auto stopped = weak.lock()) forget(std::move(stopped));
+                            }));
   });
   if (!granted) co_return std::unexpected(std::move(granted.error()));
   co_return Permit(this);
@@ -65,7 +67,8 @@ std::shared_ptr<QueryGate::Waiter> QueryGate::next_waiter() {
     --waiting_;
     auto alive = waiter->context.check();
     if (alive) return waiter;
-    pool_.post([waiter = std::move(waiter), error = std::move(alive.error())] { waiter->complete(std::unexpected(error)); });
+    pool_.post(
+        [waiter = std::move(waiter), error = std::move(alive.error())] { waiter->complete(std::unexpected(error)); });
   }
   return nullptr;
 }

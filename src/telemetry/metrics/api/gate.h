@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many queries run at once. Beyond that they wait, tenant by tenant in turn, each tenant's own in order of arrival; a tenant
-// whose queue is full is refused at once, so that one dashboard wall cannot starve the others or pile up memory.
+// How many queries run at once. Beyond that they wait, tenant by tenant in turn, each tenant's own in order of arrival;
+// a tenant whose queue is full is refused at once, so that one dashboard wall cannot starve the others or pile up
+// memory.
 #pragma once
 
 #include <chrono>
@@ -44,8 +45,9 @@ class QueryGate {
     QueryGate* gate_ = nullptr;
   };
 
-  // limit: the tenant's queue is full. canceled or timeout: the context ended while waiting (an expired waiter is found when the
-  // next slot frees; running queries have deadlines themselves). Resumes on the caller's thread or on the pool.
+  // limit: the tenant's queue is full. canceled or timeout: the context ended while waiting (an expired waiter is found
+  // when the next slot frees; running queries have deadlines themselves). Resumes on the caller's thread or on the
+  // pool.
   Task<Result<Permit>> acquire(std::string tenant, Context context);
 
   std::size_t running() const;

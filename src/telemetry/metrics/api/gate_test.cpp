@@ -28,10 +28,11 @@ struct Attempt {
 
   void start(QueryGate& gate, std::string tenant, std::chrono::milliseconds timeout = std::chrono::hours(1)) {
     Context context(stop.get_token(), Context::Steady::now() + timeout);
-    spawn<Result<QueryGate::Permit>>(gate.acquire(std::move(tenant), context), [this](Result<QueryGate::Permit> result) {
-      outcome.emplace(std::move(result));
-      done = true;
-    });
+    spawn<Result<QueryGate::Permit>>(gate.acquire(std::move(tenant), context),
+                                     [this](Result<QueryGate::Permit> result) {
+                                       outcome.emplace(std::move(result));
+                                       done = true;
+                                     });
   }
   bool granted() const { return done && outcome->has_value(); }
   void leave() { outcome.reset(); }
@@ -129,8 +130,9 @@ TEST(QueryGate, ManyThreadsWithCancellation) {
   std::vector<std::stop_source> stops(kCount);
   std::vector<std::jthread> threads;
   const auto work = [&](int i) -> Task<void> {
-    auto permit = co_await gate.acquire("t" + std::to_string(i % 3), Context(stops[static_cast<std::size_t>(i)].get_token(),
-                                                                            Context::Steady::time_point::max()));
+    auto permit = co_await gate.acquire(
+        "t" + std::to_string(i % 3),
+        Context(stops[static_cast<std::size_t>(i)].get_token(), Context::Steady::time_point::max()));
     if (permit) {
       const int now = ++inside;
       int seen = most.load();

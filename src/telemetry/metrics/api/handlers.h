@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Private to this room: what the handlers share, and the handlers, by file. Each handler starts on an io thread, reads its
-// parameters there and does the rest on the compute pool.
+// Private to this room: what the handlers share, and the handlers, by file. Each handler starts on an io thread, reads
+// its parameters there and does the rest on the compute pool.
 #pragma once
 
 #include <memory>

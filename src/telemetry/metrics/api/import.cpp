@@ -25,8 +25,8 @@ Result<ImportParameters> read_parameters(const http::Params& params, TimestampMs
   if (const std::string_view text = params.get_or("timestamp", ""); !text.empty()) {
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), out.time);
     if (problem != std::errc{} || end != text.data() + text.size()) {
-      return fail(ErrorKind::bad_input, fmt::format("invalid parameter \"timestamp\": {} is not a number of milliseconds",
-                                                    go_quote(text)));
+      return fail(ErrorKind::bad_input,
+                  fmt::format("invalid parameter \"timestamp\": {} is not a number of milliseconds", go_quote(text)));
     }
   }
   for (const std::string_view pair : params.all("extra_label")) {
@@ -177,7 +177,8 @@ Task<http::Response> PushHandler::import_text(http::Request& request) {
   auto decoded = format == ExpositionFormat::protobuf
                      ? decode_protobuf(request.body, importer, arena->rows)
                      : decode_text(request.body, format == ExpositionFormat::openmetrics, importer, arena->rows);
-  http::Response response = decoded ? co_await store(request, tenant, limits, *arena) : refusal(request, 400, decoded.error().message);
+  http::Response response =
+      decoded ? co_await store(request, tenant, limits, *arena) : refusal(request, 400, decoded.error().message);
   return_arena(std::move(arena));
   co_return response;
 }

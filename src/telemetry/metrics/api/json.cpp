@@ -167,7 +167,8 @@ void JsonWriter::histogram(const FloatHistogram& histogram) {
     out_.append(any ? "," : ",\"buckets\":[");
     any = true;
     // 0 lower open, 1 upper open, 2 both open, 3 both closed.
-    const char rule = bucket.lower_inclusive ? (bucket.upper_inclusive ? '3' : '1') : (bucket.upper_inclusive ? '0' : '2');
+    const char rule =
+        bucket.lower_inclusive ? (bucket.upper_inclusive ? '3' : '1') : (bucket.upper_inclusive ? '0' : '2');
     out_.push_back('[');
     out_.push_back(rule);
     out_.push_back(',');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes Prometheus' JSON straight into a growing buffer: no tree, numbers by std::to_chars. The caller takes the buffer away in
-// chunks, so that a result of any size needs 64 KiB.
+// Writes Prometheus' JSON straight into a growing buffer: no tree, numbers by std::to_chars. The caller takes the
+// buffer away in chunks, so that a result of any size needs 64 KiB.
 #pragma once
 
 #include <charconv>
@@ -16,8 +16,8 @@ namespace tocayo::metrics::api {
 
 inline constexpr std::size_t kJsonChunk = 64 << 10;
 
-// Go's strconv.FormatFloat(value, 'f' or 'e', -1, 64) as encoding/json chooses between them: fixed for 1e-6 <= |x| < 1e21, else
-// exponent; NaN, +Inf, -Inf. Shortest digits that read back to the same bits.
+// Go's strconv.FormatFloat(value, 'f' or 'e', -1, 64) as encoding/json chooses between them: fixed for 1e-6 <= |x| <
+// 1e21, else exponent; NaN, +Inf, -Inf. Shortest digits that read back to the same bits.
 void append_float(std::string& out, double value);
 // Milliseconds as seconds: `1435781451.781`, without a point when there are no milliseconds.
 void append_timestamp(std::string& out, TimestampMs time);
@@ -36,7 +36,8 @@ class JsonWriter {
   }
   void integer(std::int64_t value);
   void unsigned_integer(std::uint64_t value);
-  // A bare JSON number (statistics, seconds): the shortest form that Go's encoding/json writes. Not for NaN and infinities.
+  // A bare JSON number (statistics, seconds): the shortest form that Go's encoding/json writes. Not for NaN and
+  // infinities.
   void number(double value) { append_float(out_, value); }
   void boolean(bool value) { out_.append(value ? "true" : "false"); }
   // A sample value: quoted.

@@ -113,8 +113,9 @@ TEST(Json, HistogramsShowPopulatedBucketsWithTheirRule) {
   histogram.negative_buckets = {4};
   JsonWriter writer;
   writer.histogram(histogram);
-  EXPECT_EQ(writer.take(),
-            R"({"count":"10","sum":"-2.5","buckets":[[1,"-2","-1","4"],[3,"-0.25","0.25","3"],[0,"0.5","1","1"],[0,"2","4","2"]]})");
+  EXPECT_EQ(
+      writer.take(),
+      R"({"count":"10","sum":"-2.5","buckets":[[1,"-2","-1","4"],[3,"-0.25","0.25","3"],[0,"0.5","1","1"],[0,"2","4","2"]]})");
   writer.histogram(FloatHistogram{});
   EXPECT_EQ(writer.take(), R"({"count":"0","sum":"0"})");
 }

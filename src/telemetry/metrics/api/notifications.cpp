@@ -24,7 +24,8 @@ void NotificationHub::add(std::string text) {
 
 void NotificationHub::remove(std::string_view text) {
   std::lock_guard lock(mutex_);
-  const auto at = std::find_if(active_.begin(), active_.end(), [&](const Notification& known) { return known.text == text; });
+  const auto at =
+      std::find_if(active_.begin(), active_.end(), [&](const Notification& known) { return known.text == text; });
   if (at == active_.end()) return;
   Notification gone = std::move(*at);
   active_.erase(at);
@@ -75,11 +76,11 @@ Task<Result<Notification>> NotificationHub::Subscription::next(Context context) 
   CO_TRY_VOID(context.check());
   std::optional<std::stop_callback<std::function<void()>>> on_stop;
   on_stop.emplace(context.stop_token(), std::function<void()>([weak = weak_from_this()] {
-    if (auto subscription = weak.lock()) {
-      std::unique_lock lock(subscription->mutex_);
-      subscription->wake(lock);
-    }
-  }));
+                    if (auto subscription = weak.lock()) {
+                      std::unique_lock lock(subscription->mutex_);
+                      subscription->wake(lock);
+                    }
+                  }));
   for (;;) {
     co_await completion<bool>([self, &context](auto complete) {
       std::unique_lock lock(self->mutex_);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an operator should know now ("configuration reload failed"): /api/v1/notifications, and live as server-sent events.
+// What an operator should know now ("configuration reload failed"): /api/v1/notifications, and live as server-sent
+// events.
 #pragma once
 
 #include <condition_variable>

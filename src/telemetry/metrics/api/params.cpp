@@ -47,7 +47,8 @@ Result<TimestampMs> parse_prometheus_time(std::string_view text) {
     // Whole seconds and fraction apart, so that milliseconds are exact as far as the double was.
     const double whole = std::trunc(*seconds);
     const double milliseconds = std::round((*seconds - whole) * 1000);
-    if (std::fabs(whole) < 9.2e15) return static_cast<TimestampMs>(whole) * 1000 + static_cast<TimestampMs>(milliseconds);
+    if (std::fabs(whole) < 9.2e15)
+      return static_cast<TimestampMs>(whole) * 1000 + static_cast<TimestampMs>(milliseconds);
   } else if (text == kMinTimeText) {
     return kMinTime;
   } else if (text == kMaxTimeText) {
@@ -61,7 +62,8 @@ Result<TimestampMs> parse_prometheus_time(std::string_view text) {
 Result<std::chrono::milliseconds> parse_prometheus_duration(std::string_view text) {
   if (const auto seconds = parse_number(text)) {
     if (std::fabs(*seconds) > 9223372036.0) {
-      return fail(ErrorKind::bad_input, fmt::format("cannot parse {} to a valid duration. It overflows int64", go_quote(text)));
+      return fail(ErrorKind::bad_input,
+                  fmt::format("cannot parse {} to a valid duration. It overflows int64", go_quote(text)));
     }
     return std::chrono::milliseconds(std::llround(std::trunc(*seconds * 1000)));
   }
@@ -97,10 +99,12 @@ Result<std::size_t> limit_param(const http::Params& params, std::string_view nam
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error == std::errc::result_out_of_range) {
-    return std::unexpected(invalid_parameter(name, fmt::format("strconv.Atoi: parsing {}: value out of range", go_quote(text))));
+    return std::unexpected(
+        invalid_parameter(name, fmt::format("strconv.Atoi: parsing {}: value out of range", go_quote(text))));
   }
   if (error != std::errc{} || end != digits.data() + digits.size()) {
-    return std::unexpected(invalid_parameter(name, fmt::format("strconv.Atoi: parsing {}: invalid syntax", go_quote(text))));
+    return std::unexpected(
+        invalid_parameter(name, fmt::format("strconv.Atoi: parsing {}: invalid syntax", go_quote(text))));
   }
   if (value < 0) return std::unexpected(invalid_parameter(name, "limit must be non-negative"));
   return static_cast<std::size_t>(value);

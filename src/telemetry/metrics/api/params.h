@@ -16,7 +16,8 @@
 
 namespace tocayo::metrics::api {
 
-// "From the beginning" and "to the end", as clients send them ("-292273086-05-16T16:47:06Z") and as absent parameters mean.
+// "From the beginning" and "to the end", as clients send them ("-292273086-05-16T16:47:06Z") and as absent parameters
+// mean.
 inline constexpr TimestampMs kMinTime = -9223309901257974000;
 inline constexpr TimestampMs kMaxTime = 9223309901257974999;
 
@@ -38,7 +39,8 @@ Result<std::vector<std::vector<Matcher>>> matcher_params(const http::Params& par
 // `invalid parameter "<name>": <what>`.
 Error invalid_parameter(std::string_view name, std::string_view what);
 
-// Prometheus' value encoding of names in paths: U__foo_2e_bar is foo.bar. Text without the prefix, or broken, comes back as it is.
+// Prometheus' value encoding of names in paths: U__foo_2e_bar is foo.bar. Text without the prefix, or broken, comes
+// back as it is.
 std::string unescape_name(std::string_view text);
 
 }  // namespace tocayo::metrics::api

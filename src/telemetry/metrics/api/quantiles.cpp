@@ -28,8 +28,9 @@ void QueryDurations::collect(std::vector<Registry::Family>& families) const {
     std::vector<double> sorted = window.ring;
     std::sort(sorted.begin(), sorted.end());
     for (const auto& [quantile, text] : {std::pair{0.5, "0.5"}, std::pair{0.9, "0.9"}, std::pair{0.99, "0.99"}}) {
-      const double value = sorted.empty() ? std::numeric_limits<double>::quiet_NaN()
-                                          : sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
+      const double value = sorted.empty()
+                               ? std::numeric_limits<double>::quiet_NaN()
+                               : sorted[static_cast<std::size_t>(quantile * static_cast<double>(sorted.size() - 1))];
       family.samples.push_back({"", {{"quantile", text}, {"slice", slice}}, value});
     }
     family.samples.push_back({"_sum", {{"slice", slice}}, window.sum});

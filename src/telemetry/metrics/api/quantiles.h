@@ -12,8 +12,8 @@
 
 namespace tocayo::metrics::api {
 
-// prometheus_engine_query_duration_seconds as Prometheus' own dashboards read it: per slice of a query's life the quantiles of the
-// last 1024 queries, with sum and count. Thread-safe.
+// prometheus_engine_query_duration_seconds as Prometheus' own dashboards read it: per slice of a query's life the
+// quantiles of the last 1024 queries, with sum and count. Thread-safe.
 class QueryDurations {
  public:
   enum Slice : unsigned char { queue_time, prepare_time, inner_eval, result_sort };

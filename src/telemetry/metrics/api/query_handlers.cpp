@@ -63,7 +63,8 @@ Result<QueryParameters> read_range(const http::Params& form, const ApiCore& core
   out.limit = TRY(limit_param(form));
   out.start = TRY(required_time_param(form, "start"));
   out.end = TRY(required_time_param(form, "end"));
-  if (out.end < out.start) return std::unexpected(invalid_parameter("end", "end timestamp must not be before start time"));
+  if (out.end < out.start)
+    return std::unexpected(invalid_parameter("end", "end timestamp must not be before start time"));
   out.step = TRY(duration_param(form, "step"));
   if (out.step <= std::chrono::milliseconds(0)) {
     return std::unexpected(invalid_parameter(
@@ -72,8 +73,9 @@ Result<QueryParameters> read_range(const http::Params& form, const ApiCore& core
   // The span of two sentinels does not fit a signed integer.
   const std::uint64_t span = static_cast<std::uint64_t>(out.end) - static_cast<std::uint64_t>(out.start);
   if (span / static_cast<std::uint64_t>(out.step.count()) > kMaxPoints) {
-    return fail(ErrorKind::bad_input,
-                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+    return fail(
+        ErrorKind::bad_input,
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
   }
   if (auto read = read_common(form, core, limits, out); !read) return std::unexpected(std::move(read.error()));
   const auto length = limits.max_total_query_length;
@@ -121,16 +123,20 @@ http::Response render(ApiCore& core, const QueryParameters& parameters, promql::
   core.durations.observe(QueryDurations::result_sort, result.stats.timings.result_sort);
   core.samples_read.add(static_cast<double>(result.stats.total_queryable_samples));
 
-  if (truncate(result.value, parameters.limit)) result.annotations.add(promql::annotation::plain_warning(std::string(kTruncated)));
+  if (truncate(result.value, parameters.limit))
+    result.annotations.add(promql::annotation::plain_warning(std::string(kTruncated)));
   if (!parameters.stats.empty() && parameters.stats != "true" && parameters.stats != "all") {
-    result.annotations.add(promql::annotation::plain_warning(
-        fmt::format("value {} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or "
-                    "\"all\"", go_quote(parameters.stats))));
+    result.annotations.add(
+        promql::annotation::plain_warning(fmt::format("value {} for parameter \"stats\" is deprecated and will be "
+                                                      "rejected in the next major release, use \"true\" or "
+                                                      "\"all\"",
+                                                      go_quote(parameters.stats))));
   }
   auto texts = result.annotations.texts(parameters.query, promql::kApiAnnotationLimit, promql::kApiAnnotationLimit);
   ResultWriter writer(std::move(result), !parameters.stats.empty(), std::move(texts.warnings), std::move(texts.infos));
-  return stream_json([writer = std::move(writer)](JsonWriter& out) mutable -> Result<bool> { return writer.advance(out); },
-                     *core.deps.compute);
+  return stream_json(
+      [writer = std::move(writer)](JsonWriter& out) mutable -> Result<bool> { return writer.advance(out); },
+      *core.deps.compute);
 }
 
 Handled run_query(ApiCore& core, http::Request& request, QueryParameters parameters) {
@@ -142,20 +148,23 @@ Handled run_query(ApiCore& core, http::Request& request, QueryParameters paramet
   if (!permit) {
     const ErrorKind kind = permit.error().kind;
     if (kind == ErrorKind::limit) co_return error_response(ErrorType::too_many_requests, permit.error().message);
-    co_return error_response(tocayo::metrics::api::type_of(kind, ErrorType::execution),
-                             kind == ErrorKind::timeout ? "query timed out in query queue" : "query was canceled in query queue");
+    co_return error_response(
+        tocayo::metrics::api::type_of(kind, ErrorType::execution),
+        kind == ErrorKind::timeout ? "query timed out in query queue" : "query was canceled in query queue");
   }
   co_await core.deps.compute->schedule();
   const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
   auto querier = core.querier(request);
   if (!querier) co_return error_response(querier.error());
   promql::QueryOutcome outcome =
-      parameters.range ? core.deps.engine->range(**querier, parameters.query, parameters.start, parameters.end, parameters.step,
-                                                 parameters.options, context)
-                       : core.deps.engine->instant(**querier, parameters.query, parameters.start, parameters.options, context);
+      parameters.range
+          ? core.deps.engine->range(**querier, parameters.query, parameters.start, parameters.end, parameters.step,
+                                    parameters.options, context)
+          : core.deps.engine->instant(**querier, parameters.query, parameters.start, parameters.options, context);
   if (!outcome) {
     const promql::QueryError& error = outcome.error();
-    if (error.type == promql::QueryError::Type::bad_data) co_return error_response(invalid_parameter("query", error.message()));
+    if (error.type == promql::QueryError::Type::bad_data)
+      co_return error_response(invalid_parameter("query", error.message()));
     co_return error_response(type_of(error.type), error.message());
   }
   co_return render(core, parameters, std::move(*outcome), waited);

@@ -35,9 +35,11 @@ TEST(Query, InstantTypes) {
                          R"({"metric":{"__name__":"up","job":"b"},"values":[[10,"5"],[20,"5"]]}]}})"}));
   EXPECT_EQ(fixture.ask(handle_query, "query=nothing&time=20"),
             (Answer{200, R"({"status":"success","data":{"resultType":"vector","result":[]}})"}));
-  EXPECT_EQ(fixture.ask(handle_query, "query=h&time=20"),
-            (Answer{200, R"({"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"h"},"histogram":)"
-                         R"([20,{"count":"4","sum":"5","buckets":[[0,"0.5","1","1"],[0,"1","2","2"],[0,"2","4","1"]]}]}]}})"}));
+  EXPECT_EQ(
+      fixture.ask(handle_query, "query=h&time=20"),
+      (Answer{200,
+              R"({"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"h"},"histogram":)"
+              R"([20,{"count":"4","sum":"5","buckets":[[0,"0.5","1","1"],[0,"1","2","2"],[0,"2","4","1"]]}]}]}})"}));
 }
 
 TEST(Query, TimeDefaultsToNowAndPostFormsWork) {
@@ -49,10 +51,11 @@ TEST(Query, TimeDefaultsToNowAndPostFormsWork) {
 
 TEST(Query, Range) {
   Loaded fixture;
-  EXPECT_EQ(fixture.ask(handle_query_range, "query=up&start=0&end=20&step=10"),
-            (Answer{200, R"({"status":"success","data":{"resultType":"matrix","result":[)"
-                         R"({"metric":{"__name__":"up","instance":"x","job":"a"},"values":[[0,"1"],[10,"2"],[20,"3"]]},)"
-                         R"({"metric":{"__name__":"up","job":"b"},"values":[[0,"5"],[10,"5"],[20,"5"]]}]}})"}));
+  EXPECT_EQ(
+      fixture.ask(handle_query_range, "query=up&start=0&end=20&step=10"),
+      (Answer{200, R"({"status":"success","data":{"resultType":"matrix","result":[)"
+                   R"({"metric":{"__name__":"up","instance":"x","job":"a"},"values":[[0,"1"],[10,"2"],[20,"3"]]},)"
+                   R"({"metric":{"__name__":"up","job":"b"},"values":[[0,"5"],[10,"5"],[20,"5"]]}]}})"}));
   EXPECT_EQ(fixture.ask(handle_query_range, "query=h&start=0&end=0&step=10").second,
             R"({"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"h"},"histograms":)"
             R"([[0,{"count":"4","sum":"5","buckets":[[0,"0.5","1","1"],[0,"1","2","2"],[0,"2","4","1"]]}]]}]}})");
@@ -89,10 +92,12 @@ TEST(Query, RefusedParameters) {
        R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer"})"},
       {handle_query_range, "query=up&start=0&end=11001&step=1", 400,
        R"J({"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"})J"},
-      {handle_query_range, "query=up&start=-292273086-05-16T16:47:06Z&end=292277025-08-18T07:12:54.999999999Z&step=1", 400,
+      {handle_query_range, "query=up&start=-292273086-05-16T16:47:06Z&end=292277025-08-18T07:12:54.999999999Z&step=1",
+       400,
        R"J({"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"})J"},
   };
-  for (const Case& one : cases) EXPECT_EQ(fixture.ask(one.function, one.query), (Answer{one.status, std::string(one.body)})) << one.query;
+  for (const Case& one : cases)
+    EXPECT_EQ(fixture.ask(one.function, one.query), (Answer{one.status, std::string(one.body)})) << one.query;
   EXPECT_EQ(fixture.ask(handle_query_range, "query=up&start=0&end=11000&step=1").first, 200);
   auto wrong_type = fixture.ask(handle_query_range, "query=up%5B5m%5D&start=0&end=10&step=1");
   EXPECT_EQ(wrong_type.first, 400);
@@ -104,7 +109,8 @@ TEST(Query, ErrorsWhileRunning) {
   // One-to-one matching finds the same group twice.
   auto execution = fixture.ask(handle_query, "query=up%20%2B%20on()%20up&time=20");
   EXPECT_EQ(execution.first, 422) << execution.second;
-  EXPECT_NE(execution.second.find(R"("errorType":"execution","error":"found duplicate series for the match group)"), std::string::npos)
+  EXPECT_NE(execution.second.find(R"("errorType":"execution","error":"found duplicate series for the match group)"),
+            std::string::npos)
       << execution.second;
   fixture.store_failure = Error{ErrorKind::unavailable, "the store is starting"};
   EXPECT_EQ(fixture.ask(handle_query, "query=up"),
@@ -129,14 +135,17 @@ TEST(Query, CancellationAndQueue) {
   ASSERT_TRUE(permit);
   http::Request refused = Fixture::get("query=1");
   auto first = full.ask(handle_query, "query=1");
-  EXPECT_EQ(first, (Answer{429, R"({"status":"error","errorType":"too_many_requests","error":"too many outstanding requests"})"}));
+  EXPECT_EQ(
+      first,
+      (Answer{429, R"({"status":"error","errorType":"too_many_requests","error":"too many outstanding requests"})"}));
 }
 
 TEST(Query, LimitTruncatesWithAWarning) {
   Loaded fixture;
   auto vector = fixture.ask(handle_query, "query=up&time=20&limit=1");
   EXPECT_EQ(vector.second.find("\"job\":\"b\""), std::string::npos);
-  EXPECT_NE(vector.second.find(R"("warnings":["results truncated due to limit"]})"), std::string::npos) << vector.second;
+  EXPECT_NE(vector.second.find(R"("warnings":["results truncated due to limit"]})"), std::string::npos)
+      << vector.second;
   auto matrix = fixture.ask(handle_query_range, "query=up&start=0&end=20&step=10&limit=1");
   EXPECT_NE(matrix.second.find(R"("warnings":["results truncated due to limit"]})"), std::string::npos);
   EXPECT_EQ(fixture.ask(handle_query, "query=up&time=20&limit=2").second.find("warnings"), std::string::npos);
@@ -145,8 +154,9 @@ TEST(Query, LimitTruncatesWithAWarning) {
 TEST(Query, StatsAndTheirOldSpelling) {
   Loaded fixture;
   auto all = fixture.ask(handle_query_range, "query=sum(up)&start=0&end=20&step=10&stats=all").second;
-  for (const char* key : {"\"stats\":{\"timings\":{\"evalTotalTime\":", "\"execQueueTime\":", "\"totalQueryableSamples\":6",
-                          "\"totalQueryableSamplesPerStep\":[[0,2],[10,2],[20,2]]", "\"peakSamples\":"}) {
+  for (const char* key :
+       {"\"stats\":{\"timings\":{\"evalTotalTime\":", "\"execQueueTime\":", "\"totalQueryableSamples\":6",
+        "\"totalQueryableSamplesPerStep\":[[0,2],[10,2],[20,2]]", "\"peakSamples\":"}) {
     EXPECT_NE(all.find(key), std::string::npos) << key << " in " << all;
   }
   auto plain = fixture.ask(handle_query, "query=up&stats=true").second;
@@ -166,7 +176,8 @@ TEST(Query, AnnotationsCarryPositions) {
 TEST(Query, LookbackDelta) {
   Loaded fixture;
   EXPECT_NE(fixture.ask(handle_query, "query=up%7Bjob%3D%22b%22%7D&time=200").second.find("\"5\""), std::string::npos);
-  EXPECT_EQ(fixture.ask(handle_query, "query=up%7Bjob%3D%22b%22%7D&time=200&lookback_delta=1m").second.find("\"5\""), std::string::npos);
+  EXPECT_EQ(fixture.ask(handle_query, "query=up%7Bjob%3D%22b%22%7D&time=200&lookback_delta=1m").second.find("\"5\""),
+            std::string::npos);
 }
 
 TEST(Query, TenantLimits) {
@@ -216,22 +227,24 @@ TEST(Query, EngineMetrics) {
 
 TEST(Query, FormatAndParse) {
   Loaded fixture;
-  EXPECT_EQ(fixture.ask(handle_format_query, "query=sum(up)by(job)"), (Answer{200, R"J({"status":"success","data":"sum by (job) (up)"})J"}));
+  EXPECT_EQ(fixture.ask(handle_format_query, "query=sum(up)by(job)"),
+            (Answer{200, R"J({"status":"success","data":"sum by (job) (up)"})J"}));
   EXPECT_EQ(fixture.ask(handle_format_query, "query=sum(").first, 400);
   auto tree = fixture.ask(handle_parse_query, Fixture::form("query=up"));
   EXPECT_EQ(tree.first, 200);
   EXPECT_NE(tree.second.find(R"("type":"vectorSelector")"), std::string::npos) << tree.second;
   auto refused = fixture.ask(handle_parse_query, "query=%29");
   EXPECT_EQ(refused.first, 400);
-  EXPECT_NE(refused.second.find(R"("errorType":"bad_data","error":"invalid parameter \"query\": 1:)"), std::string::npos);
+  EXPECT_NE(refused.second.find(R"("errorType":"bad_data","error":"invalid parameter \"query\": 1:)"),
+            std::string::npos);
   EXPECT_NE(refused.second.find("parse error: unexpected right parenthesis"), std::string::npos) << refused.second;
 }
 
 TEST(Query, Exemplars) {
   std::vector<std::string> asked;
   Fixture fixture([&](ApiDependencies& deps) {
-    deps.exemplars = [&](std::string_view, std::span<const std::vector<Matcher>> sets, TimestampMs start, TimestampMs end,
-                         const Context&) -> Result<std::vector<ExemplarSeries>> {
+    deps.exemplars = [&](std::string_view, std::span<const std::vector<Matcher>> sets, TimestampMs start,
+                         TimestampMs end, const Context&) -> Result<std::vector<ExemplarSeries>> {
       asked.push_back(std::to_string(sets.size()) + " " + std::to_string(start) + " " + std::to_string(end));
       return std::vector<ExemplarSeries>{{{{"__name__", "a"}}, {{{{"t", "x"}}, 1.5, 1500}}}};
     };

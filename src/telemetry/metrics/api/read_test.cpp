@@ -21,7 +21,8 @@ struct Question {
   std::string name, value;
 };
 
-std::string read_request(TimestampMs start, TimestampMs end, const std::vector<Question>& matchers, std::vector<int> accepted = {}) {
+std::string read_request(TimestampMs start, TimestampMs end, const std::vector<Question>& matchers,
+                         std::vector<int> accepted = {}) {
   std::string body;
   {
     Writer out(body);
@@ -88,10 +89,13 @@ TEST(RemoteRead, Refusals) {
 TEST(Federate, ProtobufRoundTrip) {
   Fixture fixture;
   fixture.clock.now = 100'000;
-  fixture.load("e{a=\"b\"} {{schema:1 sum:5 count:6 z_bucket:1 z_bucket_w:0.5 buckets:[1 2] n_buckets:[2] counter_reset_hint:gauge}}");
+  fixture.load(
+      "e{a=\"b\"} {{schema:1 sum:5 count:6 z_bucket:1 z_bucket_w:0.5 buckets:[1 2] n_buckets:[2] "
+      "counter_reset_hint:gauge}}");
   fixture.load("f 7");
   http::Request request = Fixture::get("match[]=%7B__name__%3D~%22.%2B%22%7D");
-  request.headers.set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited");
+  request.headers.set("Accept",
+                      "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited");
   auto response = sync_wait(handle_federate(*fixture.core, request));
   ASSERT_EQ(response.status, 200);
   ExpositionProtobufParser parser(response.body, {});

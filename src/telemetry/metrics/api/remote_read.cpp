@@ -97,7 +97,8 @@ Result<std::vector<ReadQuery>> read_request(std::string_view body) {
   });
   if (!decoded) return std::unexpected(std::move(decoded.error()));
   if (any_type && !samples) {
-    return fail(ErrorKind::bad_input, "server does not support any of the requested response types; supported: SAMPLES");
+    return fail(ErrorKind::bad_input,
+                "server does not support any of the requested response types; supported: SAMPLES");
   }
   return queries;
 }
@@ -159,7 +160,8 @@ Result<std::string> answer(const Querier& querier, const std::vector<ReadQuery>&
       Result<> step = context.check();
       if (step) step = (*set)->read(i, samples);
       total += samples.times.size() + samples.histogram_times.size();
-      if (step && total > kMaxSamples) step = fail(ErrorKind::bad_input, fmt::format("exceeded sample limit ({})", kMaxSamples));
+      if (step && total > kMaxSamples)
+        step = fail(ErrorKind::bad_input, fmt::format("exceeded sample limit ({})", kMaxSamples));
       if (!step) {
         result.rollback();
         return std::unexpected(std::move(step.error()));
@@ -180,7 +182,8 @@ http::Response plain(const Error& error) {
 Handled handle_remote_read(ApiCore& core, http::Request& request) {
   co_await core.deps.compute->schedule();
   std::string body;
-  if (auto decoded = snappy_block_decode(request.body, kMaxRequestBytes, body); !decoded) co_return plain(decoded.error());
+  if (auto decoded = snappy_block_decode(request.body, kMaxRequestBytes, body); !decoded)
+    co_return plain(decoded.error());
   auto queries = read_request(body);
   if (!queries) co_return plain(queries.error());
   auto permit = co_await core.gate.acquire(request.identity.tenant, request.context);

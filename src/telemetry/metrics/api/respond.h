@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The envelope of Prometheus' API: {"status","data","errorType","error","warnings","infos"}, and the map from errors to it.
+// The envelope of Prometheus' API: {"status","data","errorType","error","warnings","infos"}, and the map from errors to
+// it.
 #pragma once
 
 #include <string>
@@ -13,13 +14,22 @@
 namespace tocayo::metrics::api {
 
 enum class ErrorType : unsigned char {
-  bad_data, execution, canceled, timeout, internal, unavailable, not_found, not_acceptable, too_many_requests, too_large_entry,
+  bad_data,
+  execution,
+  canceled,
+  timeout,
+  internal,
+  unavailable,
+  not_found,
+  not_acceptable,
+  too_many_requests,
+  too_large_entry,
 };
 std::string_view name_of(ErrorType type);
 int status_of(ErrorType type);
 
-// What an error of an engine or of the store is called in the API. bad_input becomes `otherwise`: execution while a query runs,
-// bad_data where the request itself is read.
+// What an error of an engine or of the store is called in the API. bad_input becomes `otherwise`: execution while a
+// query runs, bad_data where the request itself is read.
 ErrorType type_of(ErrorKind kind, ErrorType otherwise);
 
 http::Response error_response(ErrorType type, std::string_view message);

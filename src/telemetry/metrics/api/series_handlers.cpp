@@ -28,7 +28,8 @@ Result<LookupParameters> read_lookup(const http::Params& form, const ApiCore& co
   out.start = clamp_start(core, limits, out.start);
   const auto length = limits.max_labels_query_length;
   if (length.count() > 0 && out.end > out.start &&
-      static_cast<std::uint64_t>(out.end) - static_cast<std::uint64_t>(out.start) > static_cast<std::uint64_t>(length.count())) {
+      static_cast<std::uint64_t>(out.end) - static_cast<std::uint64_t>(out.start) >
+          static_cast<std::uint64_t>(length.count())) {
     out.start = out.end == kMaxTime ? core.deps.clock->now_ms() - length.count() : out.end - length.count();
   }
   return out;
@@ -113,8 +114,8 @@ Handled handle_label_values(ApiCore& core, http::Request& request) {
   co_await core.deps.compute->schedule();
   auto querier = core.querier(request);
   if (!querier) co_return error_response(querier.error());
-  auto values = (*querier)->label_values(name, parameters->matcher_sets, parameters->start, parameters->end, parameters->limit,
-                                         request.context);
+  auto values = (*querier)->label_values(name, parameters->matcher_sets, parameters->start, parameters->end,
+                                         parameters->limit, request.context);
   if (!values) co_return error_response(values.error());
   co_return name_list(std::move(*values), parameters->limit, *core.deps.compute);
 }
@@ -125,7 +126,8 @@ Handled handle_series(ApiCore& core, http::Request& request) {
   const ApiLimits limits = core.limits(request);
   auto parameters = read_lookup(form, core, limits);
   if (!parameters) co_return error_response(parameters.error());
-  if (limits.max_series_query_limit != 0 && (parameters->limit == 0 || parameters->limit > limits.max_series_query_limit)) {
+  if (limits.max_series_query_limit != 0 &&
+      (parameters->limit == 0 || parameters->limit > limits.max_series_query_limit)) {
     parameters->limit = limits.max_series_query_limit;
   }
   co_await core.deps.compute->schedule();
@@ -144,8 +146,8 @@ Handled handle_series(ApiCore& core, http::Request& request) {
   }
   // The querier lives in the producer: its sets read from it.
   co_return stream_json(
-      [held = std::move(*querier), merge = SeriesMerge(std::move(sets)), limit = parameters->limit, context = request.context,
-       written = std::size_t{0}, started = false](JsonWriter& out) mutable -> Result<bool> {
+      [held = std::move(*querier), merge = SeriesMerge(std::move(sets)), limit = parameters->limit,
+       context = request.context, written = std::size_t{0}, started = false](JsonWriter& out) mutable -> Result<bool> {
         if (auto alive = context.check(); !alive) return std::unexpected(std::move(alive.error()));
         if (!started) {
           out.raw(kEnvelopeStart);
@@ -196,7 +198,8 @@ Handled handle_metadata(ApiCore& core, http::Request& request) {
   }
   const auto key = [](const MetadataRow& row) { return std::tie(row.metric, row.type, row.help, row.unit); };
   std::sort(rows.begin(), rows.end(), [&](const MetadataRow& a, const MetadataRow& b) { return key(a) < key(b); });
-  rows.erase(std::unique(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }),
+             rows.end());
 
   JsonWriter writer;
   writer.raw(kEnvelopeStart);

@@ -25,8 +25,11 @@ TEST(Series, ListsMergesAndLimits) {
   EXPECT_EQ(fixture.ask(handle_series, Fixture::form("match%5B%5D=up&match%5B%5D=%7Bjob%3D%22a%22%7D")),
             (Answer{200, R"({"status":"success","data":[{"__name__":"down","job":"a","my.label":"v"},)"
                          R"({"__name__":"up","job":"a"},{"__name__":"up","job":"b"}]})"}));
-  EXPECT_EQ(fixture.ask(handle_series, "match[]=up&limit=1"),
-            (Answer{200, R"({"status":"success","data":[{"__name__":"up","job":"a"}],"warnings":["results truncated due to limit"]})"}));
+  EXPECT_EQ(
+      fixture.ask(handle_series, "match[]=up&limit=1"),
+      (Answer{
+          200,
+          R"({"status":"success","data":[{"__name__":"up","job":"a"}],"warnings":["results truncated due to limit"]})"}));
   EXPECT_EQ(fixture.ask(handle_series, "match[]=up&limit=2").second.find("warnings"), std::string::npos);
   fixture.limits.max_series_query_limit = 1;
   EXPECT_NE(fixture.ask(handle_series, "match[]=up").second.find("results truncated"), std::string::npos);
@@ -34,7 +37,8 @@ TEST(Series, ListsMergesAndLimits) {
 
 TEST(Series, RefusedParameters) {
   Loaded fixture;
-  EXPECT_EQ(fixture.ask(handle_series, ""), (Answer{400, R"({"status":"error","errorType":"bad_data","error":"no match[] parameter provided"})"}));
+  EXPECT_EQ(fixture.ask(handle_series, ""),
+            (Answer{400, R"({"status":"error","errorType":"bad_data","error":"no match[] parameter provided"})"}));
   EXPECT_EQ(fixture.ask(handle_series, "match[]=up&start=x").first, 400);
   EXPECT_EQ(fixture.ask(handle_series, "match[]=%7B%7D").first, 400);
   EXPECT_EQ(fixture.ask(handle_series, "match[]=sum(up)").first, 400);
@@ -55,8 +59,10 @@ TEST(Series, ManyAreStreamed) {
 
 TEST(Labels, NamesAndValues) {
   Loaded fixture;
-  EXPECT_EQ(fixture.ask(handle_labels, ""), (Answer{200, R"({"status":"success","data":["__name__","job","my.label"]})"}));
-  EXPECT_EQ(fixture.ask(handle_labels, "match[]=up"), (Answer{200, R"({"status":"success","data":["__name__","job"]})"}));
+  EXPECT_EQ(fixture.ask(handle_labels, ""),
+            (Answer{200, R"({"status":"success","data":["__name__","job","my.label"]})"}));
+  EXPECT_EQ(fixture.ask(handle_labels, "match[]=up"),
+            (Answer{200, R"({"status":"success","data":["__name__","job"]})"}));
   EXPECT_EQ(fixture.ask(handle_labels, "limit=1"),
             (Answer{200, R"({"status":"success","data":["__name__"],"warnings":["results truncated due to limit"]})"}));
   EXPECT_EQ(fixture.ask(handle_labels, "match[]=nothing"), (Answer{200, R"({"status":"success","data":[]})"}));
@@ -70,7 +76,8 @@ TEST(Labels, NamesAndValues) {
   EXPECT_EQ(values("job", "match[]=down"), (Answer{200, R"({"status":"success","data":["a"]})"}));
   EXPECT_EQ(values("U__my_2e_label", ""), (Answer{200, R"({"status":"success","data":["v"]})"}));
   EXPECT_EQ(values("my.label", ""), (Answer{200, R"({"status":"success","data":["v"]})"}));
-  EXPECT_EQ(values("", ""), (Answer{400, R"({"status":"error","errorType":"bad_data","error":"invalid label name: \"\""})"}));
+  EXPECT_EQ(values("", ""),
+            (Answer{400, R"({"status":"error","errorType":"bad_data","error":"invalid label name: \"\""})"}));
   EXPECT_EQ(values("\xff", "").first, 400);
   EXPECT_EQ(values("job", "limit=1").second,
             R"({"status":"success","data":["a"],"warnings":["results truncated due to limit"]})");
@@ -79,7 +86,8 @@ TEST(Labels, NamesAndValues) {
 TEST(Metadata, GroupsByMetricWithLimits) {
   Loaded fixture([](ApiDependencies& deps) {
     deps.metadata = [](std::string_view, std::string_view metric) -> Result<std::vector<MetadataRow>> {
-      std::vector<MetadataRow> rows = {{"a", "counter", "h1", ""}, {"a", "counter", "h1", ""}, {"a", "gauge", "h2", "s"}, {"b", "gauge", "x", ""}};
+      std::vector<MetadataRow> rows = {
+          {"a", "counter", "h1", ""}, {"a", "counter", "h1", ""}, {"a", "gauge", "h2", "s"}, {"b", "gauge", "x", ""}};
       if (!metric.empty()) std::erase_if(rows, [&](const MetadataRow& row) { return row.metric != metric; });
       return rows;
     };

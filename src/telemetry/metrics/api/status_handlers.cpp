@@ -163,8 +163,8 @@ Handled handle_status_tsdb_blocks(ApiCore& core, http::Request& request) {
     comma(writer);
     writer.raw(R"({"ulid":)");
     writer.string(block.ulid);
-    writer.raw(fmt::format(R"(,"minTime":{},"maxTime":{},"stats":{{"numSamples":{},"numSeries":{},"numChunks":{}}},)", block.min_time,
-                           block.max_time, block.samples, block.series, block.chunks));
+    writer.raw(fmt::format(R"(,"minTime":{},"maxTime":{},"stats":{{"numSamples":{},"numSeries":{},"numChunks":{}}},)",
+                           block.min_time, block.max_time, block.samples, block.series, block.chunks));
     writer.raw(fmt::format(R"("compaction":{{"level":{},"sources":[)", block.level));
     writer.string(block.ulid);
     writer.raw(R"(]},"version":1})");
@@ -272,7 +272,8 @@ Handled handle_status_self_metrics(ApiCore& core, http::Request& request) {
   const std::string pattern(form.get_or("metric_name_pattern", ""));
   auto filter = Matcher::create(Matcher::Type::regex, std::string(kMetricName), pattern.empty() ? ".*" : pattern);
   if (!filter) {
-    co_return error_response(ErrorType::bad_data, fmt::format("invalid metric_name_pattern: {}", filter.error().message));
+    co_return error_response(ErrorType::bad_data,
+                             fmt::format("invalid metric_name_pattern: {}", filter.error().message));
   }
   co_await core.deps.compute->schedule();
   JsonWriter writer;
@@ -291,9 +292,10 @@ Handled handle_status_self_metrics(ApiCore& core, http::Request& request) {
 Handled handle_features(ApiCore& core, http::Request&) {
   const promql::Features& features = core.deps.engine->options().features;
   std::map<std::string_view, std::map<std::string, bool>> all;
-  all["api"] = {{"admin", false},         {"exclude_alerts", false},  {"label_values_match", true}, {"lifecycle", false},
-                {"openapi_3.1", false},   {"otlp_write_receiver", false}, {"query_stats", true},    {"query_warnings", true},
-                {"remote_write_receiver", true}, {"search", false},   {"time_range_labels", true},  {"time_range_series", true}};
+  all["api"] = {{"admin", false},      {"exclude_alerts", false},   {"label_values_match", true},
+                {"lifecycle", false},  {"openapi_3.1", false},      {"otlp_write_receiver", false},
+                {"query_stats", true}, {"query_warnings", true},    {"remote_write_receiver", true},
+                {"search", false},     {"time_range_labels", true}, {"time_range_series", true}};
   all["promql"] = {{"anchored", features.extended_ranges},
                    {"at_modifier", true},
                    {"bool", true},
@@ -328,10 +330,12 @@ Handled handle_features(ApiCore& core, http::Request&) {
   for (const char* op : {"=~", "!~", "@"}) operators[op] = true;
   for (int op = 0; op <= static_cast<int>(promql::AggregateOp::topk); ++op) {
     const auto aggregate = static_cast<promql::AggregateOp>(op);
-    operators[std::string(promql::to_string(aggregate))] = !promql::is_experimental(aggregate) || features.experimental_functions;
+    operators[std::string(promql::to_string(aggregate))] =
+        !promql::is_experimental(aggregate) || features.experimental_functions;
   }
   all["prometheus"] = {{"agent_mode", false}, {"server_mode", true}, {"auto_reload_config", false}};
-  all["tsdb"] = {{"delayed_compaction", false}, {"exemplar_storage", true}, {"isolation", true}, {"native_histograms", true}};
+  all["tsdb"] = {
+      {"delayed_compaction", false}, {"exemplar_storage", true}, {"isolation", true}, {"native_histograms", true}};
 
   JsonWriter writer;
   writer.raw(kEnvelopeStart);
@@ -404,7 +408,9 @@ Handled handle_notifications_live(ApiCore& core, http::Request& request) {
   response.compress = false;
   // Lives until the client goes: the route's deadline does not apply.
   const Context context(request.context.stop_token(), Context::Steady::time_point::max());
-  response.stream = [subscription, context](http::BodySink& sink) { return stream_notifications(subscription, context, sink); };
+  response.stream = [subscription, context](http::BodySink& sink) {
+    return stream_notifications(subscription, context, sink);
+  };
   co_return response;
 }
 

@@ -36,7 +36,9 @@ TEST(Status, EveryAnswerIsValidJsonOfItsShape) {
       return status;
     };
     deps.replay = [] { return ReplayProgress{1, 10, 5}; };
-    deps.blocks = [](std::string_view) -> Result<std::vector<BlockInfo>> { return std::vector<BlockInfo>{{"01X", 1, 2, 3, 4, 5, 1}}; };
+    deps.blocks = [](std::string_view) -> Result<std::vector<BlockInfo>> {
+      return std::vector<BlockInfo>{{"01X", 1, 2, 3, 4, 5, 1}};
+    };
   });
   EXPECT_EQ(data_of(fixture.ask(handle_status_config, "")).at("yaml"), "a: \"b\"\n");
   EXPECT_EQ(data_of(fixture.ask(handle_status_flags, "")).at("web.listen-address"), "127.0.0.1:4600");
@@ -82,14 +84,18 @@ TEST(Status, HealthAndReadiness) {
   EXPECT_EQ(fixture.ask(handle_ready, "").first, 503);
   ready = true;
   EXPECT_EQ(fixture.ask(handle_ready, "").first, 200);
-  EXPECT_NE(fixture.ask(handle_self_metrics_text, "").second.find("# TYPE prometheus_engine_queries gauge"), std::string::npos);
+  EXPECT_NE(fixture.ask(handle_self_metrics_text, "").second.find("# TYPE prometheus_engine_queries gauge"),
+            std::string::npos);
 }
 
 TEST(Status, AlertingAndAdminAnswerValidly) {
   Fixture fixture;
   EXPECT_EQ(fixture.ask(handle_rules, ""), (Answer{200, R"({"status":"success","data":{"groups":[]}})"}));
-  EXPECT_EQ(fixture.ask(handle_rules, "type=foo"),
-            (Answer{400, R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"type\": not supported value \"foo\""})"}));
+  EXPECT_EQ(
+      fixture.ask(handle_rules, "type=foo"),
+      (Answer{
+          400,
+          R"({"status":"error","errorType":"bad_data","error":"invalid parameter \"type\": not supported value \"foo\""})"}));
   EXPECT_EQ(fixture.ask(handle_alerts, ""), (Answer{200, R"({"status":"success","data":{"alerts":[]}})"}));
   EXPECT_EQ(data_of(fixture.ask(handle_alertmanagers, "")).at("activeAlertmanagers").as_array().size(), 0u);
   EXPECT_EQ(fixture.ask(handle_admin_unavailable, ""),
@@ -131,7 +137,8 @@ TEST(Targets, WithAndWithoutProvider) {
   EXPECT_EQ(all.at("activeTargets").at(1).at("lastScrape"), "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(all.at("droppedTargetCounts").at("a"), 1);
   EXPECT_EQ(data_of(fixture.ask(handle_targets, "state=active")).at("droppedTargets").as_array().size(), 0u);
-  EXPECT_EQ(data_of(fixture.ask(handle_targets, "state=dropped&scrapePool=b")).at("droppedTargets").as_array().size(), 0u);
+  EXPECT_EQ(data_of(fixture.ask(handle_targets, "state=dropped&scrapePool=b")).at("droppedTargets").as_array().size(),
+            0u);
   EXPECT_EQ(fixture.ask(handle_scrape_pools, "").second, R"({"status":"success","data":{"scrapePools":["a","b"]}})");
   EXPECT_EQ(data_of(fixture.ask(handle_scrape_pool_config, "scrapePool=a")).at("yaml"), "job_name: a\n");
   EXPECT_EQ(fixture.ask(handle_scrape_pool_config, "scrapePool=x").first, 400);
@@ -157,8 +164,9 @@ TEST(Notifications, ListAndLive) {
   Fixture fixture([&](ApiDependencies& deps) { deps.notifications = &hub; });
   hub.add("reload failed");
   hub.add("reload failed");
-  EXPECT_EQ(fixture.ask(handle_notifications, "").second,
-            R"({"status":"success","data":[{"text":"reload failed","date":"2023-11-14T22:13:20.000Z","active":true}]})");
+  EXPECT_EQ(
+      fixture.ask(handle_notifications, "").second,
+      R"({"status":"success","data":[{"text":"reload failed","date":"2023-11-14T22:13:20.000Z","active":true}]})");
 
   std::stop_source stop;
   auto subscription = hub.subscribe();
@@ -203,10 +211,12 @@ TEST(Federate, HistogramsByFormat) {
   EXPECT_EQ(fixture.ask(handle_federate, "match[]=%7B__name__%3D~%22.%2B%22%7D").second,
             "# TYPE c histogram\nc_bucket{instance=\"\",le=\"1\"} 1 0\nc_bucket{instance=\"\",le=\"2\"} 3 0\n"
             "c_bucket{instance=\"\",le=\"+Inf\"} 6 0\nc_sum{instance=\"\"} 5 0\nc_count{instance=\"\"} 6 0\n");
-  EXPECT_TRUE(accepts_delimited_protobuf("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
-                                         "q=0.8,text/plain;version=0.0.4;q=0.5"));
-  EXPECT_FALSE(accepts_delimited_protobuf("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
-                                          "encoding=delimited;q=0.2,text/plain;q=0.5"));
+  EXPECT_TRUE(accepts_delimited_protobuf(
+      "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+      "q=0.8,text/plain;version=0.0.4;q=0.5"));
+  EXPECT_FALSE(
+      accepts_delimited_protobuf("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+                                 "encoding=delimited;q=0.2,text/plain;q=0.5"));
   EXPECT_FALSE(accepts_delimited_protobuf("*/*"));
 }
 

@@ -66,7 +66,8 @@ Handled handle_targets(ApiCore& core, http::Request& request) {
   Separator comma;
   if (active && provider) {
     auto targets = provider->active_targets();
-    std::stable_sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) { return a.scrape_pool < b.scrape_pool; });
+    std::stable_sort(targets.begin(), targets.end(),
+                     [](const auto& a, const auto& b) { return a.scrape_pool < b.scrape_pool; });
     for (const ScrapeTarget& target : targets) {
       if (!chosen(target)) continue;
       comma(writer);
@@ -77,7 +78,8 @@ Handled handle_targets(ApiCore& core, http::Request& request) {
   Separator dropped_comma;
   if (dropped && provider) {
     auto targets = provider->dropped_targets();
-    std::stable_sort(targets.begin(), targets.end(), [](const auto& a, const auto& b) { return a.scrape_pool < b.scrape_pool; });
+    std::stable_sort(targets.begin(), targets.end(),
+                     [](const auto& a, const auto& b) { return a.scrape_pool < b.scrape_pool; });
     for (const DroppedTarget& target : targets) {
       if (!chosen(target)) continue;
       dropped_comma(writer);
@@ -157,19 +159,22 @@ Handled handle_relabel_steps(ApiCore& core, http::Request& request) {
   boost::system::error_code parse_error;
   const boost::json::value json = boost::json::parse(text, parse_error);
   if (parse_error || !json.is_object()) {
-    co_return error_response(ErrorType::bad_data,
-                             fmt::format("error parsing labels: {}", parse_error ? parse_error.message() : "not an object"));
+    co_return error_response(ErrorType::bad_data, fmt::format("error parsing labels: {}",
+                                                              parse_error ? parse_error.message() : "not an object"));
   }
   std::vector<Label> labels;
   for (const auto& [name, value] : json.get_object()) {
-    if (!value.is_string()) co_return error_response(ErrorType::bad_data, "error parsing labels: a value is not a string");
+    if (!value.is_string())
+      co_return error_response(ErrorType::bad_data, "error parsing labels: a value is not a string");
     labels.push_back({std::string(name), std::string(value.get_string())});
   }
   co_await core.deps.compute->schedule();
-  Result<std::vector<RelabelStep>> steps = fail(ErrorKind::bad_input, fmt::format("scrape pool {} not found", go_quote(pool)));
+  Result<std::vector<RelabelStep>> steps =
+      fail(ErrorKind::bad_input, fmt::format("scrape pool {} not found", go_quote(pool)));
   if (core.deps.targets) steps = core.deps.targets->relabel_steps(pool, Labels(std::move(labels)));
   if (!steps) {
-    co_return error_response(ErrorType::bad_data, fmt::format("error retrieving scrape config: {}", steps.error().message));
+    co_return error_response(ErrorType::bad_data,
+                             fmt::format("error retrieving scrape config: {}", steps.error().message));
   }
   JsonWriter writer;
   writer.raw(kEnvelopeStart);
@@ -212,7 +217,8 @@ Handled handle_scrape_pool_config(ApiCore& core, http::Request& request) {
   Result<std::string> yaml = fail(ErrorKind::bad_input, fmt::format("scrape pool {} not found", go_quote(pool)));
   if (core.deps.targets) yaml = core.deps.targets->pool_config(pool);
   if (!yaml) {
-    co_return error_response(ErrorType::bad_data, fmt::format("error retrieving scrape config: {}", yaml.error().message));
+    co_return error_response(ErrorType::bad_data,
+                             fmt::format("error retrieving scrape config: {}", yaml.error().message));
   }
   JsonWriter writer;
   writer.raw(kEnvelopeStart);

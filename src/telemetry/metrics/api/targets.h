@@ -20,9 +20,9 @@ struct ScrapeTarget {
   std::string scrape_url;
   std::string global_url;
   std::string last_error;
-  TimestampMs last_scrape = 0;           // 0: never
-  double last_scrape_duration = 0;       // seconds
-  std::string health = "unknown";        // up, down, unknown
+  TimestampMs last_scrape = 0;                  // 0: never
+  double last_scrape_duration = 0;              // seconds
+  std::string health = "unknown";               // up, down, unknown
   std::string scrape_interval, scrape_timeout;  // "15s"
 };
 struct DroppedTarget {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fakes for this room's tests: an appender that keeps what it is given, a small store, and handlers called without a server.
+// Fakes for this room's tests: an appender that keeps what it is given, a small store, and handlers called without a
+// server.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -38,8 +39,8 @@ class FakeAppender final : public Appender {
     AppendResult result;
     for (const SeriesRows& series : batch.series) {
       for (const FloatRow& row : series.floats) {
-        lines.push_back((series.labels ? series.labels->to_string() : std::string("ref")) + " " + std::to_string(row.value) + " " +
-                        std::to_string(row.time));
+        lines.push_back((series.labels ? series.labels->to_string() : std::string("ref")) + " " +
+                        std::to_string(row.value) + " " + std::to_string(row.time));
       }
       result.floats_written += series.floats.size();
       result.histograms_written += series.histograms.size();
