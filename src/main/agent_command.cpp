@@ -35,8 +35,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::chrono::seconds kWatchInterval{2};    // of configuration files
-constexpr std::chrono::seconds kFlushPatience{5};    // at the end; what is left is sent after the next start
+constexpr std::chrono::seconds kWatchInterval{2};  // of configuration files
+constexpr std::chrono::seconds kFlushPatience{5};  // at the end; what is left is sent after the next start
 
 struct AgentConfig {
   agent::ScrapeFile scrape;
@@ -53,7 +53,8 @@ Result<AgentConfig> read_config(const AgentArguments& arguments) {
     std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
     auto scrape = TRY(agent::parse_scrape_file(text, path, directory));
     for (auto& job : scrape.jobs) {
-      if (!jobs.insert(job.job_name).second) return fail(ErrorKind::bad_input, fmt::format("{}: another file has the job \"{}\" too", path, job.job_name));
+      if (!jobs.insert(job.job_name).second)
+        return fail(ErrorKind::bad_input, fmt::format("{}: another file has the job \"{}\" too", path, job.job_name));
       config.scrape.jobs.push_back(std::move(job));
     }
     if (config.scrape.external_labels.empty()) config.scrape.external_labels = scrape.external_labels;
@@ -62,7 +63,8 @@ Result<AgentConfig> read_config(const AgentArguments& arguments) {
     }
     for (auto& destination : TRY(agent::parse_remote_write(text, path, directory))) {
       if (!names.insert(destination.name).second) {
-        return fail(ErrorKind::bad_input, fmt::format("{}: another file has the remote_write name \"{}\" too", path, destination.name));
+        return fail(ErrorKind::bad_input,
+                    fmt::format("{}: another file has the remote_write name \"{}\" too", path, destination.name));
       }
       config.destinations.push_back(std::move(destination));
     }
@@ -71,10 +73,12 @@ Result<AgentConfig> read_config(const AgentArguments& arguments) {
   if (!arguments.server.empty()) {
     std::string_view server = arguments.server;
     while (server.ends_with('/')) server.remove_suffix(1);
-    if (!server.starts_with("http://") && !server.starts_with("https://")) return fail(ErrorKind::bad_input, "--server must be an http:// or https:// URL");
+    if (!server.starts_with("http://") && !server.starts_with("https://"))
+      return fail(ErrorKind::bad_input, "--server must be an http:// or https:// URL");
     agent::Destination destination;
     destination.name = "server";
-    if (!names.insert(destination.name).second) return fail(ErrorKind::bad_input, "the remote_write name \"server\" is that of --server");
+    if (!names.insert(destination.name).second)
+      return fail(ErrorKind::bad_input, "the remote_write name \"server\" is that of --server");
     destination.url = std::string(server) + "/api/v1/push";
     destination.version = metrics::RemoteWriteVersion::v2;
     destination.negotiate = true;
@@ -84,27 +88,34 @@ Result<AgentConfig> read_config(const AgentArguments& arguments) {
     destination.http.authorization = arguments.token;
     destination.http.authorization_file = arguments.token_file;
     destination.http.has_authorization = !arguments.token.empty() || !arguments.token_file.empty();
-    config.yaml += fmt::format("# --server\nremote_write:\n  - name: server\n    url: {}\n    protobuf_message: io.prometheus.write.v2.Request\n{}",
-                               agent::public_url(destination.url),
-                               destination.http.has_authorization ? "    authorization:\n      credentials: <secret>\n" : "");
+    config.yaml += fmt::format(
+        "# --server\nremote_write:\n  - name: server\n    url: {}\n    protobuf_message: "
+        "io.prometheus.write.v2.Request\n{}",
+        agent::public_url(destination.url),
+        destination.http.has_authorization ? "    authorization:\n      credentials: <secret>\n" : "");
     config.destinations.push_back(std::move(destination));
   }
-  if (config.destinations.empty()) return fail(ErrorKind::bad_input, "there is nowhere to send to: give --server URL, or a configuration file with remote_write");
+  if (config.destinations.empty())
+    return fail(ErrorKind::bad_input,
+                "there is nowhere to send to: give --server URL, or a configuration file with remote_write");
   return config;
 }
 
 std::string default_data_dir() {
   if (::geteuid() == 0) return "/var/lib/tocayo-agent";
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') return std::string(state) + "/tocayo-agent";
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/')
+    return std::string(state) + "/tocayo-agent";
   const char* home = std::getenv("HOME");
   return std::string(home != nullptr ? home : ".") + "/.local/state/tocayo-agent";
 }
 
-// The agent's pages are open: by default only this machine reaches them. What changes something does not listen to browsers.
+// The agent's pages are open: by default only this machine reaches them. What changes something does not listen to
+// browsers.
 class OpenDoor final : public http::Authenticator {
  public:
   Task<Result<>> authenticate(http::Request& request, const http::RouteOptions& options) override {
-    if (options.access != http::Access::open && request.headers.has("Origin")) co_return fail(ErrorKind::forbidden, "not from a web page");
+    if (options.access != http::Access::open && request.headers.has("Origin"))
+      co_return fail(ErrorKind::forbidden, "not from a web page");
     request.identity.role = http::Role::admin;
     co_return Result<>();
   }
@@ -119,18 +130,28 @@ json::object labels_json(const Labels& labels) {
 std::string targets_json(const agent::Scraper& scraper) {
   json::array active, dropped;
   for (const auto& target : scraper.active()) {
-    active.push_back({{"discoveredLabels", labels_json(target.discovered)}, {"labels", labels_json(target.labels)}, {"scrapePool", target.pool},
-                      {"scrapeUrl", target.url}, {"globalUrl", target.url}, {"lastError", target.last_error},
-                      {"lastScrape", target.last_scrape == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339(target.last_scrape)},
-                      {"lastScrapeDuration", target.last_duration}, {"health", target.health},
-                      {"scrapeInterval", format_duration(target.interval)}, {"scrapeTimeout", format_duration(target.timeout)}});
+    active.push_back(
+        {{"discoveredLabels", labels_json(target.discovered)},
+         {"labels", labels_json(target.labels)},
+         {"scrapePool", target.pool},
+         {"scrapeUrl", target.url},
+         {"globalUrl", target.url},
+         {"lastError", target.last_error},
+         {"lastScrape", target.last_scrape == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339(target.last_scrape)},
+         {"lastScrapeDuration", target.last_duration},
+         {"health", target.health},
+         {"scrapeInterval", format_duration(target.interval)},
+         {"scrapeTimeout", format_duration(target.timeout)}});
   }
-  for (const auto& target : scraper.dropped()) dropped.push_back({{"discoveredLabels", labels_json(target.discovered)}, {"scrapePool", target.pool}});
+  for (const auto& target : scraper.dropped())
+    dropped.push_back({{"discoveredLabels", labels_json(target.discovered)}, {"scrapePool", target.pool}});
   json::object counts;
   for (const auto& [pool, count] : scraper.dropped_counts()) counts[pool] = count;
-  return json::serialize(json::object{
-      {"status", "success"},
-      {"data", {{"activeTargets", std::move(active)}, {"droppedTargets", std::move(dropped)}, {"droppedTargetCounts", std::move(counts)}}}});
+  return json::serialize(json::object{{"status", "success"},
+                                      {"data",
+                                       {{"activeTargets", std::move(active)},
+                                        {"droppedTargets", std::move(dropped)},
+                                        {"droppedTargetCounts", std::move(counts)}}}});
 }
 
 std::string queues_json(const agent::FanOut& fan_out) {
@@ -139,11 +160,23 @@ std::string queues_json(const agent::FanOut& fan_out) {
   for (const auto& queue : *queues) {
     auto status = queue->status();
     auto time = [](TimestampMs at) { return at == 0 ? json::value() : json::value(format_rfc3339(at)); };
-    list.push_back({{"destination", status.name}, {"url", status.url}, {"signal", "metrics"}, {"protocol", status.protocol},
-                    {"directory", status.directory}, {"handedIn", status.handed_in}, {"delivered", status.delivered}, {"dropped", status.dropped},
-                    {"pending", status.pending_rows}, {"pendingBytes", status.pending_bytes}, {"maxBytes", status.max_disk},
-                    {"deadLetters", status.dead_letters}, {"retries", status.retries}, {"shards", status.shards},
-                    {"lastSuccess", time(status.last_success)}, {"oldestPending", time(status.oldest_pending)}, {"lastError", status.last_error}});
+    list.push_back({{"destination", status.name},
+                    {"url", status.url},
+                    {"signal", "metrics"},
+                    {"protocol", status.protocol},
+                    {"directory", status.directory},
+                    {"handedIn", status.handed_in},
+                    {"delivered", status.delivered},
+                    {"dropped", status.dropped},
+                    {"pending", status.pending_rows},
+                    {"pendingBytes", status.pending_bytes},
+                    {"maxBytes", status.max_disk},
+                    {"deadLetters", status.dead_letters},
+                    {"retries", status.retries},
+                    {"shards", status.shards},
+                    {"lastSuccess", time(status.last_success)},
+                    {"oldestPending", time(status.oldest_pending)},
+                    {"lastError", status.last_error}});
   }
   return json::serialize(json::object{{"status", "success"}, {"data", {{"queues", std::move(list)}}}});
 }
@@ -151,7 +184,8 @@ std::string queues_json(const agent::FanOut& fan_out) {
 // Life cycle: start, (reload), stop. Owned by run_agent's thread; reload may come from a request as well.
 class AgentProgram {
  public:
-  explicit AgentProgram(AgentArguments arguments) : arguments_(std::move(arguments)), compute_("agent-compute", 1), fan_out_(compute_) {}
+  explicit AgentProgram(AgentArguments arguments)
+      : arguments_(std::move(arguments)), compute_("agent-compute", 1), fan_out_(compute_) {}
 
   Result<> start(AgentConfig config) {
     data_dir_ = arguments_.data_dir.empty() ? default_data_dir() : arguments_.data_dir;
@@ -161,7 +195,8 @@ class AgentProgram {
     // Two senders of one queue would send everything twice.
     lock_ = ::open((data_dir_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (lock_ < 0) return std::unexpected(error_from_errno("open " + data_dir_ + "/lock", errno));
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) return fail(ErrorKind::conflict, "--data-dir: another agent uses " + data_dir_);
+    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
+      return fail(ErrorKind::conflict, "--data-dir: another agent uses " + data_dir_);
     client_ = http::Client::create();
     TRY(apply_destinations(config.destinations));
     scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, fan_out_, compute_);
@@ -190,8 +225,10 @@ class AgentProgram {
     std::lock_guard guard(reload_mutex_);
     auto config = read_config(arguments_);
     Result<> done;
-    if (!config) done = std::unexpected(config.error());
-    else done = apply_destinations(config->destinations);
+    if (!config)
+      done = std::unexpected(config.error());
+    else
+      done = apply_destinations(config->destinations);
     if (!done) {
       log::error("agent", "the configuration was not reloaded", {{"error", done.error()}});
       reloaded(false);
@@ -237,7 +274,8 @@ class AgentProgram {
       agent::ShipQueueOptions options;
       options.dir = data_dir_ + "/queues/" + agent::directory_name(destination);
       options.user_agent = "Tocayo/" + version_text();
-      opened[destination.name] = std::shared_ptr(TRY(agent::ShipQueue::open(std::move(options), destination, *client_)));
+      opened[destination.name] =
+          std::shared_ptr(TRY(agent::ShipQueue::open(std::move(options), destination, *client_)));
     }
     std::map<std::string, std::shared_ptr<agent::ShipQueue>> next;
     agent::FanOut::Queues list;
@@ -251,7 +289,9 @@ class AgentProgram {
     queues_.swap(next);
     for (auto& [name, queue] : next) {
       if (queues_.contains(name)) continue;
-      if (queue->status().pending_rows > 0) log::warn("agent", "a destination is gone from the configuration; its queue stays on disk", {{"destination", name}});
+      if (queue->status().pending_rows > 0)
+        log::warn("agent", "a destination is gone from the configuration; its queue stays on disk",
+                  {{"destination", name}});
       // Joined away from this thread's caller only when the last append has let go of it.
       queue->stop(std::chrono::milliseconds(0));
     }
@@ -261,9 +301,10 @@ class AgentProgram {
   void remember_files() {
     files_.clear();
     for (const std::string& path : arguments_.configs) {
-      struct stat info {};
+      struct stat info{};
       if (::stat(path.c_str(), &info) != 0) info = {};
-      files_.push_back(fmt::format("{}:{}:{}.{}", info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
+      files_.push_back(
+          fmt::format("{}:{}:{}.{}", info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
     }
   }
 
@@ -273,23 +314,28 @@ class AgentProgram {
   }
 
   void reloaded(bool good) {
-    static Gauge& successful = Registry::global().gauge("tocayo_config_last_reload_successful", "Whether the last reload of the configuration went well.");
-    static Gauge& time = Registry::global().gauge("tocayo_config_last_reload_success_timestamp_seconds", "When the configuration was last read without error.");
+    static Gauge& successful = Registry::global().gauge("tocayo_config_last_reload_successful",
+                                                        "Whether the last reload of the configuration went well.");
+    static Gauge& time = Registry::global().gauge("tocayo_config_last_reload_success_timestamp_seconds",
+                                                  "When the configuration was last read without error.");
     successful.set(good ? 1 : 0);
     if (good) time.set(static_cast<double>(Clock::system().now_ms()) / 1000);
   }
 
   Result<> open_server() {
     auto page = [this](std::string_view path, std::function<http::Response(http::Request&)> answer) {
-      router_.add("GET", path, [this, answer = std::move(answer)](http::Request& request) -> Task<http::Response> {
-        co_await compute_.schedule();
-        co_return answer(request);
-      }, {.access = http::Access::open});
+      router_.add("GET", path,
+                  [this, answer = std::move(answer)](http::Request& request) -> Task<http::Response> {
+                    co_await compute_.schedule();
+                    co_return answer(request);
+                  },
+                  {.access = http::Access::open});
     };
     page("/-/healthy", [](http::Request&) { return http::Response::text(200, "Tocayo agent is Healthy.\n"); });
     page("/-/ready", [](http::Request&) { return http::Response::text(200, "Tocayo agent is Ready.\n"); });
     page("/metrics", [this](http::Request&) {
-      std::string text = host_ ? agent::host_metrics_text(host_->collectors(), host_->collectors().enabled()) : std::string();
+      std::string text =
+          host_ ? agent::host_metrics_text(host_->collectors(), host_->collectors().enabled()) : std::string();
       return http::Response::text(200, text + Registry::global().to_text(), agent::kTextContentType);
     });
     page("/targets", [this](http::Request&) { return http::Response::json(200, targets_json(*scraper_)); });
@@ -298,11 +344,13 @@ class AgentProgram {
       std::lock_guard lock(yaml_mutex_);
       return http::Response::text(200, yaml_, "text/yaml; charset=utf-8");
     });
-    router_.add("POST", "/-/reload", [this](http::Request&) -> Task<http::Response> {
-      co_await compute_.schedule();
-      if (auto done = reload(); !done) co_return http::error_response(done.error());
-      co_return http::Response::text(200, "");
-    }, {.access = http::Access::admin});
+    router_.add("POST", "/-/reload",
+                [this](http::Request&) -> Task<http::Response> {
+                  co_await compute_.schedule();
+                  if (auto done = reload(); !done) co_return http::error_response(done.error());
+                  co_return http::Response::text(200, "");
+                },
+                {.access = http::Access::admin});
     http::ServerOptions options;
     options.listen = arguments_.listen;
     options.max_connections = 1000;

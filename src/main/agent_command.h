@@ -7,13 +7,13 @@
 namespace tocayo {
 
 struct AgentArguments {
-  std::vector<std::string> configs;   // Prometheus format: scrape_configs, remote_write, global
+  std::vector<std::string> configs;  // Prometheus format: scrape_configs, remote_write, global
   std::string server, token, token_file;
-  std::string data_dir;               // empty: /var/lib/tocayo-agent, or below the user's state directory
+  std::string data_dir;  // empty: /var/lib/tocayo-agent, or below the user's state directory
   std::string listen = "127.0.0.1:4610";
   std::string log_level = "info";
   std::string port_file;
-  std::string instance;               // of the host's own series; empty: the host name
+  std::string instance;                                // of the host's own series; empty: the host name
   bool host_metrics = false, no_host_metrics = false;  // default: on with --server
   bool check_config = false;
 };

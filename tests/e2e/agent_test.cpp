@@ -23,8 +23,9 @@ class Agent {
   bool start() {
     std::filesystem::path port_file = work_.path() / "port";
     std::filesystem::remove(port_file);
-    std::vector<std::string> argv = {std::getenv("TOCAYO_BINARY"), "agent", "--listen", listen_, "--port-file", port_file.string(), "--data-dir",
-                                     data_dir().string()};
+    std::vector<std::string> argv = {
+        std::getenv("TOCAYO_BINARY"), "agent",      "--listen",         listen_, "--port-file",
+        port_file.string(),           "--data-dir", data_dir().string()};
     argv.insert(argv.end(), arguments_.begin(), arguments_.end());
     process_ = std::make_unique<Process>(argv, work_.path() / "agent.log");
     bool up = eventually([&] {
@@ -105,7 +106,8 @@ std::size_t stored_samples(Server& server, const std::string& selector) {
 std::filesystem::path write_config(const TempDir& place, int server_port, int agent_port) {
   auto file = place.path() / "prometheus.yml";
   std::ofstream(file) << "global: {scrape_interval: 1s, scrape_timeout: 1s, external_labels: {site: here}}\n"
-                      << "scrape_configs:\n- job_name: self\n  static_configs: [{targets: ['127.0.0.1:" << agent_port << "']}]\n"
+                      << "scrape_configs:\n- job_name: self\n  static_configs: [{targets: ['127.0.0.1:" << agent_port
+                      << "']}]\n"
                       << "remote_write:\n- url: http://127.0.0.1:" << server_port << "/api/v1/push\n  name: central\n"
                       << "  queue_config: {batch_send_deadline: 200ms, max_backoff: 200ms}\n";
   return file;
@@ -116,14 +118,16 @@ TEST(Agent, WithoutConfigurationThisMachineArrives) {
   ASSERT_TRUE(server.start());
   Agent agent({"--server", "http://" + server.address() + "/", "--instance", "machine-7"});
   ASSERT_TRUE(agent.start());
-  for (const char* expr : {"count(node_cpu_seconds_total{job=\"node\",instance=\"machine-7\"})", "up{job=\"tocayo-agent\",instance=\"machine-7\"}",
-                           "node_memory_MemTotal_bytes{instance=\"machine-7\"}"}) {
+  for (const char* expr :
+       {"count(node_cpu_seconds_total{job=\"node\",instance=\"machine-7\"})",
+        "up{job=\"tocayo-agent\",instance=\"machine-7\"}", "node_memory_MemTotal_bytes{instance=\"machine-7\"}"}) {
     EXPECT_TRUE(eventually([&] { return value_of(server, expr) > 0; })) << expr << "\n" << agent.process().log();
   }
   EXPECT_EQ(agent.queue()["protocol"], "2.0");
   auto metrics = http_get(agent.url("/metrics"));
   EXPECT_NE(metrics.body.find("node_load1 "), std::string::npos);
-  EXPECT_NE(metrics.body.find("tocayo_agent_delivered_total{destination=\"server\",signal=\"metrics\"}"), std::string::npos);
+  EXPECT_NE(metrics.body.find("tocayo_agent_delivered_total{destination=\"server\",signal=\"metrics\"}"),
+            std::string::npos);
   auto metadata = http_get(server.url("/api/v1/metadata?metric=node_load1"));
   EXPECT_NE(metadata.body.find("gauge"), std::string::npos) << metadata.body;
   EXPECT_EQ(http_get(agent.url("/-/healthy")).status, 200);
@@ -149,11 +153,14 @@ TEST(Agent, ServerAwayAndBackNoGap) {
   ASSERT_TRUE(eventually([&] { return agent.number("pending") > 3 * queued; }, std::chrono::seconds(30)));
   EXPECT_EQ(agent.number("dropped"), 0);
   ASSERT_TRUE(server.start());
-  ASSERT_TRUE(eventually([&] { return agent.number("delivered") > before + 3 * queued && agent.number("pending") < queued; }, std::chrono::seconds(30)));
+  ASSERT_TRUE(
+      eventually([&] { return agent.number("delivered") > before + 3 * queued && agent.number("pending") < queued; },
+                 std::chrono::seconds(30)));
   EXPECT_EQ(agent.number("dropped"), 0);
   auto times = sample_times(server, series);
   ASSERT_GE(times.size(), 6U);
-  for (std::size_t i = 1; i < times.size(); ++i) EXPECT_LT(times[i] - times[i - 1], 1900) << "a scrape is missing before " << times[i];
+  for (std::size_t i = 1; i < times.size(); ++i)
+    EXPECT_LT(times[i] - times[i - 1], 1900) << "a scrape is missing before " << times[i];
 }
 
 TEST(Agent, AgentKilledWhileTheServerIsAwayLosesNothingQueued) {
@@ -191,16 +198,20 @@ TEST(Agent, ConfigurationIsCheckedReloadedAndShownWithoutSecrets) {
   EXPECT_NE(bad.body.find("prometheus.yml:3:"), std::string::npos) << bad.body;
   EXPECT_NE(http_get(agent.url("/metrics")).body.find("tocayo_config_last_reload_successful 0"), std::string::npos);
   EXPECT_NE(http_get(agent.url("/config")).body.find("/w"), std::string::npos) << "the old one runs on";
-  Process check({std::getenv("TOCAYO_BINARY"), "agent", "--check-config", "--config", file.string()}, place.path() / "log");
+  Process check({std::getenv("TOCAYO_BINARY"), "agent", "--check-config", "--config", file.string()},
+                place.path() / "log");
   EXPECT_EQ(check.wait(), 1);
   EXPECT_NE(check.log().find("prometheus.yml:3:3: unknown key"), std::string::npos) << check.log();
   // A changed file is noticed without being told.
-  std::ofstream(file) << "scrape_configs:\n- job_name: j\n  static_configs: [{targets: ['127.0.0.1:9']}]\nremote_write:\n- url: http://127.0.0.1:9/w2\n";
+  std::ofstream(file) << "scrape_configs:\n- job_name: j\n  static_configs: [{targets: "
+                         "['127.0.0.1:9']}]\nremote_write:\n- url: http://127.0.0.1:9/w2\n";
   EXPECT_TRUE(eventually([&] { return http_get(agent.url("/config")).body.find("/w2") != std::string::npos; }));
-  EXPECT_TRUE(eventually([&] { return http_get(agent.url("/targets")).body.find("\"scrapePool\":\"j\"") != std::string::npos; }));
+  EXPECT_TRUE(eventually(
+      [&] { return http_get(agent.url("/targets")).body.find("\"scrapePool\":\"j\"") != std::string::npos; }));
   EXPECT_EQ(http_request("POST", agent.url("/-/reload"), "", {{"Origin", "http://evil.example"}}).status, 403);
   EXPECT_EQ(agent.stop(), 0);
-  Process nowhere({std::getenv("TOCAYO_BINARY"), "agent", "--data-dir", (place.path() / "d").string()}, place.path() / "log2");
+  Process nowhere({std::getenv("TOCAYO_BINARY"), "agent", "--data-dir", (place.path() / "d").string()},
+                  place.path() / "log2");
   EXPECT_EQ(nowhere.wait(), 1);
   EXPECT_NE(nowhere.log().find("nowhere to send to"), std::string::npos);
 }

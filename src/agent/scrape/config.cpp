@@ -14,9 +14,10 @@
 namespace tocayo::agent {
 namespace {
 
-constexpr std::string_view kProtocols[] = {"PrometheusProto", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0",
-                                           "PrometheusText0.0.4"};
-const std::vector<std::string> kDefaultProtocols = {"OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"};
+constexpr std::string_view kProtocols[] = {"PrometheusProto", "OpenMetricsText1.0.0", "OpenMetricsText0.0.1",
+                                           "PrometheusText1.0.0", "PrometheusText0.0.4"};
+const std::vector<std::string> kDefaultProtocols = {"OpenMetricsText1.0.0", "OpenMetricsText0.0.1",
+                                                    "PrometheusText1.0.0", "PrometheusText0.0.4"};
 
 // Values of global that a job inherits.
 struct Global {
@@ -28,9 +29,10 @@ struct Global {
   std::size_t sample_limit = 0, label_limit = 0, name_limit = 0, value_limit = 0, target_limit = 0, keep_dropped = 0;
 
   std::string to_text() const {  // for fingerprints
-    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", interval.count(), timeout.count(), fmt::join(protocols, ","),
-                       native_histograms, classic_too, extra_metrics, validation, escaping, failure_log_file, body_size_limit, sample_limit,
-                       label_limit, name_limit, value_limit, target_limit, keep_dropped);
+    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", interval.count(), timeout.count(),
+                       fmt::join(protocols, ","), native_histograms, classic_too, extra_metrics, validation, escaping,
+                       failure_log_file, body_size_limit, sample_limit, label_limit, name_limit, value_limit,
+                       target_limit, keep_dropped);
   }
 };
 
@@ -46,7 +48,8 @@ Result<std::size_t> size_field(yaml::Fields& fields, const std::string& key, std
   return value == 0 ? inherited : static_cast<std::size_t>(value);
 }
 
-Result<std::chrono::milliseconds> duration_field(yaml::Fields& fields, const std::string& key, std::chrono::milliseconds inherited) {
+Result<std::chrono::milliseconds> duration_field(yaml::Fields& fields, const std::string& key,
+                                                 std::chrono::milliseconds inherited) {
   std::chrono::milliseconds value{0};
   TRY(fields.read(key, value));
   return value.count() == 0 ? inherited : value;
@@ -58,9 +61,11 @@ Result<std::uint64_t> bytes_field(yaml::Fields& fields, const std::string& key, 
   return value == 0 ? inherited : value;
 }
 
-Result<> check_choice(yaml::Fields& fields, const std::string& key, const std::string& value, std::initializer_list<std::string_view> choices) {
+Result<> check_choice(yaml::Fields& fields, const std::string& key, const std::string& value,
+                      std::initializer_list<std::string_view> choices) {
   if (std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
-  return std::unexpected(fields.error(key, fmt::format("one of {} is expected, not \"{}\"", fmt::join(choices, ", "), value)));
+  return std::unexpected(
+      fields.error(key, fmt::format("one of {} is expected, not \"{}\"", fmt::join(choices, ", "), value)));
 }
 
 Result<> refuse_nhcb(yaml::Fields& fields) {
@@ -75,9 +80,11 @@ Result<> check_protocols(yaml::Fields& fields, const std::string& key, const std
   std::set<std::string> seen;
   for (const std::string& protocol : list) {
     if (std::find(std::begin(kProtocols), std::end(kProtocols), protocol) == std::end(kProtocols)) {
-      return std::unexpected(fields.error(key, fmt::format("unknown scrape protocol {}, supported: {}", protocol, fmt::join(kProtocols, " "))));
+      return std::unexpected(fields.error(
+          key, fmt::format("unknown scrape protocol {}, supported: {}", protocol, fmt::join(kProtocols, " "))));
     }
-    if (!seen.insert(protocol).second) return std::unexpected(fields.error(key, fmt::format("duplicated protocol {}", protocol)));
+    if (!seen.insert(protocol).second)
+      return std::unexpected(fields.error(key, fmt::format("duplicated protocol {}", protocol)));
   }
   return {};
 }
@@ -94,7 +101,8 @@ Result<TargetGroup> parse_group(const YAML::Node& node, const std::string& file,
   group.source = std::move(source);
   for (std::string& address : addresses) group.targets.push_back(Labels{{"__address__", std::move(address)}});
   for (auto& [name, value] : labels) {
-    if (name.empty() || !is_valid_utf8(name)) return std::unexpected(fields.error("labels", fmt::format("\"{}\" is not a valid label name", name)));
+    if (name.empty() || !is_valid_utf8(name))
+      return std::unexpected(fields.error("labels", fmt::format("\"{}\" is not a valid label name", name)));
     group.labels.set(name, value);
   }
   return group;
@@ -136,11 +144,15 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
     TRY(one.read("files", config.files));
     TRY(one.read("refresh_interval", config.refresh_interval));
     TRY(one.finish());
-    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
-    if (config.files.empty()) return std::unexpected(yaml::error_at(item, file, "file service discovery config must contain at least one path name"));
+    if (config.refresh_interval.count() <= 0)
+      return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
+    if (config.files.empty())
+      return std::unexpected(
+          yaml::error_at(item, file, "file service discovery config must contain at least one path name"));
     for (std::string& path : config.files) {
       if (!is_target_file(path)) {
-        return std::unexpected(yaml::error_at(item, file, fmt::format("path name \"{}\" is not valid for file discovery", path)));
+        return std::unexpected(
+            yaml::error_at(item, file, fmt::format("path name \"{}\" is not valid for file discovery", path)));
       }
       path = absolute(directory, path);
     }
@@ -159,8 +171,10 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
       return std::unexpected(yaml::error_at(item, file, "URL scheme must be 'http' or 'https'"));
     }
     std::size_t host = config.url.find("://") + 3;
-    if (host >= config.url.size() || config.url[host] == '/') return std::unexpected(yaml::error_at(item, file, "host is missing in URL"));
-    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
+    if (host >= config.url.size() || config.url[host] == '/')
+      return std::unexpected(yaml::error_at(item, file, "host is missing in URL"));
+    if (config.refresh_interval.count() <= 0)
+      return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
     job.http_discovery.push_back(std::move(config));
     return {};
   }));
@@ -175,11 +189,14 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
     TRY(one.read("refresh_interval", config.refresh_interval));
     TRY(one.finish());
     config.port = static_cast<int>(port);
-    if (config.refresh_interval.count() <= 0) return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
-    if (config.names.empty()) return std::unexpected(yaml::error_at(item, file, "DNS-SD config must contain at least one SRV record name"));
+    if (config.refresh_interval.count() <= 0)
+      return std::unexpected(one.error("refresh_interval", "must be greater than zero"));
+    if (config.names.empty())
+      return std::unexpected(yaml::error_at(item, file, "DNS-SD config must contain at least one SRV record name"));
     for (char& c : config.type) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     static const std::set<std::string> kTypes = {"A", "AAAA", "MX", "NS", "SRV"};
-    if (!kTypes.contains(config.type)) return std::unexpected(one.error("type", fmt::format("invalid DNS-SD records type {}", config.type)));
+    if (!kTypes.contains(config.type))
+      return std::unexpected(one.error("type", fmt::format("invalid DNS-SD records type {}", config.type)));
     if (config.type != "SRV" && (port <= 0 || port > 65535)) {
       return std::unexpected(one.error("port", "a port is required in DNS-SD configs for all record types except SRV"));
     }
@@ -191,15 +208,18 @@ Result<> parse_discovery(yaml::Fields& fields, const std::string& directory, Scr
 
 // Passwords, keys and tokens shown as <secret>.
 YAML::Node without_secrets(const YAML::Node& node) {
-  static const std::set<std::string> kSecrets = {"password", "credentials", "bearer_token", "client_secret", "key", "secrets"};
+  static const std::set<std::string> kSecrets = {"password",      "credentials", "bearer_token",
+                                                 "client_secret", "key",         "secrets"};
   YAML::Node copy = YAML::Clone(node);
   std::function<void(YAML::Node)> hide = [&](YAML::Node at) {
     if (at.IsSequence()) {
       for (auto item : at) hide(item);
     } else if (at.IsMap()) {
       for (auto field : at) {
-        if (kSecrets.contains(field.first.Scalar())) field.second = "<secret>";
-        else hide(field.second);
+        if (kSecrets.contains(field.first.Scalar()))
+          field.second = "<secret>";
+        else
+          hide(field.second);
       }
     }
   };
@@ -226,7 +246,8 @@ Result<> parse_negotiation(yaml::Fields& fields, const Global& global, ScrapeCon
   std::string escaping;
   TRY(fields.read("metric_name_escaping_scheme", escaping));
   if (!escaping.empty()) {
-    TRY(check_choice(fields, "metric_name_escaping_scheme", escaping, {"allow-utf-8", "underscores", "dots", "values"}));
+    TRY(check_choice(fields, "metric_name_escaping_scheme", escaping,
+                     {"allow-utf-8", "underscores", "dots", "values"}));
     job.escaping = escaping;
   } else if (validation.empty()) {
     job.escaping = global.escaping;
@@ -234,12 +255,14 @@ Result<> parse_negotiation(yaml::Fields& fields, const Global& global, ScrapeCon
     job.escaping = job.utf8_names ? "allow-utf-8" : "underscores";
   }
   if (job.escaping == "allow-utf-8" && !job.utf8_names) {
-    return std::unexpected(fields.error("metric_name_escaping_scheme", "utf8 metric names requested but validation scheme is not set to UTF8"));
+    return std::unexpected(fields.error("metric_name_escaping_scheme",
+                                        "utf8 metric names requested but validation scheme is not set to UTF8"));
   }
   return {};
 }
 
-Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, const std::string& directory, const Global& global) {
+Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, const std::string& directory,
+                               const Global& global) {
   yaml::Fields fields(node, file);
   TRY(fields.open());
   ScrapeConfig job;
@@ -248,11 +271,15 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   job.interval = TRY(duration_field(fields, "scrape_interval", global.interval));
   job.timeout = TRY(duration_field(fields, "scrape_timeout", std::min(global.timeout, job.interval)));
   if (job.timeout > job.interval) {
-    return std::unexpected(fields.error("scrape_timeout", fmt::format("scrape timeout greater than scrape interval for scrape config with job name \"{}\"", job.job_name)));
+    return std::unexpected(
+        fields.error("scrape_timeout",
+                     fmt::format("scrape timeout greater than scrape interval for scrape config with job name \"{}\"",
+                                 job.job_name)));
   }
   TRY(fields.read("metrics_path", job.metrics_path));
   TRY(fields.read("scheme", job.scheme));
-  if (job.scheme != "http" && job.scheme != "https") return std::unexpected(fields.error("scheme", "http or https is expected"));
+  if (job.scheme != "http" && job.scheme != "https")
+    return std::unexpected(fields.error("scheme", "http or https is expected"));
   TRY(fields.read("honor_labels", job.honor_labels));
   TRY(fields.read("honor_timestamps", job.honor_timestamps));
   TRY(fields.read("track_timestamps_staleness", job.track_timestamps_staleness));
@@ -266,7 +293,8 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   job.extra_scrape_metrics = global.extra_metrics;
   TRY(fields.read("extra_scrape_metrics", job.extra_scrape_metrics));
   TRY(fields.read("scrape_failure_log_file", job.failure_log_file));
-  job.failure_log_file = job.failure_log_file.empty() ? global.failure_log_file : absolute(directory, job.failure_log_file);
+  job.failure_log_file =
+      job.failure_log_file.empty() ? global.failure_log_file : absolute(directory, job.failure_log_file);
   TRY(parse_negotiation(fields, global, job));
 
   job.body_size_limit = TRY(bytes_field(fields, "body_size_limit", global.body_size_limit));
@@ -281,7 +309,8 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   if (YAML::Node params = fields.get("params"); params.IsDefined() && !params.IsNull()) {
     if (!params.IsMap()) return std::unexpected(fields.error("params", "a mapping is expected"));
     for (const auto& entry : params) {
-      if (!entry.first.IsScalar()) return std::unexpected(yaml::error_at(entry.first, file, "params: a name is expected"));
+      if (!entry.first.IsScalar())
+        return std::unexpected(yaml::error_at(entry.first, file, "params: a name is expected"));
       yaml::Fields values(params, file);
       TRY(values.read(entry.first.Scalar(), job.params[entry.first.Scalar()]));
     }
@@ -292,8 +321,11 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   TRY(parse_discovery(fields, directory, job));
   for (const auto& field : node) {
     const std::string& key = field.first.Scalar();
-    if (key.ends_with("_sd_configs") && key != "file_sd_configs" && key != "http_sd_configs" && key != "dns_sd_configs") {
-      return std::unexpected(yaml::error_at(field.first, file, fmt::format("{}: this kind of discovery is not supported (static, file, http and dns are)", key)));
+    if (key.ends_with("_sd_configs") && key != "file_sd_configs" && key != "http_sd_configs" &&
+        key != "dns_sd_configs") {
+      return std::unexpected(yaml::error_at(
+          field.first, file,
+          fmt::format("{}: this kind of discovery is not supported (static, file, http and dns are)", key)));
     }
   }
   TRY(fields.finish());
@@ -302,12 +334,14 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   return job;
 }
 
-Result<> parse_global(const YAML::Node& node, const std::string& file, const std::string& directory, Global& global, Labels& external_labels) {
+Result<> parse_global(const YAML::Node& node, const std::string& file, const std::string& directory, Global& global,
+                      Labels& external_labels) {
   yaml::Fields g(node, file);
   TRY(g.open());
   global.interval = TRY(duration_field(g, "scrape_interval", global.interval));
   global.timeout = TRY(duration_field(g, "scrape_timeout", std::min(global.timeout, global.interval)));
-  if (global.timeout > global.interval) return std::unexpected(g.error("scrape_timeout", "global scrape timeout greater than scrape interval"));
+  if (global.timeout > global.interval)
+    return std::unexpected(g.error("scrape_timeout", "global scrape timeout greater than scrape interval"));
   TRY(g.read("scrape_protocols", global.protocols));
   TRY(check_protocols(g, "scrape_protocols", global.protocols));
   TRY(g.read("scrape_native_histograms", global.native_histograms));
@@ -318,7 +352,8 @@ Result<> parse_global(const YAML::Node& node, const std::string& file, const std
   TRY(check_choice(g, "metric_name_validation_scheme", global.validation, {"utf8", "legacy"}));
   global.escaping = global.validation == "utf8" ? "allow-utf-8" : "underscores";
   TRY(g.read("metric_name_escaping_scheme", global.escaping));
-  TRY(check_choice(g, "metric_name_escaping_scheme", global.escaping, {"allow-utf-8", "underscores", "dots", "values"}));
+  TRY(check_choice(g, "metric_name_escaping_scheme", global.escaping,
+                   {"allow-utf-8", "underscores", "dots", "values"}));
   TRY(g.read("scrape_failure_log_file", global.failure_log_file));
   global.failure_log_file = absolute(directory, global.failure_log_file);
   global.body_size_limit = TRY(bytes_field(g, "body_size_limit", 0));
@@ -332,8 +367,10 @@ Result<> parse_global(const YAML::Node& node, const std::string& file, const std
   TRY(g.read("external_labels", external));
   for (const auto& [name, value] : external) {
     bool valid = global.validation == "utf8" ? !name.empty() && is_valid_utf8(name) : is_classic_label_name(name);
-    if (!valid) return std::unexpected(g.error("external_labels", fmt::format("\"{}\" is not a valid label name", name)));
-    if (!is_valid_utf8(value)) return std::unexpected(g.error("external_labels", fmt::format("the value of \"{}\" is not valid UTF-8", name)));
+    if (!valid)
+      return std::unexpected(g.error("external_labels", fmt::format("\"{}\" is not a valid label name", name)));
+    if (!is_valid_utf8(value))
+      return std::unexpected(g.error("external_labels", fmt::format("the value of \"{}\" is not valid UTF-8", name)));
     external_labels.set(name, value);
   }
   for (const char* other : {"evaluation_interval", "rule_query_offset", "query_log_file"}) (void)g.get(other);
@@ -350,7 +387,8 @@ Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view fil
   ScrapeFile result;
   Global global;
   if (fields.has("global")) TRY(parse_global(fields.get("global"), file, directory, global, result.external_labels));
-  for (const char* other : {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp", "runtime"}) {
+  for (const char* other :
+       {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp", "runtime"}) {
     if (fields.has(other)) result.warnings.push_back(fmt::format("{}: {} is not read here", file, other));
   }
   if (YAML::Node jobs = fields.get("scrape_configs"); jobs.IsDefined() && !jobs.IsNull()) {
@@ -359,7 +397,8 @@ Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view fil
     for (const auto& node : jobs) {
       ScrapeConfig job = TRY(parse_job(node, file, directory, global));
       if (!names.insert(job.job_name).second) {
-        return std::unexpected(yaml::error_at(node, file, fmt::format("found multiple scrape configs with job name \"{}\"", job.job_name)));
+        return std::unexpected(yaml::error_at(
+            node, file, fmt::format("found multiple scrape configs with job name \"{}\"", job.job_name)));
       }
       result.jobs.push_back(std::move(job));
     }
@@ -383,7 +422,8 @@ std::string accept_header(const ScrapeConfig& config) {
   for (const std::string& protocol : config.protocols) {
     header += kTypes.at(protocol);
     // Only these versions know how names are escaped.
-    if (protocol == "OpenMetricsText1.0.0" || protocol == "PrometheusText1.0.0") header += ";escaping=" + config.escaping;
+    if (protocol == "OpenMetricsText1.0.0" || protocol == "PrometheusText1.0.0")
+      header += ";escaping=" + config.escaping;
     header += fmt::format(";q=0.{},", weight--);
   }
   return header + fmt::format("*/*;q=0.{}", weight);

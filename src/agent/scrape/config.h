@@ -18,7 +18,8 @@
 
 namespace tocayo::agent {
 
-// Some targets with labels they share, and where they were found (a file, an URL): later finds of one source replace the former.
+// Some targets with labels they share, and where they were found (a file, an URL): later finds of one source replace
+// the former.
 struct TargetGroup {
   std::vector<Labels> targets;  // each at least __address__
   Labels labels;
@@ -50,29 +51,32 @@ struct ScrapeConfig {
   std::chrono::milliseconds interval{60'000}, timeout{10'000};
   std::string metrics_path = "/metrics", scheme = "http";
   std::map<std::string, std::vector<std::string>> params;
-  std::vector<std::string> protocols;        // PrometheusProto OpenMetricsText1.0.0 …, in order of preference
+  std::vector<std::string> protocols;  // PrometheusProto OpenMetricsText1.0.0 …, in order of preference
   std::string fallback_protocol;
   bool honor_labels = false, honor_timestamps = true, track_timestamps_staleness = false;
   bool enable_compression = true;
-  std::uint64_t body_size_limit = 0;         // bytes, 0 = none
-  std::size_t sample_limit = 0, label_limit = 0, label_name_length_limit = 0, label_value_length_limit = 0, target_limit = 0;
-  std::size_t keep_dropped_targets = 0;      // 0 = all
+  std::uint64_t body_size_limit = 0;  // bytes, 0 = none
+  std::size_t sample_limit = 0, label_limit = 0, label_name_length_limit = 0, label_value_length_limit = 0,
+              target_limit = 0;
+  std::size_t keep_dropped_targets = 0;  // 0 = all
   std::size_t native_histogram_bucket_limit = 0;
   double native_histogram_min_bucket_factor = 0;
   bool scrape_native_histograms = false, always_scrape_classic_histograms = false;
-  bool utf8_names = true;                    // metric_name_validation_scheme
-  std::string escaping = "allow-utf-8";      // metric_name_escaping_scheme
-  // scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes beside the other reports. Unlike Prometheus on by default.
+  bool utf8_names = true;                // metric_name_validation_scheme
+  std::string escaping = "allow-utf-8";  // metric_name_escaping_scheme
+  // scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes beside the other reports. Unlike Prometheus
+  // on by default.
   bool extra_scrape_metrics = true;
-  std::string failure_log_file;              // absolute, "" = none
+  std::string failure_log_file;  // absolute, "" = none
   HttpSettings http;
   std::vector<RelabelRule> relabel, metric_relabel;
   std::vector<TargetGroup> static_groups;
   std::vector<FileDiscoveryConfig> file_discovery;
   std::vector<HttpDiscoveryConfig> http_discovery;
   std::vector<DnsDiscoveryConfig> dns_discovery;
-  std::string yaml;                          // as given, secrets hidden: for /api/v1/scrape_pools/config
-  std::uint64_t fingerprint = 0;             // equal for equal configurations, what is inherited from `global` and secrets included
+  std::string yaml;  // as given, secrets hidden: for /api/v1/scrape_pools/config
+  std::uint64_t fingerprint =
+      0;  // equal for equal configurations, what is inherited from `global` and secrets included
 };
 
 struct ScrapeFile {

@@ -28,7 +28,8 @@ namespace {
 
 // One of several sources failed. The others are new all the same, so look() succeeds.
 void note_failure(std::string_view kind, const Error& error) {
-  static Counter& failures = Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
+  static Counter& failures =
+      Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
   failures.add();
   log::warn("agent", "discovery failed; the former targets stay", {{"kind", kind}, {"error", error}});
 }
@@ -45,14 +46,15 @@ class FileDiscovery final : public Discovery {
   Result<std::vector<TargetGroup>> look(const Context&) override {
     std::vector<TargetGroup> all;
     auto paths = matching();
-    std::erase_if(good_, [&](const auto& entry) { return std::find(paths.begin(), paths.end(), entry.first) == paths.end(); });
+    std::erase_if(good_,
+                  [&](const auto& entry) { return std::find(paths.begin(), paths.end(), entry.first) == paths.end(); });
     stamps_.clear();
     for (const std::string& path : paths) {
       stamps_[path] = stamp(path);
       auto text = read_file(path, 16 << 20);
       auto groups = !text ? Result<std::vector<TargetGroup>>(std::unexpected(text.error()))
                     : to_lower(path).ends_with(".json") ? parse_target_groups_json(*text, path)
-                                              : parse_target_groups_yaml(*text, path);
+                                                        : parse_target_groups_yaml(*text, path);
       if (groups) {
         for (std::size_t i = 0; i < groups->size(); ++i) (*groups)[i].labels.set("__meta_filepath", path);
         good_[path] = std::move(*groups);
@@ -78,7 +80,7 @@ class FileDiscovery final : public Discovery {
  private:
   using Stamp = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::uint64_t>;
   static Stamp stamp(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return {};
     return {info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_size, info.st_ino};
   }
@@ -114,7 +116,9 @@ class HttpDiscovery final : public Discovery {
                         fmt::format("{}", static_cast<double>(config_.refresh_interval.count()) / 1000));
     TRY(sync_wait(identity_.apply(request, context)));
     auto response = TRY(sync_wait(client_.send(std::move(request), context)));
-    if (response.status != 200) return fail(ErrorKind::unavailable, fmt::format("{}: server returned HTTP status {}", config_.url, response.status));
+    if (response.status != 200)
+      return fail(ErrorKind::unavailable,
+                  fmt::format("{}: server returned HTTP status {}", config_.url, response.status));
     std::string type = to_lower(response.headers.get("Content-Type"));
     if (type.substr(0, type.find(';')) != "application/json") {
       return fail(ErrorKind::bad_input, fmt::format("{}: unsupported content type \"{}\"", config_.url, type));
@@ -133,17 +137,21 @@ class HttpDiscovery final : public Discovery {
 };
 
 int dns_type(std::string_view name) {
-  static const std::map<std::string_view, int> kTypes = {{"A", ns_t_a}, {"AAAA", ns_t_aaaa}, {"MX", ns_t_mx}, {"NS", ns_t_ns}, {"SRV", ns_t_srv}};
+  static const std::map<std::string_view, int> kTypes = {
+      {"A", ns_t_a}, {"AAAA", ns_t_aaaa}, {"MX", ns_t_mx}, {"NS", ns_t_ns}, {"SRV", ns_t_srv}};
   return kTypes.at(name);
 }
 
 // nullopt: a record that cannot be right.
-std::optional<Labels> dns_target(const ns_msg& message, const ns_rr& record, const std::string& name, int configured_port) {
+std::optional<Labels> dns_target(const ns_msg& message, const ns_rr& record, const std::string& name,
+                                 int configured_port) {
   const unsigned char* data = ns_rr_rdata(record);
   std::size_t size = ns_rr_rdlen(record);
   auto host_at = [&](std::size_t offset) -> std::string {
     char text[NS_MAXDNAME];
-    if (offset >= size || ::ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + offset, text, sizeof text) < 0) return {};
+    if (offset >= size ||
+        ::ns_name_uncompress(ns_msg_base(message), ns_msg_end(message), data + offset, text, sizeof text) < 0)
+      return {};
     return std::string(text) + (std::string_view(text).ends_with('.') ? "" : ".");
   };
   auto address = [](std::string host, int port) {
@@ -192,8 +200,10 @@ class DnsDiscovery final : public Discovery {
     for (const std::string& name : config_.names) {
       TRY(context.check());
       auto group = look_up(name);
-      if (group) good_[name] = std::move(*group);
-      else note_failure(kind(), group.error());  // what the name led to before stays
+      if (group)
+        good_[name] = std::move(*group);
+      else
+        note_failure(kind(), group.error());  // what the name led to before stays
     }
     for (const auto& [name, group] : good_) groups.push_back(group);
     return groups;
@@ -204,7 +214,7 @@ class DnsDiscovery final : public Discovery {
  private:
   Result<TargetGroup> look_up(const std::string& name) const {
     const int type = dns_type(config_.type);
-    struct __res_state state {};
+    struct __res_state state{};
     if (::res_ninit(&state) != 0) return fail(ErrorKind::unavailable, "cannot read the resolver's configuration");
     unsigned char answer[65536];
     int size = ::res_nsearch(&state, name.c_str(), ns_c_in, type, answer, sizeof answer);
@@ -224,11 +234,13 @@ class DnsDiscovery final : public Discovery {
 
 }  // namespace
 
-Result<TargetGroup> parse_dns_answer(std::string_view answer, const DnsDiscoveryConfig& config, const std::string& name) {
+Result<TargetGroup> parse_dns_answer(std::string_view answer, const DnsDiscoveryConfig& config,
+                                     const std::string& name) {
   TargetGroup group;
   group.source = name;
   ns_msg message;
-  if (::ns_initparse(reinterpret_cast<const unsigned char*>(answer.data()), static_cast<int>(answer.size()), &message) != 0) {
+  if (::ns_initparse(reinterpret_cast<const unsigned char*>(answer.data()), static_cast<int>(answer.size()),
+                     &message) != 0) {
     return fail(ErrorKind::bad_input, fmt::format("malformed answer for \"{}\"", name));
   }
   for (int i = 0; i < ns_msg_count(message, ns_s_an); ++i) {
@@ -292,7 +304,8 @@ Result<std::vector<TargetGroup>> parse_target_groups_yaml(std::string_view text,
     group.source = fmt::format("{}:{}", source, groups.size());
     for (auto& target : targets) group.targets.push_back(Labels{{"__address__", std::move(target)}});
     for (auto& [name, value] : labels) {
-      if (!check_label_name(name, source)) return std::unexpected(fields.error("labels", fmt::format("{} is not a valid label name", go_quote(name))));
+      if (!check_label_name(name, source))
+        return std::unexpected(fields.error("labels", fmt::format("{} is not a valid label name", go_quote(name))));
       group.labels.set(name, value);
     }
     groups.push_back(std::move(group));

@@ -18,8 +18,9 @@ namespace tocayo::agent {
 class Discovery {
  public:
   virtual ~Discovery() = default;
-  // The groups as they are now. An error leaves the caller with the former ones; it is logged and counted there. Where there are
-  // several sources (files, names) and one fails, its former groups are in the result (logged and counted here).
+  // The groups as they are now. An error leaves the caller with the former ones; it is logged and counted there. Where
+  // there are several sources (files, names) and one fails, its former groups are in the result (logged and counted
+  // here).
   virtual Result<std::vector<TargetGroup>> look(const Context& context) = 0;
   // When to look again.
   virtual std::chrono::milliseconds interval() const = 0;
@@ -36,7 +37,9 @@ Result<std::vector<TargetGroup>> parse_target_groups_json(std::string_view text,
 // The YAML of file discovery. Errors are located.
 Result<std::vector<TargetGroup>> parse_target_groups_yaml(std::string_view text, const std::string& source);
 
-// A DNS message with the answer for `name`, as it came from the network. Records of other types than the configured are skipped.
-Result<TargetGroup> parse_dns_answer(std::string_view answer, const DnsDiscoveryConfig& config, const std::string& name);
+// A DNS message with the answer for `name`, as it came from the network. Records of other types than the configured are
+// skipped.
+Result<TargetGroup> parse_dns_answer(std::string_view answer, const DnsDiscoveryConfig& config,
+                                     const std::string& name);
 
 }  // namespace tocayo::agent

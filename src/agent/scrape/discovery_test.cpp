@@ -30,7 +30,8 @@ std::vector<std::string> addresses(const std::vector<TargetGroup>& groups) {
 using Names = std::vector<std::string>;
 
 TEST(TargetGroups, JsonAndYamlSayTheSame) {
-  auto json = parse_target_groups_json(R"([{"targets":["a:1","b:2"],"labels":{"x":"y"}},{"targets":["c"],"labels":null}])", "s");
+  auto json = parse_target_groups_json(
+      R"([{"targets":["a:1","b:2"],"labels":{"x":"y"}},{"targets":["c"],"labels":null}])", "s");
   auto yaml = parse_target_groups_yaml("- targets: [a:1, b:2]\n  labels: {x: y}\n- targets: [c]\n", "s");
   ASSERT_TRUE(json);
   ASSERT_TRUE(yaml);
@@ -41,11 +42,13 @@ TEST(TargetGroups, JsonAndYamlSayTheSame) {
 }
 
 TEST(TargetGroups, WrongOnesAreRefused) {
-  for (std::string_view text : {"", "{}", "[null]", "[1]", R"([{"targets":"a"}])", R"([{"targets":[1]}])", R"([{"labels":{"a":1}}])",
-                                R"([{"nonsense":[]}])", R"([{"labels":{"":"a"}}])", "[{}] x"}) {
+  for (std::string_view text :
+       {"", "{}", "[null]", "[1]", R"([{"targets":"a"}])", R"([{"targets":[1]}])", R"([{"labels":{"a":1}}])",
+        R"([{"nonsense":[]}])", R"([{"labels":{"":"a"}}])", "[{}] x"}) {
     EXPECT_FALSE(parse_target_groups_json(text, "s")) << text;
   }
-  for (std::string_view text : {"a: b", "- null", "- 1", "- targets: {}", "- nonsense: 1", "- labels: {'': a}", "- targets: [[a]]"}) {
+  for (std::string_view text :
+       {"a: b", "- null", "- 1", "- targets: {}", "- nonsense: 1", "- labels: {'': a}", "- targets: [[a]]"}) {
     auto groups = parse_target_groups_yaml(text, "file.yml");
     ASSERT_FALSE(groups) << text;
     EXPECT_TRUE(groups.error().message.starts_with("file.yml:1:")) << groups.error().message;
@@ -125,7 +128,10 @@ TEST(HttpDiscovery, AsksAndReads) {
 class Answer {
  public:
   Answer() : bytes_("\x12\x34\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00", 12) {
-    bytes_ += std::string("\x01n\x07" "example\x00\x00\x01\x00\x01", 15);
+    bytes_ += std::string(
+        "\x01n\x07"
+        "example\x00\x00\x01\x00\x01",
+        15);
   }
   Answer& add(int type, std::string_view data) {
     ++bytes_[7];
@@ -145,7 +151,11 @@ DnsDiscoveryConfig dns(std::string type) { return {{"n.example"}, std::move(type
 
 TEST(DnsDiscovery, AddressesOfBothKinds) {
   Answer answer;
-  answer.add(ns_t_cname, std::string("\x01" "c\xc0\x0e", 4)).add(ns_t_a, std::string("\x0a\x00\x00\x01", 4));
+  answer
+      .add(ns_t_cname, std::string("\x01"
+                                   "c\xc0\x0e",
+                                   4))
+      .add(ns_t_a, std::string("\x0a\x00\x00\x01", 4));
   answer.add(ns_t_aaaa, std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", 16)).add(ns_t_a, "bad");
   auto a = parse_dns_answer(answer.bytes(), dns("A"), "n.example");
   ASSERT_TRUE(a);
@@ -156,21 +166,27 @@ TEST(DnsDiscovery, AddressesOfBothKinds) {
 
 TEST(DnsDiscovery, NamesOfServices) {
   Answer answer;
-  answer.add(ns_t_srv, std::string("\0\1\0\2\x23\x28\x03srv\xc0\x0e", 12)).add(ns_t_mx, std::string("\0\5\2mx\xc0\x0e", 7)).add(ns_t_ns, std::string("\2ns\xc0\x0e", 5));
+  answer.add(ns_t_srv, std::string("\0\1\0\2\x23\x28\x03srv\xc0\x0e", 12))
+      .add(ns_t_mx, std::string("\0\5\2mx\xc0\x0e", 7))
+      .add(ns_t_ns, std::string("\2ns\xc0\x0e", 5));
   auto srv = parse_dns_answer(answer.bytes(), dns("SRV"), "n.example");
   ASSERT_EQ(srv->targets.size(), 1U);
-  EXPECT_EQ(srv->targets[0], (Labels{{"__address__", "srv.example:9000"}, {"__meta_dns_name", "n.example"},
-                                     {"__meta_dns_srv_record_port", "9000"}, {"__meta_dns_srv_record_target", "srv.example."}}));
+  EXPECT_EQ(srv->targets[0], (Labels{{"__address__", "srv.example:9000"},
+                                     {"__meta_dns_name", "n.example"},
+                                     {"__meta_dns_srv_record_port", "9000"},
+                                     {"__meta_dns_srv_record_target", "srv.example."}}));
   auto mx = parse_dns_answer(answer.bytes(), dns("MX"), "n.example");
   ASSERT_EQ(mx->targets.size(), 1U);
   EXPECT_EQ(mx->targets[0].get("__address__"), "mx.example:9100");
   EXPECT_EQ(mx->targets[0].get("__meta_dns_mx_record_target"), "mx.example.");
-  EXPECT_EQ(parse_dns_answer(answer.bytes(), dns("NS"), "n.example")->targets.at(0).get("__meta_dns_ns_record_target"), "ns.example.");
+  EXPECT_EQ(parse_dns_answer(answer.bytes(), dns("NS"), "n.example")->targets.at(0).get("__meta_dns_ns_record_target"),
+            "ns.example.");
 }
 
 TEST(DnsDiscovery, EveryTruncationIsHarmless) {
   Answer answer;
-  answer.add(ns_t_srv, std::string("\0\1\0\2\x23\x28\x03srv\xc0\x0e", 12)).add(ns_t_mx, std::string("\0\5\2mx\xc0\x0e", 7));
+  answer.add(ns_t_srv, std::string("\0\1\0\2\x23\x28\x03srv\xc0\x0e", 12))
+      .add(ns_t_mx, std::string("\0\5\2mx\xc0\x0e", 7));
   for (std::size_t size = 0; size < answer.bytes().size(); ++size) {
     auto group = parse_dns_answer(std::string_view(answer.bytes()).substr(0, size), dns("MX"), "n");
     EXPECT_TRUE(!group || group->targets.empty()) << size;

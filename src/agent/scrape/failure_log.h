@@ -10,8 +10,9 @@
 
 namespace tocayo::agent {
 
-// Appends `{"time":"2026-11-24T10:00:00.000Z","level":"ERROR","msg":"<problem>","job_name":"<job>","target":"<url>"}` and a newline. The file is
-// opened for each line, so that it may be moved away at any time. Thread-safe.
-Result<> log_scrape_failure(const std::string& path, TimestampMs time, std::string_view job, std::string_view url, std::string_view problem);
+// Appends `{"time":"2026-11-24T10:00:00.000Z","level":"ERROR","msg":"<problem>","job_name":"<job>","target":"<url>"}`
+// and a newline. The file is opened for each line, so that it may be moved away at any time. Thread-safe.
+Result<> log_scrape_failure(const std::string& path, TimestampMs time, std::string_view job, std::string_view url,
+                            std::string_view problem);
 
 }  // namespace tocayo::agent

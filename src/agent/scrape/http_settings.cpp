@@ -33,9 +33,12 @@ Result<> read_tls(const YAML::Node& node, const std::string& file, const std::st
   if (fields.has("max_version")) return std::unexpected(fields.error("max_version", "is not supported"));
   TRY(fields.finish());
   static const std::set<std::string> kVersions = {"", "TLS10", "TLS11", "TLS12", "TLS13"};
-  if (!kVersions.contains(out.min_version)) return std::unexpected(fields.error("min_version", fmt::format("unknown TLS version: {}", out.min_version)));
+  if (!kVersions.contains(out.min_version))
+    return std::unexpected(fields.error("min_version", fmt::format("unknown TLS version: {}", out.min_version)));
   auto one_of = [&](const std::string& a, const std::string& b, const char* name) -> Result<> {
-    if (!a.empty() && !b.empty()) return std::unexpected(fields.error(name, fmt::format("at most one of {0} and {0}_file must be configured", name)));
+    if (!a.empty() && !b.empty())
+      return std::unexpected(
+          fields.error(name, fmt::format("at most one of {0} and {0}_file must be configured", name)));
     return {};
   };
   TRY(one_of(out.ca_pem, out.ca_file, "ca"));
@@ -44,23 +47,42 @@ Result<> read_tls(const YAML::Node& node, const std::string& file, const std::st
   for (std::string* path : {&out.ca_file, &out.cert_file, &out.key_file}) *path = absolute(directory, *path);
   bool has_cert = !out.cert_file.empty() || !out.cert_pem.empty();
   bool has_key = !out.key_file.empty() || !out.key_pem.empty();
-  if (has_cert != has_key) return std::unexpected(yaml::error_at(node, file, "tls_config: a certificate and its key go together"));
+  if (has_cert != has_key)
+    return std::unexpected(yaml::error_at(node, file, "tls_config: a certificate and its key go together"));
   return {};
 }
 
-Result<> read_headers(const YAML::Node& node, const std::string& file, const std::string& directory, HttpSettings& out) {
+Result<> read_headers(const YAML::Node& node, const std::string& file, const std::string& directory,
+                      HttpSettings& out) {
   if (!node.IsDefined() || node.IsNull()) return {};
-  if (!node.IsMap()) return std::unexpected(yaml::error_at(node, file, "http_headers: a mapping of header names is expected"));
+  if (!node.IsMap())
+    return std::unexpected(yaml::error_at(node, file, "http_headers: a mapping of header names is expected"));
   // Set by the client itself, or by the blocks that are there for them.
-  static constexpr std::string_view kReserved[] = {
-      "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive", "proxy-authenticate",
-      "proxy-authorization", "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version", "x-prometheus-remote-read-version",
-      "x-prometheus-scrape-timeout-seconds", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"};
+  static constexpr std::string_view kReserved[] = {"authorization",
+                                                   "host",
+                                                   "content-encoding",
+                                                   "content-length",
+                                                   "content-type",
+                                                   "user-agent",
+                                                   "connection",
+                                                   "keep-alive",
+                                                   "proxy-authenticate",
+                                                   "proxy-authorization",
+                                                   "www-authenticate",
+                                                   "accept-encoding",
+                                                   "x-prometheus-remote-write-version",
+                                                   "x-prometheus-remote-read-version",
+                                                   "x-prometheus-scrape-timeout-seconds",
+                                                   "x-amz-date",
+                                                   "x-amz-security-token",
+                                                   "x-amz-content-sha256"};
   for (const auto& entry : node) {
-    if (!entry.first.IsScalar()) return std::unexpected(yaml::error_at(entry.first, file, "http_headers: a header name is expected"));
+    if (!entry.first.IsScalar())
+      return std::unexpected(yaml::error_at(entry.first, file, "http_headers: a header name is expected"));
     HttpSettings::Header header{entry.first.Scalar(), {}, {}, {}};
     if (std::find(std::begin(kReserved), std::end(kReserved), to_lower(header.name)) != std::end(kReserved)) {
-      return std::unexpected(yaml::error_at(entry.first, file, fmt::format("http_headers: setting header \"{}\" is not allowed", header.name)));
+      return std::unexpected(yaml::error_at(
+          entry.first, file, fmt::format("http_headers: setting header \"{}\" is not allowed", header.name)));
     }
     yaml::Fields fields(entry.second, file);
     TRY(fields.open());
@@ -110,10 +132,12 @@ Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, 
     out.basic_user_file = absolute(directory, out.basic_user_file);
     out.basic_password_file = absolute(directory, out.basic_password_file);
     if (!out.basic_user.empty() && !out.basic_user_file.empty()) {
-      return std::unexpected(basic.error("username", "at most one of basic_auth username & username_file must be configured"));
+      return std::unexpected(
+          basic.error("username", "at most one of basic_auth username & username_file must be configured"));
     }
     if (!out.basic_password.empty() && !out.basic_password_file.empty()) {
-      return std::unexpected(basic.error("password", "at most one of basic_auth password & password_file must be configured"));
+      return std::unexpected(
+          basic.error("password", "at most one of basic_auth password & password_file must be configured"));
     }
     out.has_basic = true;
   }
@@ -126,11 +150,13 @@ Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, 
     TRY(authorization.finish());
     out.authorization_file = absolute(directory, out.authorization_file);
     if (!out.authorization.empty() && !out.authorization_file.empty()) {
-      return std::unexpected(authorization.error("credentials", "at most one of authorization credentials & credentials_file must be configured"));
+      return std::unexpected(authorization.error(
+          "credentials", "at most one of authorization credentials & credentials_file must be configured"));
     }
     if (out.authorization_type.empty()) out.authorization_type = "Bearer";
     if (to_lower(out.authorization_type) == "basic") {
-      return std::unexpected(fields.error("authorization", "type cannot be set to \"basic\", use \"basic_auth\" instead"));
+      return std::unexpected(
+          fields.error("authorization", "type cannot be set to \"basic\", use \"basic_auth\" instead"));
     }
     out.has_authorization = true;
   }
@@ -138,10 +164,12 @@ Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, 
   TRY(fields.read("bearer_token", bearer));
   TRY(fields.read("bearer_token_file", bearer_file));
   if (!bearer.empty() && !bearer_file.empty()) {
-    return std::unexpected(fields.error("bearer_token", "at most one of bearer_token & bearer_token_file must be configured"));
+    return std::unexpected(
+        fields.error("bearer_token", "at most one of bearer_token & bearer_token_file must be configured"));
   }
   if (!bearer.empty() || !bearer_file.empty()) {
-    if (out.has_authorization) return std::unexpected(fields.error("bearer_token", "authorization is not compatible with bearer_token"));
+    if (out.has_authorization)
+      return std::unexpected(fields.error("bearer_token", "authorization is not compatible with bearer_token"));
     out.authorization = bearer;
     out.authorization_file = absolute(directory, bearer_file);
     out.has_authorization = true;
@@ -158,7 +186,8 @@ Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, 
     TRY(oauth.finish());
     out.oauth2.client_secret_file = absolute(directory, out.oauth2.client_secret_file);
     if (!out.oauth2.client_secret.empty() && !out.oauth2.client_secret_file.empty()) {
-      return std::unexpected(oauth.error("client_secret", "at most one of oauth2 client_secret & client_secret_file must be configured"));
+      return std::unexpected(
+          oauth.error("client_secret", "at most one of oauth2 client_secret & client_secret_file must be configured"));
     }
     if (out.oauth2.client_id.empty() || out.oauth2.token_url.empty()) {
       return std::unexpected(fields.error("oauth2", "client_id and token_url must be given"));
@@ -176,10 +205,12 @@ Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, 
   TRY(fields.read("follow_redirects", out.follow_redirects));
   TRY(fields.read("enable_http2", out.enable_http2));
   if (out.proxy_from_environment && !out.proxy_url.empty()) {
-    return std::unexpected(fields.error("proxy_url", "if proxy_from_environment is configured, proxy_url must not be configured"));
+    return std::unexpected(
+        fields.error("proxy_url", "if proxy_from_environment is configured, proxy_url must not be configured"));
   }
   if (!out.no_proxy.empty() && out.proxy_from_environment) {
-    return std::unexpected(fields.error("no_proxy", "if proxy_from_environment is configured, no_proxy must not be configured"));
+    return std::unexpected(
+        fields.error("no_proxy", "if proxy_from_environment is configured, no_proxy must not be configured"));
   }
   if (!out.no_proxy.empty() && out.proxy_url.empty()) {
     return std::unexpected(fields.error("no_proxy", "if no_proxy is configured, proxy_url must also be configured"));
@@ -242,20 +273,25 @@ Task<Result<std::string>> HttpIdentity::oauth2_token(Context context) {
   request.headers.add("Content-Type", "application/x-www-form-urlencoded");
   request.body = "grant_type=client_credentials";
   if (!oauth.scopes.empty()) request.body += "&scope=" + form_encode(fmt::format("{}", fmt::join(oauth.scopes, " ")));
-  for (const auto& [name, value] : oauth.endpoint_params) request.body += "&" + form_encode(name) + "=" + form_encode(value);
+  for (const auto& [name, value] : oauth.endpoint_params)
+    request.body += "&" + form_encode(name) + "=" + form_encode(value);
   CO_TRY(http::ClientResponse response, co_await client_.send(std::move(request), context));
-  if (response.status != 200) co_return fail(ErrorKind::unavailable, fmt::format("oauth2: the token endpoint answered {}", response.status));
+  if (response.status != 200)
+    co_return fail(ErrorKind::unavailable, fmt::format("oauth2: the token endpoint answered {}", response.status));
   boost::system::error_code code;
   auto answer = boost::json::parse(response.body, code);
   const auto* object = code ? nullptr : answer.if_object();
   const auto* token = object ? object->if_contains("access_token") : nullptr;
-  if (!token || !token->is_string()) co_return fail(ErrorKind::unavailable, "oauth2: the token endpoint gave no access_token");
+  if (!token || !token->is_string())
+    co_return fail(ErrorKind::unavailable, "oauth2: the token endpoint gave no access_token");
   double seconds = 300;
-  if (const auto* expires = object->if_contains("expires_in"); expires && expires->is_number()) seconds = expires->to_number<double>();
+  if (const auto* expires = object->if_contains("expires_in"); expires && expires->is_number())
+    seconds = expires->to_number<double>();
   std::lock_guard lock(mutex_);
   token_ = std::string(token->as_string());
   // Renewed a little before it ends, so that no request carries one that has just expired.
-  token_expires_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, 86400.0) * 900));
+  token_expires_ = std::chrono::steady_clock::now() +
+                   std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, 86400.0) * 900));
   co_return token_;
 }
 

@@ -45,12 +45,12 @@ struct HttpSettings {
   bool operator==(const HttpSettings&) const = default;
 };
 
-// Reads the block's fields, which stand among others in the same mapping. Relative file paths are taken from `directory`.
-// Errors "<file>:<line>:<column>: …"; two ways to authenticate at once are one.
+// Reads the block's fields, which stand among others in the same mapping. Relative file paths are taken from
+// `directory`. Errors "<file>:<line>:<column>: …"; two ways to authenticate at once are one.
 Result<> read_http_settings(yaml::Fields& fields, const std::string& directory, HttpSettings& out);
 
-// Applies settings to requests; reads secret files at each use (they change under us) and caches OAuth 2 tokens until they expire.
-// Thread-safe.
+// Applies settings to requests; reads secret files at each use (they change under us) and caches OAuth 2 tokens until
+// they expire. Thread-safe.
 class HttpIdentity {
  public:
   HttpIdentity(HttpSettings settings, http::Client& client) : settings_(std::move(settings)), client_(client) {}

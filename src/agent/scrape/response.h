@@ -10,7 +10,8 @@
 
 namespace tocayo::agent {
 
-// By Content-Type; `fallback` (fallback_scrape_protocol, "" = none) where that is absent or unknown. bad_input otherwise.
+// By Content-Type; `fallback` (fallback_scrape_protocol, "" = none) where that is absent or unknown. bad_input
+// otherwise.
 Result<metrics::ExpositionFormat> body_format(std::string_view content_type, std::string_view fallback);
 
 // "404 Not Found"; the bare number when the phrase is not known.

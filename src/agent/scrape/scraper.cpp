@@ -33,18 +33,18 @@ using metrics::ExpositionFormat;
 struct Target {
   TargetSpec spec;
   std::string pool;
-  std::shared_ptr<const ScrapeConfig> config;      // shared with its pool
-  std::shared_ptr<HttpIdentity> identity;          // shared with its pool: one OAuth token for all
+  std::shared_ptr<const ScrapeConfig> config;  // shared with its pool
+  std::shared_ptr<HttpIdentity> identity;      // shared with its pool: one OAuth token for all
   std::unique_ptr<SeriesCache> cache;
-  std::mutex cache_mutex;                          // for a look into another target's cache; never held across a suspension
+  std::mutex cache_mutex;  // for a look into another target's cache; never held across a suspension
   std::atomic<bool> busy{false};
   std::atomic<bool> scraped{false};
 
   // Under the scraper's mutex.
-  TimestampMs next = 0;                            // planned time
+  TimestampMs next = 0;  // planned time
   bool removed = false;
-  TimestampMs retire_at = 0;                       // removed: when its stale markers are written
-  TimestampMs stale_time = 0;                      // … and their time: when its next scrape would have been
+  TimestampMs retire_at = 0;   // removed: when its stale markers are written
+  TimestampMs stale_time = 0;  // … and their time: when its next scrape would have been
 
   mutable std::mutex mutex;
   TargetStatus status;
@@ -62,16 +62,17 @@ struct Finder {  // one discovery of a pool and what it found last; discovery th
 struct ScrapePool {
   std::shared_ptr<const ScrapeConfig> config;
   std::shared_ptr<HttpIdentity> identity;
-  std::vector<std::shared_ptr<Finder>> finders;    // shared with the pool that a reload puts in this one's place
-  bool synced = false;                             // discovery thread only
-  std::map<std::uint64_t, TargetRef> targets;      // by identity
+  std::vector<std::shared_ptr<Finder>> finders;  // shared with the pool that a reload puts in this one's place
+  bool synced = false;                           // discovery thread only
+  std::map<std::uint64_t, TargetRef> targets;    // by identity
   std::vector<DroppedStatus> dropped;
   std::size_t dropped_count = 0;
   std::string target_limit_error;
 };
 
 bool same_discovery(const ScrapeConfig& a, const ScrapeConfig& b) {
-  return a.file_discovery == b.file_discovery && a.http_discovery == b.http_discovery && a.dns_discovery == b.dns_discovery;
+  return a.file_discovery == b.file_discovery && a.http_discovery == b.http_discovery &&
+         a.dns_discovery == b.dns_discovery;
 }
 
 // Spreads several servers that scrape the same targets; stable across restarts.
@@ -81,8 +82,14 @@ std::uint64_t offset_seed(std::string_view tenant) {
   return hash64(name, hash64(tenant));
 }
 
-constexpr const char* kReports[] = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
-                                    "scrape_series_added", "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"};
+constexpr const char* kReports[] = {"up",
+                                    "scrape_duration_seconds",
+                                    "scrape_samples_scraped",
+                                    "scrape_samples_post_metric_relabeling",
+                                    "scrape_series_added",
+                                    "scrape_timeout_seconds",
+                                    "scrape_sample_limit",
+                                    "scrape_body_size_bytes"};
 constexpr std::size_t kPlainReports = 5;  // without extra_scrape_metrics
 
 class ScraperImpl final : public Scraper {
@@ -131,29 +138,43 @@ class ScraperImpl final : public Scraper {
   Clock& clock_;
 
   mutable std::mutex mutex_;
-  std::condition_variable_any wake_;        // planner and discoverer
+  std::condition_variable_any wake_;  // planner and discoverer
   std::condition_variable idle_;
-  std::map<std::string, std::shared_ptr<ScrapePool>> pools_;  // shared: the discovery thread works on one without the lock
-  std::multimap<TimestampMs, TargetRef> calendar_;  // by planned time; removed targets are skipped when their turn comes
+  std::map<std::string, std::shared_ptr<ScrapePool>>
+      pools_;  // shared: the discovery thread works on one without the lock
+  std::multimap<TimestampMs, TargetRef>
+      calendar_;  // by planned time; removed targets are skipped when their turn comes
   std::vector<TargetRef> retiring_;
   std::size_t running_ = 0;
-  bool changed_ = false;                    // pools were replaced: discover at once
-  bool replan_ = false;                     // the calendar has new entries
+  bool changed_ = false;  // pools were replaced: discover at once
+  bool replan_ = false;   // the calendar has new entries
   std::stop_source stopping_;
   std::uint64_t seed_ = offset_seed(options_.tenant);
   std::jthread planner_, discoverer_;
 
-  Counter& exceeded_body_ = Registry::global().counter("prometheus_target_scrapes_exceeded_body_size_limit_total", "Scrapes over the body size limit.");
-  Counter& exceeded_samples_ = Registry::global().counter("prometheus_target_scrapes_exceeded_sample_limit_total", "Scrapes over the sample limit.");
-  Counter& out_of_order_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_order_total", "Samples refused because out of order.");
-  Counter& duplicates_ = Registry::global().counter("prometheus_target_scrapes_sample_duplicate_timestamp_total", "Samples refused because of a duplicate timestamp.");
-  Counter& exceeded_buckets_ = Registry::global().counter("prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total", "Scrapes with a native histogram over the bucket limit.");
-  Counter& exceeded_labels_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_label_limits_total", "Scrapes over a limit on labels.");
-  Counter& exceeded_targets_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_target_limit_total", "Times a pool had more targets than its limit.");
-  Counter& out_of_bounds_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_bounds_total", "Samples refused because too old or too far ahead.");
-  Counter& unusable_ = Registry::global().counter("prometheus_target_sync_failed_total", "Targets that could not be made out of what was discovered.");
-  Counter& skipped_ = Registry::global().counter("tocayo_agent_scrapes_skipped_total", "Scrapes left out because the last one was still under way.");
-  Counter& discovery_failures_ = Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
+  Counter& exceeded_body_ = Registry::global().counter("prometheus_target_scrapes_exceeded_body_size_limit_total",
+                                                       "Scrapes over the body size limit.");
+  Counter& exceeded_samples_ = Registry::global().counter("prometheus_target_scrapes_exceeded_sample_limit_total",
+                                                          "Scrapes over the sample limit.");
+  Counter& out_of_order_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_order_total",
+                                                      "Samples refused because out of order.");
+  Counter& duplicates_ = Registry::global().counter("prometheus_target_scrapes_sample_duplicate_timestamp_total",
+                                                    "Samples refused because of a duplicate timestamp.");
+  Counter& exceeded_buckets_ =
+      Registry::global().counter("prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+                                 "Scrapes with a native histogram over the bucket limit.");
+  Counter& exceeded_labels_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_label_limits_total",
+                                                         "Scrapes over a limit on labels.");
+  Counter& exceeded_targets_ = Registry::global().counter("prometheus_target_scrape_pool_exceeded_target_limit_total",
+                                                          "Times a pool had more targets than its limit.");
+  Counter& out_of_bounds_ = Registry::global().counter("prometheus_target_scrapes_sample_out_of_bounds_total",
+                                                       "Samples refused because too old or too far ahead.");
+  Counter& unusable_ = Registry::global().counter("prometheus_target_sync_failed_total",
+                                                  "Targets that could not be made out of what was discovered.");
+  Counter& skipped_ = Registry::global().counter("tocayo_agent_scrapes_skipped_total",
+                                                 "Scrapes left out because the last one was still under way.");
+  Counter& discovery_failures_ =
+      Registry::global().counter("tocayo_agent_discovery_failures_total", "Look-ups of targets that failed.");
   Histogram& interval_length_ = Registry::global().histogram("tocayo_agent_scrape_seconds", "Duration of scrapes.");
 };
 
@@ -202,7 +223,8 @@ void ScraperImpl::stop() {
   idle_.wait(lock, [this] { return running_ == 0; });
 }
 
-// ---- targets -------------------------------------------------------------------------------------------------------------------
+// ---- targets
+// -------------------------------------------------------------------------------------------------------------------
 
 void ScraperImpl::discover(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "discovery");
@@ -257,12 +279,14 @@ void ScraperImpl::sync(ScrapePool& pool) {
       auto spec = make_target(config, discovered);
       if (!spec) {
         unusable_.add();
-        log::warn("agent", "a target is unusable", {{"job", config.job_name}, {"labels", discovered.to_string()}, {"error", spec.error()}});
+        log::warn("agent", "a target is unusable",
+                  {{"job", config.job_name}, {"labels", discovered.to_string()}, {"error", spec.error()}});
       } else if (*spec) {
         wanted.emplace((*spec)->identity, std::move(**spec));
       } else {
         ++dropped_count;
-        if (config.keep_dropped_targets == 0 || dropped.size() < config.keep_dropped_targets) dropped.push_back({std::move(discovered), config.job_name});
+        if (config.keep_dropped_targets == 0 || dropped.size() < config.keep_dropped_targets)
+          dropped.push_back({std::move(discovered), config.job_name});
       }
     }
   };
@@ -273,7 +297,8 @@ void ScraperImpl::sync(ScrapePool& pool) {
   std::string limit_error;
   if (config.target_limit > 0 && wanted.size() > config.target_limit) {
     exceeded_targets_.add();
-    limit_error = fmt::format("target_limit exceeded (number of targets: {}, limit: {})", wanted.size(), config.target_limit);
+    limit_error =
+        fmt::format("target_limit exceeded (number of targets: {}, limit: {})", wanted.size(), config.target_limit);
   }
   {
     std::lock_guard lock(mutex_);
@@ -294,7 +319,8 @@ void ScraperImpl::sync(ScrapePool& pool) {
       auto target = std::make_shared<Target>();
       target->pool = config.job_name;
       target->config = pool.config;
-      if (spec.scrape_native_histograms != config.scrape_native_histograms || spec.always_scrape_classic_histograms != config.always_scrape_classic_histograms) {
+      if (spec.scrape_native_histograms != config.scrape_native_histograms ||
+          spec.always_scrape_classic_histograms != config.always_scrape_classic_histograms) {
         auto own = std::make_shared<ScrapeConfig>(config);
         own->scrape_native_histograms = spec.scrape_native_histograms;
         own->always_scrape_classic_histograms = spec.always_scrape_classic_histograms;
@@ -302,7 +328,8 @@ void ScraperImpl::sync(ScrapePool& pool) {
       }
       target->identity = pool.identity;
       target->cache = std::make_unique<SeriesCache>(target->config, spec.labels);
-      target->status = {spec.discovered, spec.labels, config.job_name, spec.url, "", "unknown", 0, 0, spec.interval, spec.timeout, 0};
+      target->status = {
+          spec.discovered, spec.labels, config.job_name, spec.url, "", "unknown", 0, 0, spec.interval, spec.timeout, 0};
       target->spec = std::move(spec);
       schedule(target, now);
       pool.targets.emplace(identity, std::move(target));
@@ -338,7 +365,8 @@ TimestampMs ScraperImpl::first_time(const Target& target, TimestampMs now) const
   return base < now ? base + interval : base;
 }
 
-// ---- scrapes -------------------------------------------------------------------------------------------------------------------
+// ---- scrapes
+// -------------------------------------------------------------------------------------------------------------------
 
 void ScraperImpl::plan(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "scrape-planner");
@@ -370,7 +398,8 @@ void ScraperImpl::plan(std::stop_token stop) {
       return true;
     });
     TimestampMs wait = calendar_.empty() ? 1000 : std::clamp<TimestampMs>(calendar_.begin()->first - now, 1, 1000);
-    for (const TargetRef& target : retiring_) wait = std::min<TimestampMs>(wait, target->retire_at > now ? target->retire_at - now : 50);
+    for (const TargetRef& target : retiring_)
+      wait = std::min<TimestampMs>(wait, target->retire_at > now ? target->retire_at - now : 50);
     wake_.wait_for(lock, stop, std::chrono::milliseconds(wait), [this] { return replan_; });
   }
 }
@@ -396,7 +425,8 @@ Task<Result<http::ClientResponse>> ScraperImpl::fetch(Target& target, Context co
   request.accept_compressed = config.enable_compression;
   request.headers.add("Accept", accept_header(config));
   request.headers.add("User-Agent", options_.user_agent);
-  request.headers.add("X-Prometheus-Scrape-Timeout-Seconds", fmt::format("{}", static_cast<double>(target.spec.timeout.count()) / 1000));
+  request.headers.add("X-Prometheus-Scrape-Timeout-Seconds",
+                      fmt::format("{}", static_cast<double>(target.spec.timeout.count()) / 1000));
   CO_TRY_VOID(co_await target.identity->apply(request, context));
   auto response = co_await client_.send(std::move(request), context);
   if (!response && response.error().kind == ErrorKind::too_large) {
@@ -404,7 +434,8 @@ Task<Result<http::ClientResponse>> ScraperImpl::fetch(Target& target, Context co
     co_return fail(ErrorKind::too_large, "body size limit exceeded");
   }
   if (!response) co_return std::unexpected(std::move(response.error()));
-  if (response->status != 200) co_return fail(ErrorKind::unavailable, "server returned HTTP status " + status_text(response->status));
+  if (response->status != 200)
+    co_return fail(ErrorKind::unavailable, "server returned HTTP status " + status_text(response->status));
   if (config.body_size_limit > 0 && response->body.size() >= config.body_size_limit) {
     exceeded_body_.add();
     co_return fail(ErrorKind::too_large, "body size limit exceeded");
@@ -420,18 +451,23 @@ Task<void> ScraperImpl::store(Target& target, ScrapeRows& rows) {
   }
   for (const auto& rejected : result->rejected) {
     double count = static_cast<double>(rejected.count);
-    if (rejected.reason == "sample_duplicate_timestamp") duplicates_.add(count);
-    else if (rejected.reason == "sample_out_of_order") out_of_order_.add(count);
-    else if (rejected.reason == "sample_timestamp_too_old" || rejected.reason.starts_with("too_far_in_")) out_of_bounds_.add(count);
+    if (rejected.reason == "sample_duplicate_timestamp")
+      duplicates_.add(count);
+    else if (rejected.reason == "sample_out_of_order")
+      out_of_order_.add(count);
+    else if (rejected.reason == "sample_timestamp_too_old" || rejected.reason.starts_with("too_far_in_"))
+      out_of_bounds_.add(count);
   }
   std::lock_guard lock(target.cache_mutex);
   target.cache->remember(rows);
 }
 
 // What is wrong with the body, or "".
-std::string ScraperImpl::read_body(Target& target, const http::ClientResponse& response, TimestampMs time, ScrapeRows& rows) {
+std::string ScraperImpl::read_body(Target& target, const http::ClientResponse& response, TimestampMs time,
+                                   ScrapeRows& rows) {
   Result<ExpositionFormat> format = ExpositionFormat::text;
-  if (!response.body.empty()) format = body_format(response.headers.get("Content-Type"), target.config->fallback_protocol);
+  if (!response.body.empty())
+    format = body_format(response.headers.get("Content-Type"), target.config->fallback_protocol);
   if (!format) {
     target.cache->vanish(time, rows);
     return format.error().message;
@@ -466,7 +502,8 @@ Task<void> ScraperImpl::scrape(TargetRef target, TimestampMs planned, Context co
     std::lock_guard lock(mutex_);
     if (auto pool = pools_.find(target->pool); pool != pools_.end()) forced = pool->second->target_limit_error;
   }
-  auto response = forced.empty() ? co_await fetch(*target, context) : Result<http::ClientResponse>(fail(ErrorKind::limit, forced));
+  auto response =
+      forced.empty() ? co_await fetch(*target, context) : Result<http::ClientResponse>(fail(ErrorKind::limit, forced));
   co_await compute_.schedule();
   if (!response && context.stop_token().stop_requested()) {
     target->busy = false;
@@ -486,9 +523,14 @@ Task<void> ScraperImpl::scrape(TargetRef target, TimestampMs planned, Context co
       target->cache->vanish(time, rows);
     }
     seconds = std::chrono::duration<double>(Steady::now() - began).count();
-    const double values[] = {problem.empty() ? 1.0 : 0.0, seconds, static_cast<double>(rows.scraped), static_cast<double>(rows.kept),
-                             static_cast<double>(rows.added), static_cast<double>(target->spec.timeout.count()) / 1000,
-                             static_cast<double>(target->config->sample_limit), bytes};
+    const double values[] = {problem.empty() ? 1.0 : 0.0,
+                             seconds,
+                             static_cast<double>(rows.scraped),
+                             static_cast<double>(rows.kept),
+                             static_cast<double>(rows.added),
+                             static_cast<double>(target->spec.timeout.count()) / 1000,
+                             static_cast<double>(target->config->sample_limit),
+                             bytes};
     report(*target, time, values, rows);
   }
   if (!response && forced.empty() && !target->config->failure_log_file.empty()) {
@@ -543,7 +585,8 @@ Task<void> ScraperImpl::retire(TargetRef target) {
   co_await store(*target, rows);
 }
 
-// ---- what there is to see ------------------------------------------------------------------------------------------------------
+// ---- what there is to see
+// ------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> ScraperImpl::pools() const {
   std::lock_guard lock(mutex_);
@@ -601,7 +644,8 @@ Result<ScrapeConfig> ScraperImpl::pool_config(std::string_view pool) const {
 
 }  // namespace
 
-std::unique_ptr<Scraper> Scraper::create(ScraperOptions options, http::Client& client, metrics::Appender& appender, Pool& compute, Clock& clock) {
+std::unique_ptr<Scraper> Scraper::create(ScraperOptions options, http::Client& client, metrics::Appender& appender,
+                                         Pool& compute, Clock& clock) {
   return std::make_unique<ScraperImpl>(std::move(options), client, appender, compute, clock);
 }
 

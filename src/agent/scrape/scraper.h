@@ -23,7 +23,7 @@ struct TargetStatus {
   TimestampMs last_scrape = 0;                // 0: never
   double last_duration = 0;                   // seconds
   std::chrono::milliseconds interval{0}, timeout{0};
-  std::size_t series = 0;                     // known from the last scrapes
+  std::size_t series = 0;  // known from the last scrapes
 };
 struct DroppedStatus {
   Labels discovered;
@@ -35,12 +35,12 @@ struct ScraperOptions {
   std::string user_agent = "Tocayo";
 };
 
-// Life cycle: create, apply(file) as often as the configuration changes, stop. Thread-safe. One thread plans scrapes, one looks for
-// targets; bodies are read on `compute`. What a reload does not change goes on without a missed scrape.
+// Life cycle: create, apply(file) as often as the configuration changes, stop. Thread-safe. One thread plans scrapes,
+// one looks for targets; bodies are read on `compute`. What a reload does not change goes on without a missed scrape.
 class Scraper {
  public:
-  static std::unique_ptr<Scraper> create(ScraperOptions options, http::Client& client, metrics::Appender& appender, Pool& compute,
-                                         Clock& clock = Clock::system());
+  static std::unique_ptr<Scraper> create(ScraperOptions options, http::Client& client, metrics::Appender& appender,
+                                         Pool& compute, Clock& clock = Clock::system());
   virtual ~Scraper() = default;  // stops
 
   virtual void apply(ScrapeFile file) = 0;

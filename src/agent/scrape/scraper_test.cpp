@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scraper with a network and a store in memory and the real clock; intervals of a few tens of milliseconds, and no test that waits for
-// anything but a condition.
+// The scraper with a network and a store in memory and the real clock; intervals of a few tens of milliseconds, and no
+// test that waits for anything but a condition.
 #include "agent/scrape/scraper.h"
 
 #include <fmt/format.h>
@@ -52,7 +52,8 @@ class World final : public http::Client, public metrics::Appender {
       std::string name = row.labels->to_string();
       row.ref = refs_.emplace(name, refs_.size() + 1).first->second;
       for (const auto& value : row.floats) samples_[name].push_back({value.time, value.value});
-      for (const auto& value : row.histograms) samples_[name].push_back({value.time, static_cast<double>(value.histogram->schema), true});
+      for (const auto& value : row.histograms)
+        samples_[name].push_back({value.time, static_cast<double>(value.histogram->schema), true});
     }
     for (const auto& row : batch.metadata) metadata_[row.metric] = row;
     changed_.notify_all();
@@ -121,7 +122,9 @@ class ScraperTest : public ::testing::Test {
   }
   // One job `j` with target `h:1` and these fields; a short interval unless given.
   void apply_job(std::string_view fields = "", std::string_view interval = "50ms", std::string_view targets = "'h:1'") {
-    apply(fmt::format("scrape_configs:\n- job_name: j\n  scrape_interval: {}\n  static_configs: [{{targets: [{}]}}]\n{}", interval, targets, fields));
+    apply(
+        fmt::format("scrape_configs:\n- job_name: j\n  scrape_interval: {}\n  static_configs: [{{targets: [{}]}}]\n{}",
+                    interval, targets, fields));
   }
   static std::string of(std::string_view name, std::string_view instance = "h:1") {
     return fmt::format("{}{{instance=\"{}\", job=\"j\"}}", name, instance);
@@ -198,7 +201,11 @@ TEST_F(ScraperTest, AFailedScrapeEndsTheSeries) {
   for (const auto& sample : world.samples(of("a"))) markers += sample.stale();
   EXPECT_EQ(markers, 1U);
   std::string log = *tocayo::read_file(tree.path("failures.json"));
-  EXPECT_NE(log.find(R"("msg":"server returned HTTP status 503 Service Unavailable","job_name":"j","target":"http://h:1/metrics"})"), std::string::npos) << log;
+  EXPECT_NE(
+      log.find(
+          R"("msg":"server returned HTTP status 503 Service Unavailable","job_name":"j","target":"http://h:1/metrics"})"),
+      std::string::npos)
+      << log;
 }
 
 TEST_F(ScraperTest, ABrokenBodyFailsTheScrape) {
@@ -240,15 +247,18 @@ TEST_F(ScraperTest, OpenMetricsMustHaveItsEnd) {
 const std::string kProtobuf = [] {
   std::string histogram("\x08\x03\x11\0\0\0\0\0\0\x18\x40\x28\x06\x62\x04\x08\x00\x10\x01\x6a\x01\x06", 22);
   std::string metric = "\x3a" + std::string(1, static_cast<char>(histogram.size())) + histogram;
-  std::string family = std::string("\x0a\x01h\x18\x04", 5) + "\x22" + std::string(1, static_cast<char>(metric.size())) + metric;
+  std::string family =
+      std::string("\x0a\x01h\x18\x04", 5) + "\x22" + std::string(1, static_cast<char>(metric.size())) + metric;
   return std::string(1, static_cast<char>(family.size())) + family;
 }();
-constexpr const char* kProtobufType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+constexpr const char* kProtobufType =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 TEST_F(ScraperTest, NativeHistogramsByProtobuf) {
   world.answer("http://h:1/metrics", kProtobuf, kProtobufType);
   apply_job("  scrape_native_histograms: true\n");
-  ASSERT_TRUE(world.wait(of("h"), [](const auto& list) { return !list.empty(); })) << scraper->active().at(0).last_error;
+  ASSERT_TRUE(world.wait(of("h"), [](const auto& list) { return !list.empty(); }))
+      << scraper->active().at(0).last_error;
   EXPECT_TRUE(world.samples(of("h")).front().histogram);
   EXPECT_EQ(world.samples(of("h")).front().value, 3);  // the schema
   EXPECT_TRUE(world.requests().front().headers.get("Accept").starts_with("application/vnd.google.protobuf"));
@@ -273,7 +283,8 @@ TEST_F(ScraperTest, TheTargetLimitFailsAllScrapes) {
   ASSERT_TRUE(world.wait_value(of("up", "h:1"), 0));
   ASSERT_TRUE(world.wait_value(of("up", "i:1"), 0));
   EXPECT_TRUE(world.requests().empty());
-  ASSERT_TRUE(world.wait(of("up"), [n = world.samples(of("up")).size()](const auto& list) { return list.size() > n + 1; }));
+  ASSERT_TRUE(
+      world.wait(of("up"), [n = world.samples(of("up")).size()](const auto& list) { return list.size() > n + 1; }));
   EXPECT_EQ(scraper->active().at(0).last_error, "target_limit exceeded (number of targets: 2, limit: 1)");
   apply_job("  target_limit: 2\n", "50ms", "'h:1', 'i:1'");
   ASSERT_TRUE(world.wait_value(of("up", "i:1"), 1));
@@ -282,8 +293,9 @@ TEST_F(ScraperTest, TheTargetLimitFailsAllScrapes) {
 TEST_F(ScraperTest, AReloadKeepsTheTargetsOfUnchangedJobs) {
   world.answer("http://h:1/metrics", "a 7\n");
   world.answer("http://i:1/metrics", "b 7\n");
-  const char* yaml = "scrape_configs:\n- {{job_name: j, scrape_interval: 50ms, static_configs: [{{targets: ['h:1']}}]}}\n"
-                     "- {{job_name: k, scrape_interval: 50ms, static_configs: [{{targets: ['i:1'], labels: {{l: v{}}}}}]}}\n";
+  const char* yaml =
+      "scrape_configs:\n- {{job_name: j, scrape_interval: 50ms, static_configs: [{{targets: ['h:1']}}]}}\n"
+      "- {{job_name: k, scrape_interval: 50ms, static_configs: [{{targets: ['i:1'], labels: {{l: v{}}}}}]}}\n";
   apply(fmt::format(fmt::runtime(yaml), 0));
   ASSERT_TRUE(world.wait_value(of("a"), 7));
   for (int i = 1; i <= 5; ++i) {
@@ -322,7 +334,8 @@ TEST_F(ScraperTest, ARemovedTargetEndsAfterTwoIntervals) {
   EXPECT_TRUE(scraper->pools().empty());
   ASSERT_TRUE(world.wait_stale(of("a")));
   EXPECT_GE(Clock::system().now_ms() - before, 200);
-  for (const char* name : {"up", "scrape_duration_seconds", "scrape_body_size_bytes"}) EXPECT_TRUE(world.wait_stale(of(name))) << name;
+  for (const char* name : {"up", "scrape_duration_seconds", "scrape_body_size_bytes"})
+    EXPECT_TRUE(world.wait_stale(of(name))) << name;
   auto list = world.samples(of("a"));
   EXPECT_GT(list.back().time, list[list.size() - 2].time);
   EXPECT_LE(list.back().time, before + 110);  // when it would have been scraped next
@@ -331,7 +344,9 @@ TEST_F(ScraperTest, ARemovedTargetEndsAfterTwoIntervals) {
 TEST_F(ScraperTest, DiscoveryThatFailsKeepsTheFormerTargets) {
   world.answer("http://h:1/metrics", "a 7\n");
   world.answer("http://sd/", R"([{"targets":["h:1"]}])", "application/json");
-  const char* yaml = "scrape_configs:\n- job_name: j\n  scrape_interval: 50ms\n  http_sd_configs: [{{url: 'http://sd/', refresh_interval: 100ms}}]\n{}";
+  const char* yaml =
+      "scrape_configs:\n- job_name: j\n  scrape_interval: 50ms\n  http_sd_configs: [{{url: 'http://sd/', "
+      "refresh_interval: 100ms}}]\n{}";
   apply(fmt::format(fmt::runtime(yaml), ""));
   ASSERT_TRUE(world.wait_value(of("a"), 7));
   std::atomic<int> asked = 0;
@@ -366,7 +381,9 @@ TEST_F(ScraperTest, AFileThatChangesChangesTheTargets) {
 }
 
 TEST_F(ScraperTest, DroppedTargetsAreListedUpToTheLimit) {
-  apply_job("  keep_dropped_targets: 1\n  relabel_configs: [{action: drop, source_labels: [__address__], regex: 'd.*'}]\n", "50ms", "'d1', 'd2', 'h:1'");
+  apply_job(
+      "  keep_dropped_targets: 1\n  relabel_configs: [{action: drop, source_labels: [__address__], regex: 'd.*'}]\n",
+      "50ms", "'d1', 'd2', 'h:1'");
   ASSERT_TRUE(world.wait_value(of("up"), 0));
   EXPECT_EQ(scraper->dropped().size(), 1U);
   EXPECT_EQ(scraper->dropped_counts(), (std::vector<std::pair<std::string, std::size_t>>{{"j", 2}}));

@@ -16,8 +16,8 @@ using metrics::ExpositionFormat;
 namespace {
 
 constexpr TimestampMs kMaxAhead = 600'000;
-constexpr std::size_t kMaxFamilies = 100'000;     // of metadata; more is a target that makes up names without end
-constexpr std::uint64_t kMetadataRounds = 10;     // kept so many scrapes after its family was last seen
+constexpr std::size_t kMaxFamilies = 100'000;  // of metadata; more is a target that makes up names without end
+constexpr std::uint64_t kMetadataRounds = 10;  // kept so many scrapes after its family was last seen
 constexpr std::int32_t kMinSchema = -4, kMaxSchema = 8;
 
 // The finest schema whose growth factor is not below native_histogram_min_bucket_factor.
@@ -34,8 +34,9 @@ struct SeriesCache::Entry {
   std::unique_ptr<Labels> labels;  // null: dropped by metric relabelling
   std::uint64_t hash = 0;          // of the labels
   std::uint64_t seen = 0;          // round of the last body that had it
-  std::uint64_t tracked = 0;       // round of the last body that had it without a timestamp of its own (or those are tracked)
-  bool live = false;               // stored at the last scrape and tracked: gets a stale marker when it goes
+  std::uint64_t tracked =
+      0;              // round of the last body that had it without a timestamp of its own (or those are tracked)
+  bool live = false;  // stored at the last scrape and tracked: gets a stale marker when it goes
 };
 
 struct SeriesCache::Metadata {
@@ -54,10 +55,13 @@ struct SeriesCache::Pending {
 };
 
 SeriesCache::SeriesCache(std::shared_ptr<const ScrapeConfig> config, Labels target_labels)
-    : config_(std::move(config)), target_labels_(std::move(target_labels)), max_schema_(schema_for(config_->native_histogram_min_bucket_factor)) {}
+    : config_(std::move(config)),
+      target_labels_(std::move(target_labels)),
+      max_schema_(schema_for(config_->native_histogram_min_bucket_factor)) {}
 SeriesCache::~SeriesCache() = default;
 
-// ---- labels --------------------------------------------------------------------------------------------------------------------
+// ---- labels
+// --------------------------------------------------------------------------------------------------------------------
 
 Result<> SeriesCache::check_labels(const Labels& labels) {
   auto refuse = [](std::string text) { return fail(ErrorKind::bad_input, std::move(text)); };
@@ -65,7 +69,8 @@ Result<> SeriesCache::check_labels(const Labels& labels) {
   if (metric.empty()) return refuse("missing metric name (__name__ label)");
   bool valid = config_->utf8_names || is_classic_metric_name(metric);
   for (const Label& label : labels) {
-    valid = valid && is_valid_utf8(label.value) && (config_->utf8_names ? is_valid_utf8(label.name) : is_classic_label_name(label.name));
+    valid = valid && is_valid_utf8(label.value) &&
+            (config_->utf8_names ? is_valid_utf8(label.name) : is_classic_label_name(label.name));
   }
   if (!valid) return refuse(fmt::format("invalid metric name or label names: {}", labels.to_string()));
   auto over = [&](std::string text) {
@@ -73,30 +78,37 @@ Result<> SeriesCache::check_labels(const Labels& labels) {
     return fail(ErrorKind::limit, std::move(text));
   };
   if (config_->label_limit > 0 && labels.size() > config_->label_limit) {
-    return over(fmt::format("label_limit exceeded (metric: {:.50}, number of labels: {}, limit: {})", metric, labels.size(), config_->label_limit));
+    return over(fmt::format("label_limit exceeded (metric: {:.50}, number of labels: {}, limit: {})", metric,
+                            labels.size(), config_->label_limit));
   }
   for (const Label& label : labels) {
     if (config_->label_name_length_limit > 0 && label.name.size() > config_->label_name_length_limit) {
-      return over(fmt::format("label_name_length_limit exceeded (metric: {:.50}, label name: {:.50}, length: {}, limit: {})", metric, label.name,
-                              label.name.size(), config_->label_name_length_limit));
+      return over(
+          fmt::format("label_name_length_limit exceeded (metric: {:.50}, label name: {:.50}, length: {}, limit: {})",
+                      metric, label.name, label.name.size(), config_->label_name_length_limit));
     }
     if (config_->label_value_length_limit > 0 && label.value.size() > config_->label_value_length_limit) {
-      return over(fmt::format("label_value_length_limit exceeded (metric: {:.50}, label name: {:.50}, value: {}, length: {}, limit: {})", metric,
-                              label.name, go_quote(fmt::format("{:.50}", label.value)), label.value.size(), config_->label_value_length_limit));
+      return over(fmt::format(
+          "label_value_length_limit exceeded (metric: {:.50}, label name: {:.50}, value: {}, length: {}, limit: {})",
+          metric, label.name, go_quote(fmt::format("{:.50}", label.value)), label.value.size(),
+          config_->label_value_length_limit));
     }
   }
   return {};
 }
 
 // Null: dropped by metric relabelling.
-Result<std::unique_ptr<Labels>> SeriesCache::final_labels(std::string_view name, std::span<const metrics::ExpositionLabel> given) {
+Result<std::unique_ptr<Labels>> SeriesCache::final_labels(std::string_view name,
+                                                          std::span<const metrics::ExpositionLabel> given) {
   std::vector<Label> list;
   list.reserve(given.size() + 1);
   if (!name.empty()) list.push_back({std::string(kMetricName), std::string(name)});
   for (const auto& label : given) list.push_back({std::string(label.name), std::string(label.value)});
   std::sort(list.begin(), list.end(), [](const Label& a, const Label& b) { return a.name < b.name; });
-  auto twice = std::adjacent_find(list.begin(), list.end(), [](const Label& a, const Label& b) { return a.name == b.name; });
-  if (twice != list.end()) return fail(ErrorKind::bad_input, fmt::format("label name \"{}\" is not unique: invalid sample", twice->name));
+  auto twice =
+      std::adjacent_find(list.begin(), list.end(), [](const Label& a, const Label& b) { return a.name == b.name; });
+  if (twice != list.end())
+    return fail(ErrorKind::bad_input, fmt::format("label name \"{}\" is not unique: invalid sample", twice->name));
   Labels labels(std::move(list));
   if (config_->honor_labels) {
     // A label given as empty is honoured too: the target's does not take its place.
@@ -111,7 +123,8 @@ Result<std::unique_ptr<Labels>> SeriesCache::final_labels(std::string_view name,
       labels.set(label.name, label.value);
     }
     // Short names first: of `job` and `exported_job` the former gets the shorter new name.
-    std::stable_sort(conflicts.begin(), conflicts.end(), [](const Label& a, const Label& b) { return a.name.size() < b.name.size(); });
+    std::stable_sort(conflicts.begin(), conflicts.end(),
+                     [](const Label& a, const Label& b) { return a.name.size() < b.name.size(); });
     for (const Label& conflict : conflicts) {
       std::string renamed = "exported_" + conflict.name;
       while (labels.has(renamed)) renamed = "exported_" + renamed;
@@ -123,7 +136,8 @@ Result<std::unique_ptr<Labels>> SeriesCache::final_labels(std::string_view name,
   return std::make_unique<Labels>(std::move(labels));
 }
 
-// ---- reading -------------------------------------------------------------------------------------------------------------------
+// ---- reading
+// -------------------------------------------------------------------------------------------------------------------
 
 template <typename Parser>
 void SeriesCache::add_exemplars(const Parser& parser, TimestampMs time) {
@@ -138,18 +152,20 @@ void SeriesCache::add_exemplars(const Parser& parser, TimestampMs time) {
   } else if (const auto* exemplar = parser.exemplar()) {
     add(*exemplar);
   }
-  std::stable_sort(exemplars_.begin() + static_cast<std::ptrdiff_t>(first), exemplars_.end(), [](const auto& a, const auto& b) {
-    return a.time != b.time ? a.time < b.time : a.value < b.value;
-  });
+  std::stable_sort(exemplars_.begin() + static_cast<std::ptrdiff_t>(first), exemplars_.end(),
+                   [](const auto& a, const auto& b) { return a.time != b.time ? a.time < b.time : a.value < b.value; });
 }
 
 // False: over the bucket limit, whatever the resolution. The scrape fails, but is counted to its end.
-Result<bool> SeriesCache::add_histogram(const metrics::HistogramParts& parts, std::string_view name, TimestampMs at, TimestampMs start) {
+Result<bool> SeriesCache::add_histogram(const metrics::HistogramParts& parts, std::string_view name, TimestampMs at,
+                                        TimestampMs start) {
   auto checked = metrics::check_histogram(parts, {});
   if (!checked) return fail(ErrorKind::bad_input, fmt::format("{}: {}", name, checked.error().text));
   metrics::HistogramPtr histogram = std::move(*checked);
   const std::size_t limit = config_->native_histogram_bucket_limit;
-  auto too_many = [&](const metrics::FloatHistogram& h) { return limit > 0 && h.positive_buckets.size() + h.negative_buckets.size() > limit; };
+  auto too_many = [&](const metrics::FloatHistogram& h) {
+    return limit > 0 && h.positive_buckets.size() + h.negative_buckets.size() > limit;
+  };
   if ((!histogram->uses_custom_buckets() && histogram->schema > max_schema_) || too_many(*histogram)) {
     auto reduced = std::make_shared<metrics::FloatHistogram>(*histogram);
     if (!reduced->uses_custom_buckets() && reduced->schema > max_schema_) TRY(reduced->reduce_resolution(max_schema_));
@@ -289,17 +305,22 @@ SeriesCache::Series::iterator SeriesCache::set_aside(Series::iterator it) {
   return entries_.erase(it);
 }
 
-// Stale markers, but not for labels that other bytes of the body lead to as well (labels in another order, relabelling).
+// Stale markers, but not for labels that other bytes of the body lead to as well (labels in another order,
+// relabelling).
 void SeriesCache::add_markers(std::vector<Entry*> candidates, TimestampMs time, const SeriesCache* successor) {
   if (candidates.empty()) return;
-  auto before = [](const Entry* a, const Entry* b) { return a->hash != b->hash ? a->hash < b->hash : *a->labels < *b->labels; };
+  auto before = [](const Entry* a, const Entry* b) {
+    return a->hash != b->hash ? a->hash < b->hash : *a->labels < *b->labels;
+  };
   std::sort(candidates.begin(), candidates.end(), before);
   for (Entry* entry : candidates) entry->live = false;
-  candidates.erase(std::unique(candidates.begin(), candidates.end(), [&](auto* a, auto* b) { return !before(a, b); }), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end(), [&](auto* a, auto* b) { return !before(a, b); }),
+                   candidates.end());
   std::vector<bool> goes_on(candidates.size());
   auto found = [&](const Entry* entry) {
     auto it = std::lower_bound(candidates.begin(), candidates.end(), entry, before);
-    if (it != candidates.end() && !before(entry, *it)) goes_on[static_cast<std::size_t>(it - candidates.begin())] = true;
+    if (it != candidates.end() && !before(entry, *it))
+      goes_on[static_cast<std::size_t>(it - candidates.begin())] = true;
   };
   for (const Pending& pending : pending_) {
     if (pending.entry->tracked == round_) found(pending.entry);
@@ -322,9 +343,12 @@ void SeriesCache::make_rows(ScrapeRows& out) {
     metrics::SeriesRows rows;
     rows.ref = pending.entry->ref;
     rows.labels = pending.entry->labels.get();
-    if (pending.histogram) rows.histograms = std::span(histograms_).subspan(pending.row, 1);
-    else rows.floats = std::span(floats_).subspan(pending.row, 1);
-    rows.exemplars = std::span(exemplars_).subspan(pending.exemplar_begin, pending.exemplar_end - pending.exemplar_begin);
+    if (pending.histogram)
+      rows.histograms = std::span(histograms_).subspan(pending.row, 1);
+    else
+      rows.floats = std::span(floats_).subspan(pending.row, 1);
+    rows.exemplars =
+        std::span(exemplars_).subspan(pending.exemplar_begin, pending.exemplar_end - pending.exemplar_begin);
     out.series.push_back(rows);
   }
   if (!metadata_pending_) return;
@@ -350,7 +374,8 @@ void SeriesCache::vanish(TimestampMs time, ScrapeRows& out, const SeriesCache* s
 }
 
 void SeriesCache::forget_absent() {
-  for (auto it = entries_.begin(); it != entries_.end();) it = it->second->seen == round_ ? std::next(it) : set_aside(it);
+  for (auto it = entries_.begin(); it != entries_.end();)
+    it = it->second->seen == round_ ? std::next(it) : set_aside(it);
   forget_old_metadata();
 }
 
@@ -382,7 +407,8 @@ void SeriesCache::remember(const ScrapeRows& rows) {
   }
 }
 
-// ---- metadata ------------------------------------------------------------------------------------------------------------------
+// ---- metadata
+// ------------------------------------------------------------------------------------------------------------------
 
 void SeriesCache::note_metadata(ExpositionEvent event, std::string_view family, std::string_view text) {
   auto it = metadata_.find(family);
@@ -397,7 +423,9 @@ void SeriesCache::note_metadata(ExpositionEvent event, std::string_view family, 
   }
   Metadata& metadata = *it->second;
   metadata.seen = round_;
-  std::string& field = event == ExpositionEvent::help ? metadata.row.help : event == ExpositionEvent::type ? metadata.row.type : metadata.row.unit;
+  std::string& field = event == ExpositionEvent::help   ? metadata.row.help
+                       : event == ExpositionEvent::type ? metadata.row.type
+                                                        : metadata.row.unit;
   if (field == text) return;
   field = text;
   metadata.changed = true;
@@ -406,7 +434,8 @@ void SeriesCache::note_metadata(ExpositionEvent event, std::string_view family, 
 }
 
 void SeriesCache::forget_old_metadata() {
-  std::size_t erased = std::erase_if(metadata_, [&](const auto& entry) { return round_ - entry.second->seen > kMetadataRounds; });
+  std::size_t erased =
+      std::erase_if(metadata_, [&](const auto& entry) { return round_ - entry.second->seen > kMetadataRounds; });
   if (erased > 0) ++metadata_version_;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one target exposed last time: the bytes of each series line lead to its reference in the store, so that a series known
-// from the last scrape costs one hash and no label parsing. Also the memory of staleness: who was there and is gone.
+// What one target exposed last time: the bytes of each series line lead to its reference in the store, so that a series
+// known from the last scrape costs one hash and no label parsing. Also the memory of staleness: who was there and is
+// gone.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,9 @@ namespace tocayo::agent {
 struct ScrapeRows {
   std::vector<metrics::SeriesRows> series;
   std::vector<metrics::MetadataRow> metadata;  // what is new or changed
-  std::size_t scraped = 0;        // samples in the body
-  std::size_t kept = 0;           // after metric relabelling
-  std::size_t added = 0;          // series that the cache did not know
+  std::size_t scraped = 0;                     // samples in the body
+  std::size_t kept = 0;                        // after metric relabelling
+  std::size_t added = 0;                       // series that the cache did not know
   std::size_t duplicates = 0;     // left out: the series came before in this body, without a timestamp of its own
   std::size_t out_of_bounds = 0;  // left out: more than ten minutes ahead of the scrape
 };
@@ -45,13 +46,15 @@ class SeriesCache {
   SeriesCache(const SeriesCache&) = delete;
   SeriesCache& operator=(const SeriesCache&) = delete;
 
-  // Reads a body; an empty one is a scrape without samples. Series that were there at the last scrape and are not now get a stale
-  // marker at `time`. On an error (syntax, a limit) no rows are in `out`, only its counts: call vanish() next.
+  // Reads a body; an empty one is a scrape without samples. Series that were there at the last scrape and are not now
+  // get a stale marker at `time`. On an error (syntax, a limit) no rows are in `out`, only its counts: call vanish()
+  // next.
   Result<> read(std::string_view body, metrics::ExpositionFormat format, TimestampMs time, ScrapeRows& out);
-  // Everything that was there is gone: stale markers at `time` (failed scrape, target removed). Series that `successor` has too
-  // (the cache of a target with the same labels) go on there and get none. Keeps the counts in `out`.
+  // Everything that was there is gone: stale markers at `time` (failed scrape, target removed). Series that `successor`
+  // has too (the cache of a target with the same labels) go on there and get none. Keeps the counts in `out`.
   void vanish(TimestampMs time, ScrapeRows& out, const SeriesCache* successor = nullptr);
-  // The rows were stored, the appender filled in references. When storing failed do not call it: new series count as not there.
+  // The rows were stored, the appender filled in references. When storing failed do not call it: new series count as
+  // not there.
   void remember(const ScrapeRows& rows);
   // The series that report on the scrape itself (up …): the target's labels and the name.
   void add_report(std::string_view name, TimestampMs time, double value, ScrapeRows& out);
@@ -80,7 +83,8 @@ class SeriesCache {
   Result<> read_sample(Parser& parser, bool is_histogram, TimestampMs time);
   template <typename Parser>
   void add_exemplars(const Parser& parser, TimestampMs time);
-  Result<bool> add_histogram(const metrics::HistogramParts& parts, std::string_view name, TimestampMs at, TimestampMs start);
+  Result<bool> add_histogram(const metrics::HistogramParts& parts, std::string_view name, TimestampMs at,
+                             TimestampMs start);
   Result<std::unique_ptr<Labels>> final_labels(std::string_view name, std::span<const metrics::ExpositionLabel> labels);
   Result<> check_labels(const Labels& labels);
   void note_metadata(metrics::ExpositionEvent event, std::string_view family, std::string_view text);
@@ -93,23 +97,23 @@ class SeriesCache {
 
   std::shared_ptr<const ScrapeConfig> config_;  // shared with the pool: a reload may replace it there
   Labels target_labels_;
-  std::int32_t max_schema_;                     // native_histogram_min_bucket_factor
+  std::int32_t max_schema_;  // native_histogram_min_bucket_factor
   std::uint64_t round_ = 0;
-  bool failed_ = false;                         // the last read() was refused: its round is not over
-  std::size_t successful_size_ = 0;             // of the cache after the last good scrape
+  bool failed_ = false;              // the last read() was refused: its round is not over
+  std::size_t successful_size_ = 0;  // of the cache after the last good scrape
   Series entries_;
-  std::vector<std::unique_ptr<Entry>> gone_;    // no longer in the cache, but the rows of this round borrow their labels
+  std::vector<std::unique_ptr<Entry>> gone_;  // no longer in the cache, but the rows of this round borrow their labels
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> reports_;
   std::map<std::string, std::unique_ptr<Metadata>, std::less<>> metadata_;
   std::uint64_t metadata_version_ = 0;
-  bool metadata_pending_ = false;               // some family has changes that were not stored yet
+  bool metadata_pending_ = false;  // some family has changes that were not stored yet
   std::vector<Pending> pending_;
   std::vector<metrics::FloatRow> floats_;
   std::deque<metrics::FloatRow> report_floats_;  // a deque: rows point into it while it grows
   std::vector<metrics::HistogramRow> histograms_;
   std::vector<metrics::ExemplarRow> exemplars_;
-  ScrapeRows counts_;                           // of the body being read
-  std::size_t samples_ = 0;                     // that count against sample_limit
+  ScrapeRows counts_;        // of the body being read
+  std::size_t samples_ = 0;  // that count against sample_limit
   ScrapeRefusal refusal_ = ScrapeRefusal::none;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies of successive scrapes, parted by 0 bytes, through one cache. First byte: format and settings. What must hold: rows borrow valid memory
-// (the sanitizers see to that), a scrape writes at most one sample per series without a timestamp of its own, the cache stays bounded.
+// Bodies of successive scrapes, parted by 0 bytes, through one cache. First byte: format and settings. What must hold:
+// rows borrow valid memory (the sanitizers see to that), a scrape writes at most one sample per series without a
+// timestamp of its own, the cache stays bounded.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -45,7 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Protobuf is full of 0 bytes: the same body again instead.
   bool split = format != metrics::ExpositionFormat::protobuf;
   for (TimestampMs now = 1000; now < 20'000; now += 1000) {
-    std::string_view body = split ? rest.substr(0, rest.find('\0')) : rest.substr(0, rest.size() - (now / 1000) % 3 % (rest.size() + 1));
+    std::string_view body =
+        split ? rest.substr(0, rest.find('\0')) : rest.substr(0, rest.size() - (now / 1000) % 3 % (rest.size() + 1));
     if (!cache.read(body, format, now, rows)) cache.vanish(now, rows);
     cache.add_report("up", now, 1, rows);
     use(rows, now);

@@ -43,7 +43,8 @@ class Scrapes {
         stored[name] = metrics::is_stale(value.value) ? "stale" : fmt::format("{}", value.value);
         if (value.time != now) stored[name] += fmt::format("@{}", value.time);
       }
-      for (const auto& value : row.histograms) stored[name] = fmt::format("histogram schema {}", value.histogram->schema);
+      for (const auto& value : row.histograms)
+        stored[name] = fmt::format("histogram schema {}", value.histogram->schema);
       if (store_works) {
         auto [it, fresh] = refs.emplace(name, refs.size() + 1);
         if (row.ref != 0) EXPECT_EQ(row.ref, it->second) << name;
@@ -194,7 +195,10 @@ TEST(SeriesCache, ExportedLabelsThemselvesAreExportedAgain) {
   Scrapes s({}, {{"job", "j"}, {"exported_job", "t"}});
   ASSERT_TRUE(s.read("a{exported_job=\"e\",job=\"o\"} 1\n"));
   // The shorter name is renamed first; `exported_job` is the target's.
-  EXPECT_EQ(s.stored, (Stored{{"a{exported_exported_exported_job=\"e\", exported_exported_job=\"o\", exported_job=\"t\", job=\"j\"}", "1"}}));
+  EXPECT_EQ(
+      s.stored,
+      (Stored{{"a{exported_exported_exported_job=\"e\", exported_exported_job=\"o\", exported_job=\"t\", job=\"j\"}",
+               "1"}}));
 }
 
 TEST(SeriesCache, HonouredLabelsWin) {
@@ -236,8 +240,10 @@ TEST(SeriesCache, MissingNameAndDoubleLabelsRefuseTheBody) {
   ScrapeConfig legacy;
   legacy.utf8_names = false;
   EXPECT_TRUE(Scrapes().read("{\"a.b\"} 1\n"));
-  EXPECT_NE(Scrapes(legacy).read("{\"a.b\"} 1\n").error().message.find("invalid metric name or label names"), std::string::npos);
-  EXPECT_NE(Scrapes(legacy).read("a{\"x.y\"=\"1\"} 1\n").error().message.find("invalid metric name or label names"), std::string::npos);
+  EXPECT_NE(Scrapes(legacy).read("{\"a.b\"} 1\n").error().message.find("invalid metric name or label names"),
+            std::string::npos);
+  EXPECT_NE(Scrapes(legacy).read("a{\"x.y\"=\"1\"} 1\n").error().message.find("invalid metric name or label names"),
+            std::string::npos);
 }
 
 TEST(SeriesCache, TheSampleLimitFailsTheScrapeButCountsToTheEnd) {
@@ -310,7 +316,8 @@ TEST(SeriesCache, ChurnDoesNotFillTheMemory) {
   ScrapeConfig config;
   config.metric_relabel.push_back(rule(RelabelRule::Action::drop, {"__name__"}, "dropped"));
   Scrapes s(std::move(config));
-  for (int i = 0; i < 500; ++i) ASSERT_TRUE(s.read(fmt::format("a{{n=\"{0}\"}} 1\ndropped{{n=\"{0}\"}} 1\n# TYPE f{0} gauge\n", i)));
+  for (int i = 0; i < 500; ++i)
+    ASSERT_TRUE(s.read(fmt::format("a{{n=\"{0}\"}} 1\ndropped{{n=\"{0}\"}} 1\n# TYPE f{0} gauge\n", i)));
   EXPECT_EQ(s.cache.size(), 2U);
   EXPECT_LE(s.cache.metadata().size(), 11U);
 }

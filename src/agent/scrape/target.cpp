@@ -17,24 +17,30 @@ void append_escaped(std::string& out, unsigned char c) {
 }
 
 bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         c == '.' || c == '~';
 }
 
 // As Go's net/url writes them.
 std::string query_encode(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    if (is_unreserved(c)) out += static_cast<char>(c);
-    else if (c == ' ') out += '+';
-    else append_escaped(out, c);
+    if (is_unreserved(c))
+      out += static_cast<char>(c);
+    else if (c == ' ')
+      out += '+';
+    else
+      append_escaped(out, c);
   }
   return out;
 }
 std::string path_encode(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    if (is_unreserved(c) || std::string_view("$&+,/:;=@").find(static_cast<char>(c)) != std::string_view::npos) out += static_cast<char>(c);
-    else append_escaped(out, c);
+    if (is_unreserved(c) || std::string_view("$&+,/:;=@").find(static_cast<char>(c)) != std::string_view::npos)
+      out += static_cast<char>(c);
+    else
+      append_escaped(out, c);
   }
   return out;
 }
@@ -45,8 +51,10 @@ std::string url_of(const ScrapeConfig& config, const Labels& labels) {
   for (const Label& label : labels) {
     if (!label.name.starts_with("__param_")) continue;
     auto& values = params[label.name.substr(8)];
-    if (values.empty()) values.push_back(label.value);
-    else values[0] = label.value;
+    if (values.empty())
+      values.push_back(label.value);
+    else
+      values[0] = label.value;
   }
   std::string url = std::string(labels.get("__scheme__")) + "://" + std::string(labels.get("__address__"));
   std::string path = path_encode(labels.get("__metrics_path__"));
@@ -108,7 +116,8 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   if (!relabel(labels, config.relabel)) return std::optional<TargetSpec>();
   std::string address(labels.get("__address__"));
   if (address.empty()) return fail(ErrorKind::bad_input, "no address");
-  if (address.find('/') != std::string::npos) return fail(ErrorKind::bad_input, fmt::format("\"{}\" is not a valid hostname", address));
+  if (address.find('/') != std::string::npos)
+    return fail(ErrorKind::bad_input, fmt::format("\"{}\" is not a valid hostname", address));
   auto duration = [&](std::string_view name, std::string_view what) -> Result<std::chrono::milliseconds> {
     auto parsed = parse_duration(labels.get(name));
     if (!parsed) return fail(ErrorKind::bad_input, fmt::format("error parsing {}: {}", what, parsed.error().message));
@@ -118,16 +127,20 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   spec.interval = TRY(duration("__scrape_interval__", "scrape interval"));
   spec.timeout = TRY(duration("__scrape_timeout__", "scrape timeout"));
   if (spec.timeout > spec.interval) {
-    return fail(ErrorKind::bad_input, fmt::format("scrape timeout cannot be greater than scrape interval (\"{}\" > \"{}\")",
-                                                  labels.get("__scrape_timeout__"), labels.get("__scrape_interval__")));
+    return fail(ErrorKind::bad_input,
+                fmt::format("scrape timeout cannot be greater than scrape interval (\"{}\" > \"{}\")",
+                            labels.get("__scrape_timeout__"), labels.get("__scrape_interval__")));
   }
   std::string_view scheme = labels.get("__scheme__");
-  if (scheme != "http" && scheme != "https") return fail(ErrorKind::bad_input, fmt::format("unsupported protocol scheme \"{}\"", scheme));
+  if (scheme != "http" && scheme != "https")
+    return fail(ErrorKind::bad_input, fmt::format("unsupported protocol scheme \"{}\"", scheme));
   if (TRY(parse_flag(labels, kNhcb, "convert classic histograms to nhcb", false))) {
     return fail(ErrorKind::bad_input, fmt::format("{} is not supported yet", kNhcb));
   }
-  spec.always_scrape_classic_histograms = TRY(parse_flag(labels, kClassic, "always scrape classic histograms", config.always_scrape_classic_histograms));
-  spec.scrape_native_histograms = TRY(parse_flag(labels, kNative, "scrape native histograms", config.scrape_native_histograms));
+  spec.always_scrape_classic_histograms =
+      TRY(parse_flag(labels, kClassic, "always scrape classic histograms", config.always_scrape_classic_histograms));
+  spec.scrape_native_histograms =
+      TRY(parse_flag(labels, kNative, "scrape native histograms", config.scrape_native_histograms));
   spec.url = url_of(config, labels);
   spec.unix_socket = labels.get("__unix_socket__");
   std::vector<Label> kept;
@@ -137,10 +150,12 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   spec.labels = Labels(std::move(kept));
   if (!spec.labels.has("instance")) spec.labels.set("instance", address);
   for (const Label& label : spec.labels) {
-    if (!is_valid_utf8(label.value)) return fail(ErrorKind::bad_input, fmt::format("invalid label value for \"{}\"", label.name));
+    if (!is_valid_utf8(label.value))
+      return fail(ErrorKind::bad_input, fmt::format("invalid label value for \"{}\"", label.name));
   }
-  std::string settings = fmt::format("{}\n{}\n{} {} {} {}", spec.url, spec.unix_socket, spec.interval.count(), spec.timeout.count(),
-                                     spec.scrape_native_histograms, spec.always_scrape_classic_histograms);
+  std::string settings =
+      fmt::format("{}\n{}\n{} {} {} {}", spec.url, spec.unix_socket, spec.interval.count(), spec.timeout.count(),
+                  spec.scrape_native_histograms, spec.always_scrape_classic_histograms);
   spec.identity = hash64(settings, spec.labels.hash());
   return std::optional<TargetSpec>(std::move(spec));
 }

@@ -14,13 +14,14 @@
 namespace tocayo::agent {
 
 struct TargetSpec {
-  Labels discovered;    // before relabelling, with job, scheme, path, interval, timeout and params filled in
-  Labels labels;        // what its series get
+  Labels discovered;  // before relabelling, with job, scheme, path, interval, timeout and params filled in
+  Labels labels;      // what its series get
   std::string url;
   std::string unix_socket;  // __unix_socket__
   std::chrono::milliseconds interval{0}, timeout{0};
-  bool scrape_native_histograms = false, always_scrape_classic_histograms = false;  // the job's, or what relabelling made of them
-  std::uint64_t identity = 0;  // equal for equal labels, URL and settings; the same after a restart
+  bool scrape_native_histograms = false,
+       always_scrape_classic_histograms = false;  // the job's, or what relabelling made of them
+  std::uint64_t identity = 0;                     // equal for equal labels, URL and settings; the same after a restart
 };
 
 // The discovered labels of one target of a group (target labels win over group labels), with the job's defaults.

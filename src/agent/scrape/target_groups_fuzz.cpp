@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 0: (void)parse_target_groups_json(text, "fuzz"); break;
     case 1: (void)parse_target_groups_yaml(text, "fuzz"); break;
     default:
-      for (const char* type : {"A", "AAAA", "MX", "NS", "SRV"}) (void)parse_dns_answer(text, {{"n"}, type, 9100, std::chrono::seconds(30)}, "n");
+      for (const char* type : {"A", "AAAA", "MX", "NS", "SRV"})
+        (void)parse_dns_answer(text, {{"n"}, type, 9100, std::chrono::seconds(30)}, "n");
   }
   return 0;
 }

@@ -13,7 +13,8 @@ ScrapeConfig job() {
   return config;
 }
 
-RelabelRule replace(std::string target, std::string replacement, std::vector<std::string> source = {}, std::string regex = "(.*)") {
+RelabelRule replace(std::string target, std::string replacement, std::vector<std::string> source = {},
+                    std::string regex = "(.*)") {
   RelabelRule rule;
   rule.target_label = std::move(target);
   rule.replacement = std::move(replacement);
@@ -48,10 +49,16 @@ TEST(Target, HasTheJobsDefaults) {
 TEST(Target, RelabellingChangesWhereAndHow) {
   ScrapeConfig config = job();
   config.params = {{"module", {"http_2xx", "second"}}, {"a b", {"c&d"}}};
-  config.relabel = {replace("__param_target", "$1", {"__address__"}), replace("instance", "$1", {"__param_target"}),
-                    replace("__address__", "127.0.0.1:9115"), replace("__metrics_path__", "probe x"), replace("__scheme__", "https"),
-                    replace("__scrape_interval__", "30s"), replace("__scrape_timeout__", "500ms"), replace("__tmp", "x"),
-                    replace("__scrape_native_histograms__", "true"), replace("__unix_socket__", "/run/x.sock")};
+  config.relabel = {replace("__param_target", "$1", {"__address__"}),
+                    replace("instance", "$1", {"__param_target"}),
+                    replace("__address__", "127.0.0.1:9115"),
+                    replace("__metrics_path__", "probe x"),
+                    replace("__scheme__", "https"),
+                    replace("__scrape_interval__", "30s"),
+                    replace("__scrape_timeout__", "500ms"),
+                    replace("__tmp", "x"),
+                    replace("__scrape_native_histograms__", "true"),
+                    replace("__unix_socket__", "/run/x.sock")};
   TargetSpec spec = made(config, {{"__address__", "example.org"}});
   EXPECT_EQ(spec.url, "https://127.0.0.1:9115/probe%20x?a+b=c%26d&module=http_2xx&module=second&target=example.org");
   EXPECT_EQ(spec.labels, (Labels{{"job", "node"}, {"instance", "example.org"}}));
@@ -65,7 +72,8 @@ TEST(Target, RelabellingChangesWhereAndHow) {
 TEST(Target, AParameterFromDiscoveryIsKept) {
   ScrapeConfig config = job();
   config.params = {{"module", {"http", "tcp"}}};
-  EXPECT_EQ(made(config, {{"__address__", "h:1"}, {"__param_module", "icmp"}}).url, "http://h:1/metrics?module=icmp&module=tcp");
+  EXPECT_EQ(made(config, {{"__address__", "h:1"}, {"__param_module", "icmp"}}).url,
+            "http://h:1/metrics?module=icmp&module=tcp");
 }
 
 TEST(Target, AQuestionMarkInThePathIsPartOfIt) {
@@ -76,13 +84,19 @@ TEST(Target, DroppedAndUnusableOnes) {
   ScrapeConfig config = job();
   EXPECT_EQ(refused(config, {{"a", "b"}}), "no address");
   EXPECT_EQ(refused(config, {{"__address__", "http://h"}}), "\"http://h\" is not a valid hostname");
-  EXPECT_NE(refused(config, {{"__address__", "h"}, {"__scrape_interval__", "soon"}}).find("error parsing scrape interval"), std::string::npos);
+  EXPECT_NE(
+      refused(config, {{"__address__", "h"}, {"__scrape_interval__", "soon"}}).find("error parsing scrape interval"),
+      std::string::npos);
   EXPECT_EQ(refused(config, {{"__address__", "h"}, {"__scrape_timeout__", "0s"}}), "scrape timeout cannot be 0");
   EXPECT_EQ(refused(config, {{"__address__", "h"}, {"__scrape_timeout__", "20s"}}),
             "scrape timeout cannot be greater than scrape interval (\"20s\" > \"15s\")");
   EXPECT_EQ(refused(config, {{"__address__", "h"}, {"bad", "\xff"}}), "invalid label value for \"bad\"");
-  EXPECT_NE(refused(config, {{"__address__", "h"}, {"__scrape_native_histograms__", "maybe"}}).find("neither true nor false"), std::string::npos);
-  EXPECT_NE(refused(config, {{"__address__", "h"}, {"__convert_classic_histograms_to_nhcb__", "true"}}).find("not supported"), std::string::npos);
+  EXPECT_NE(
+      refused(config, {{"__address__", "h"}, {"__scrape_native_histograms__", "maybe"}}).find("neither true nor false"),
+      std::string::npos);
+  EXPECT_NE(
+      refused(config, {{"__address__", "h"}, {"__convert_classic_histograms_to_nhcb__", "true"}}).find("not supported"),
+      std::string::npos);
   RelabelRule drop;
   drop.action = RelabelRule::Action::drop;
   drop.source_labels = {"job"};

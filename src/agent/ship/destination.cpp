@@ -15,7 +15,8 @@ namespace tocayo::agent {
 namespace {
 
 bool is_secret_key(std::string_view key) {
-  static const std::set<std::string_view> kKeys = {"password", "credentials", "bearer_token", "client_secret", "key", "secrets", "secret_key"};
+  static const std::set<std::string_view> kKeys = {"password", "credentials", "bearer_token", "client_secret",
+                                                   "key",      "secrets",     "secret_key"};
   return kKeys.contains(key);
 }
 
@@ -49,7 +50,8 @@ YAML::Node hide(const YAML::Node& node) {
 Result<> read_count(yaml::Fields& fields, const std::string& key, std::size_t least, std::size_t& out) {
   auto value = static_cast<std::int64_t>(out);
   TRY(fields.read(key, value));
-  if (value < static_cast<std::int64_t>(least)) return std::unexpected(fields.error(key, fmt::format("must be at least {}", least)));
+  if (value < static_cast<std::int64_t>(least))
+    return std::unexpected(fields.error(key, fmt::format("must be at least {}", least)));
   out = static_cast<std::size_t>(value);
   return {};
 }
@@ -59,20 +61,23 @@ Result<> read_queue(const YAML::Node& node, const std::string& file, QueueSettin
   TRY(fields.open());
   TRY(read_count(fields, "min_shards", 1, out.min_shards));
   TRY(read_count(fields, "max_shards", 1, out.max_shards));
-  if (out.min_shards > out.max_shards) return std::unexpected(fields.error("min_shards", "must not be greater than max_shards"));
+  if (out.min_shards > out.max_shards)
+    return std::unexpected(fields.error("min_shards", "must not be greater than max_shards"));
   TRY(read_count(fields, "max_samples_per_send", 1, out.max_samples_per_send));
   TRY(read_count(fields, "capacity", 1, out.capacity));
   TRY(fields.read("batch_send_deadline", out.batch_send_deadline));
   TRY(fields.read("min_backoff", out.min_backoff));
   TRY(fields.read("max_backoff", out.max_backoff));
   if (out.min_backoff.count() <= 0) return std::unexpected(fields.error("min_backoff", "must be greater than zero"));
-  if (out.min_backoff > out.max_backoff) return std::unexpected(fields.error("max_backoff", "must not be less than min_backoff"));
+  if (out.min_backoff > out.max_backoff)
+    return std::unexpected(fields.error("max_backoff", "must not be less than min_backoff"));
   TRY(fields.read("retry_on_http_429", out.retry_on_http_429));
   TRY(fields.read("sample_age_limit", out.sample_age_limit));
   TRY(fields.read_bytes("max_disk", out.max_disk));
   std::string full = "drop_oldest";
   TRY(fields.read("when_full", full));
-  if (full != "drop_oldest" && full != "block") return std::unexpected(fields.error("when_full", "must be drop_oldest or block"));
+  if (full != "drop_oldest" && full != "block")
+    return std::unexpected(fields.error("when_full", "must be drop_oldest or block"));
   out.when_full = full == "block" ? WhenFull::block : WhenFull::drop_oldest;
   return fields.finish();
 }
@@ -82,7 +87,8 @@ Result<> read_metadata(const YAML::Node& node, const std::string& file, RecordRu
   TRY(fields.open());
   TRY(fields.read("send", rules.metadata));
   // Metadata is sent when a source announces it, not again and again: these have nothing to act on.
-  for (const char* other : {"send_interval", "max_samples_per_send", "max_samples_per_request"}) (void)fields.get(other);
+  for (const char* other : {"send_interval", "max_samples_per_send", "max_samples_per_request"})
+    (void)fields.get(other);
   return fields.finish();
 }
 
@@ -90,7 +96,8 @@ bool is_http_url(std::string_view url) {
   return (url.starts_with("http://") && url.size() > 7) || (url.starts_with("https://") && url.size() > 8);
 }
 
-Result<Destination> parse_destination(const YAML::Node& node, const std::string& file, const std::string& directory, const Labels& external) {
+Result<Destination> parse_destination(const YAML::Node& node, const std::string& file, const std::string& directory,
+                                      const Labels& external) {
   yaml::Fields fields(node, file);
   TRY(fields.open());
   Destination out;
@@ -103,16 +110,32 @@ Result<Destination> parse_destination(const YAML::Node& node, const std::string&
   if (out.name.empty()) out.name = public_url(out.url);
   std::string message = "prometheus.WriteRequest";
   TRY(fields.read("protobuf_message", message));
-  if (message == "io.prometheus.write.v2.Request") out.version = metrics::RemoteWriteVersion::v2;
-  else if (message != "prometheus.WriteRequest") return std::unexpected(fields.error("protobuf_message", "unknown message; prometheus.WriteRequest or io.prometheus.write.v2.Request"));
+  if (message == "io.prometheus.write.v2.Request")
+    out.version = metrics::RemoteWriteVersion::v2;
+  else if (message != "prometheus.WriteRequest")
+    return std::unexpected(
+        fields.error("protobuf_message", "unknown message; prometheus.WriteRequest or io.prometheus.write.v2.Request"));
   TRY(fields.read("remote_timeout", out.timeout));
   if (out.timeout.count() <= 0) return std::unexpected(fields.error("remote_timeout", "must be greater than zero"));
   TRY(fields.read("headers", out.headers));
   for (const auto& [name, value] : out.headers) {
-    static const std::set<std::string> kReserved = {"authorization", "host", "content-encoding", "content-length", "content-type", "user-agent",
-                                                    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate",
-                                                    "accept-encoding", "x-prometheus-remote-write-version", "x-prometheus-remote-read-version"};
-    if (kReserved.contains(to_lower(name))) return std::unexpected(fields.error("headers", fmt::format("{} is a reserved header; it must not be changed", name)));
+    static const std::set<std::string> kReserved = {"authorization",
+                                                    "host",
+                                                    "content-encoding",
+                                                    "content-length",
+                                                    "content-type",
+                                                    "user-agent",
+                                                    "connection",
+                                                    "keep-alive",
+                                                    "proxy-authenticate",
+                                                    "proxy-authorization",
+                                                    "www-authenticate",
+                                                    "accept-encoding",
+                                                    "x-prometheus-remote-write-version",
+                                                    "x-prometheus-remote-read-version"};
+    if (kReserved.contains(to_lower(name)))
+      return std::unexpected(
+          fields.error("headers", fmt::format("{} is a reserved header; it must not be changed", name)));
   }
   out.rules.relabel = TRY(parse_relabel_rules(fields.get("write_relabel_configs"), file));
   TRY(fields.read("send_exemplars", out.rules.exemplars));
@@ -132,7 +155,8 @@ Result<Destination> parse_destination(const YAML::Node& node, const std::string&
 
 }  // namespace
 
-Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file_view, const std::string& directory) {
+Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file_view,
+                                                    const std::string& directory) {
   std::string file(file_view);
   YAML::Node root = TRY(yaml::parse(text, file));
   yaml::Fields fields(root, file);
@@ -153,7 +177,8 @@ Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::
   for (const auto& node : nodes) {
     Destination destination = TRY(parse_destination(node, file, directory, external));
     if (!names.insert(destination.name).second) {
-      return std::unexpected(yaml::error_at(node, file, fmt::format("found multiple remote write configs with name \"{}\"", destination.name)));
+      return std::unexpected(yaml::error_at(
+          node, file, fmt::format("found multiple remote write configs with name \"{}\"", destination.name)));
     }
     list.push_back(std::move(destination));
   }
@@ -164,8 +189,10 @@ std::string directory_name(const Destination& destination) {
   std::string out;
   for (char c : destination.name.substr(0, 40)) {
     bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-    if (plain) out += c;
-    else if (!out.empty() && !out.ends_with('_')) out += '_';
+    if (plain)
+      out += c;
+    else if (!out.empty() && !out.ends_with('_'))
+      out += '_';
   }
   return fmt::format("{}-{:08x}", out, hash64(destination.name) & 0xffffffffU);
 }
@@ -201,8 +228,10 @@ std::string expand_environment(std::string_view text) {
     std::string name(inside.substr(0, separator));
     const char* value = is_classic_label_name(name) ? std::getenv(name.c_str()) : nullptr;
     bool fallback = separator != std::string_view::npos && is_classic_label_name(name);
-    if (value != nullptr && (*value != '\0' || !fallback)) out += value;
-    else if (fallback) out += inside.substr(separator + 2);
+    if (value != nullptr && (*value != '\0' || !fallback))
+      out += value;
+    else if (fallback)
+      out += inside.substr(separator + 2);
     else {
       out += "${";
       text.remove_prefix(2);

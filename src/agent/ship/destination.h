@@ -24,7 +24,7 @@ enum class WhenFull : unsigned char {
 struct QueueSettings {
   std::size_t min_shards = 1, max_shards = 50;  // requests under way at once; a series always uses the same lane
   std::size_t max_samples_per_send = 2000;
-  std::size_t capacity = 10'000;                // accepted as Prometheus has it; the queue is on disk
+  std::size_t capacity = 10'000;  // accepted as Prometheus has it; the queue is on disk
   std::chrono::milliseconds batch_send_deadline{5000};
   std::chrono::milliseconds min_backoff{30}, max_backoff{5000};
   bool retry_on_http_429 = true;
@@ -46,9 +46,10 @@ struct Destination {
   std::string yaml;  // as given, secrets hidden
 };
 
-// The part `remote_write` (and global.external_labels) of the file; other parts are not looked at. Relative paths are taken from
-// `directory`. Errors "<file>:<line>:<column>: …"; two destinations of one name are one.
-Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file, const std::string& directory);
+// The part `remote_write` (and global.external_labels) of the file; other parts are not looked at. Relative paths are
+// taken from `directory`. Errors "<file>:<line>:<column>: …"; two destinations of one name are one.
+Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file,
+                                                    const std::string& directory);
 
 // Name of the destination's directory: readable, and unique because a hash follows what was replaced.
 std::string directory_name(const Destination& destination);
@@ -59,8 +60,8 @@ std::string public_url(std::string_view url);
 // The file with all that looks like a secret replaced by <secret>.
 Result<std::string> without_secrets(std::string_view text, std::string_view file);
 
-// Replaces ${NAME} and ${NAME:-default} by environment variables. A name that is not set and has no default stays as it is: it may
-// be a group of a relabelling replacement.
+// Replaces ${NAME} and ${NAME:-default} by environment variables. A name that is not set and has no default stays as it
+// is: it may be a group of a relabelling replacement.
 std::string expand_environment(std::string_view text);
 
 }  // namespace tocayo::agent

@@ -12,8 +12,8 @@
 
 namespace tocayo::agent {
 
-// Thread-safe. Packing is done on `compute`. The result is that of the best-off queue: an error only when none has taken the batch.
-// A queue that refused has counted that itself.
+// Thread-safe. Packing is done on `compute`. The result is that of the best-off queue: an error only when none has
+// taken the batch. A queue that refused has counted that itself.
 class FanOut final : public metrics::Appender {
  public:
   using Queues = std::vector<std::shared_ptr<ShipQueue>>;  // shared with appends under way, which may outlive a reload

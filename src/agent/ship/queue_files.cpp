@@ -26,8 +26,10 @@ Result<> write_file(const std::string& path, int flags, std::string_view bytes, 
   int failed = 0;
   while (!bytes.empty() && failed == 0) {
     ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n >= 0) bytes.remove_prefix(static_cast<std::size_t>(n));
-    else if (errno != EINTR) failed = errno;
+    if (n >= 0)
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    else if (errno != EINTR)
+      failed = errno;
   }
   if (failed == 0 && sync && ::fsync(fd) != 0) failed = errno;
   ::close(fd);
@@ -40,14 +42,15 @@ Result<> write_file(const std::string& path, int flags, std::string_view bytes, 
 std::optional<Cursor> load_cursor(const std::string& path) {
   auto text = read_file(path, 4096);
   if (!text) {
-    if (text.error().kind != ErrorKind::not_found) log::warn("agent", "the queue's cursor cannot be read", {{"error", text.error()}});
+    if (text.error().kind != ErrorKind::not_found)
+      log::warn("agent", "the queue's cursor cannot be read", {{"error", text.error()}});
     return std::nullopt;
   }
   Cursor cursor;
   unsigned crc = 0;
   int body = 0;
-  if (std::sscanf(text->c_str(), "cursor 1 %" SCNu64 " %" SCNu64 " %" SCNu64 "%n crc %x", &cursor.position, &cursor.delivered, &cursor.dropped,
-                  &body, &crc) == 4 &&
+  if (std::sscanf(text->c_str(), "cursor 1 %" SCNu64 " %" SCNu64 " %" SCNu64 "%n crc %x", &cursor.position,
+                  &cursor.delivered, &cursor.dropped, &body, &crc) == 4 &&
       crc32c(std::string_view(*text).substr(0, static_cast<std::size_t>(body))) == crc) {
     return cursor;
   }
@@ -101,9 +104,10 @@ Result<> DeadLetters::add(const Item& item, int status, std::string_view reason,
     text = json::serialize(line);
   }
   text += '\n';
-  struct stat info {};
+  struct stat info{};
   if (::stat(path_.c_str(), &info) == 0 && static_cast<std::uint64_t>(info.st_size) + text.size() > limit_ / 2) {
-    if (::rename(path_.c_str(), (path_ + ".old").c_str()) != 0) return std::unexpected(error_from_errno("rename " + path_, errno));
+    if (::rename(path_.c_str(), (path_ + ".old").c_str()) != 0)
+      return std::unexpected(error_from_errno("rename " + path_, errno));
   }
   return write_file(path_, O_APPEND, text, false);
 }

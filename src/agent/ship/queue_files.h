@@ -23,8 +23,8 @@ std::optional<Cursor> load_cursor(const std::string& path);
 // Atomic and on stable storage when it returns.
 Result<> save_cursor(const std::string& path, const Cursor& cursor);
 
-// JSON lines, one per series and refusal, in `path`; at half of the limit the file becomes `path`.old, replacing the one before.
-// One thread.
+// JSON lines, one per series and refusal, in `path`; at half of the limit the file becomes `path`.old, replacing the
+// one before. One thread.
 class DeadLetters {
  public:
   DeadLetters(std::string path, std::uint64_t limit) : path_(std::move(path)), limit_(limit) {}

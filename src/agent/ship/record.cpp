@@ -71,7 +71,8 @@ struct Input {
     rest.remove_prefix(size);
     return bytes;
   }
-  // A count of things that take at least `least` bytes each: a damaged one cannot make us allocate more than there are bytes.
+  // A count of things that take at least `least` bytes each: a damaged one cannot make us allocate more than there are
+  // bytes.
   std::uint32_t count(std::size_t least = 1) {
     std::uint64_t value = varint();
     if (value > rest.size() / least || value > std::numeric_limits<std::uint32_t>::max()) {
@@ -82,8 +83,12 @@ struct Input {
   }
 };
 
-std::int64_t minus(std::int64_t a, std::int64_t b) { return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b)); }
-std::int64_t plus(std::int64_t a, std::int64_t b) { return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b)); }
+std::int64_t minus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+std::int64_t plus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
 
 class Symbols {
  public:
@@ -263,7 +268,8 @@ std::string_view symbol(Reader& reader) {
 
 Result<RecordHead> read_head(Input& in) {
   RecordHead head;
-  if (in.take(1) != std::string_view(&kVersion, 1)) return fail(ErrorKind::bad_input, "queue record of an unknown version");
+  if (in.take(1) != std::string_view(&kVersion, 1))
+    return fail(ErrorKind::bad_input, "queue record of an unknown version");
   head.rows = in.varint();
   head.metadata = in.varint();
   head.min_time = in.signed_varint();
@@ -299,7 +305,8 @@ RecordHead encode_record(const metrics::AppendBatch& batch, const RecordRules& r
   if (rules.metadata) {
     writer.head.metadata = batch.metadata.size();
     for (const metrics::MetadataRow& row : batch.metadata) {
-      for (const std::string* text : {&row.metric, &row.type, &row.help, &row.unit}) put_varint(metadata, writer.symbols.of(*text));
+      for (const std::string* text : {&row.metric, &row.type, &row.help, &row.unit})
+        put_varint(metadata, writer.symbols.of(*text));
     }
   }
   if (writer.head.rows == 0 && writer.head.metadata == 0) return writer.head;
@@ -336,7 +343,8 @@ Result<std::unique_ptr<RecordRows>> decode_record(std::string_view payload) {
   auto out = std::make_unique<RecordRows>();
   out->body.resize(size);
   std::size_t unpacked = ZSTD_decompress(out->body.data(), size, in.rest.data(), in.rest.size());
-  if (ZSTD_isError(unpacked) || unpacked != size) return fail(ErrorKind::bad_input, "queue record that does not unpack");
+  if (ZSTD_isError(unpacked) || unpacked != size)
+    return fail(ErrorKind::bad_input, "queue record that does not unpack");
   Reader reader{{out->body}, *out};
   std::uint32_t symbols = reader.in.count();
   out->symbols.reserve(symbols);
@@ -358,13 +366,15 @@ Result<std::unique_ptr<RecordRows>> decode_record(std::string_view payload) {
 
 std::uint64_t RecordRows::series_hash(const Series& series) const {
   std::uint64_t hash = 0;
-  for (std::uint32_t i = 2 * series.label_begin; i < 2 * (series.label_begin + series.label_count); ++i) hash = hash64(symbols[labels[i]], hash + 1);
+  for (std::uint32_t i = 2 * series.label_begin; i < 2 * (series.label_begin + series.label_count); ++i)
+    hash = hash64(symbols[labels[i]], hash + 1);
   return hash;
 }
 
 Labels RecordRows::label_set(std::uint32_t begin, std::uint32_t count) const {
   std::vector<Label> list;
-  for (std::uint32_t i = begin; i < begin + count; ++i) list.push_back({std::string(symbols[labels[2 * i]]), std::string(symbols[labels[2 * i + 1]])});
+  for (std::uint32_t i = begin; i < begin + count; ++i)
+    list.push_back({std::string(symbols[labels[2 * i]]), std::string(symbols[labels[2 * i + 1]])});
   return Labels(std::move(list));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one append leaves in a destination's queue: a record that can be read alone (its label table is inside), so that a restart
-// may begin at any of them. Layout: README.md.
+// What one append leaves in a destination's queue: a record that can be read alone (its label table is inside), so that
+// a restart may begin at any of them. Layout: README.md.
 #pragma once
 
 #include <cstdint>
@@ -29,15 +29,15 @@ struct RecordHead {
 
 // What is changed or left out on the way into the queue.
 struct RecordRules {
-  Labels external_labels;           // a series' own label of the name wins, as in Prometheus
+  Labels external_labels;            // a series' own label of the name wins, as in Prometheus
   std::vector<RelabelRule> relabel;  // write_relabel_configs
   bool exemplars = true;
   bool native_histograms = true;
   bool metadata = true;
 };
 
-// Appends the record to `out`. A head without rows and metadata means that nothing was left: then `out` is unchanged. Every series
-// must have its labels.
+// Appends the record to `out`. A head without rows and metadata means that nothing was left: then `out` is unchanged.
+// Every series must have its labels.
 RecordHead encode_record(const metrics::AppendBatch& batch, const RecordRules& rules, std::string& out);
 
 // One record in memory. Not movable: `symbols` point into `body`.

@@ -12,11 +12,14 @@ namespace {
 using Writer = protozero::pbf_writer;
 using metrics::RemoteWriteVersion;
 
-void add_double(Writer& out, protozero::pbf_tag_type tag, double value) { out.add_fixed64(tag, std::bit_cast<std::uint64_t>(value)); }
+void add_double(Writer& out, protozero::pbf_tag_type tag, double value) {
+  out.add_fixed64(tag, std::bit_cast<std::uint64_t>(value));
+}
 
 // Both versions number the types alike.
 std::int32_t type_number(std::string_view type) {
-  static constexpr std::string_view kTypes[] = {"unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"};
+  static constexpr std::string_view kTypes[] = {"unknown",        "counter", "gauge", "histogram",
+                                                "gaugehistogram", "summary", "info",  "stateset"};
   auto found = std::find(std::begin(kTypes), std::end(kTypes), type);
   return found == std::end(kTypes) ? 0 : static_cast<std::int32_t>(found - std::begin(kTypes));
 }
@@ -45,18 +48,23 @@ void add_buckets(Writer& out, const std::vector<metrics::Span>& spans, const std
 }
 
 // prometheus.Histogram; the 2.0 message has the same fields and 17.
-void add_histogram(Writer& series, protozero::pbf_tag_type tag, const metrics::HistogramRow& row, RemoteWriteVersion version) {
+void add_histogram(Writer& series, protozero::pbf_tag_type tag, const metrics::HistogramRow& row,
+                   RemoteWriteVersion version) {
   const metrics::FloatHistogram& value = *row.histogram;
   // Counts that came as integers are whole; a stale marker has only its sum.
   bool integer = row.integer;
   Writer out(series, tag);
-  if (integer) out.add_uint64(1, static_cast<std::uint64_t>(value.count));
-  else add_double(out, 2, value.count);
+  if (integer)
+    out.add_uint64(1, static_cast<std::uint64_t>(value.count));
+  else
+    add_double(out, 2, value.count);
   add_double(out, 3, value.sum);
   out.add_sint32(4, value.schema);
   add_double(out, 5, value.zero_threshold);
-  if (integer) out.add_uint64(6, static_cast<std::uint64_t>(value.zero_count));
-  else add_double(out, 7, value.zero_count);
+  if (integer)
+    out.add_uint64(6, static_cast<std::uint64_t>(value.zero_count));
+  else
+    add_double(out, 7, value.zero_count);
   add_buckets(out, value.negative_spans, value.negative_buckets, integer, 8);
   add_buckets(out, value.positive_spans, value.positive_buckets, integer, 11);
   out.add_enum(14, static_cast<std::int32_t>(value.hint));
@@ -224,8 +232,11 @@ std::string encode_metadata_request(std::span<const metrics::MetadataRow> rows) 
 
 std::string_view content_type(RemoteWriteVersion version) {
   // 1.0 receivers that know no parameter must understand it, hence the bare form.
-  return version == RemoteWriteVersion::v1 ? "application/x-protobuf" : "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+  return version == RemoteWriteVersion::v1 ? "application/x-protobuf"
+                                           : "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 }
-std::string_view version_header(RemoteWriteVersion version) { return version == RemoteWriteVersion::v1 ? "0.1.0" : "2.0.0"; }
+std::string_view version_header(RemoteWriteVersion version) {
+  return version == RemoteWriteVersion::v1 ? "0.1.0" : "2.0.0";
+}
 
 }  // namespace tocayo::agent

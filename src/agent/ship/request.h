@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From queued rows to the body of a remote-write request (1.0 prometheus.WriteRequest, 2.0 io.prometheus.write.v2.Request).
+// From queued rows to the body of a remote-write request (1.0 prometheus.WriteRequest, 2.0
+// io.prometheus.write.v2.Request).
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct Item {
   std::size_t samples() const { return std::size_t{float_count} + histogram_count; }
   // In how many pieces it can be cut: exemplars go with samples, since 2.0 wants no series without.
   std::size_t weight() const { return samples() > 0 ? samples() : (exemplar_count > 0 ? 1 : 0); }
-  // The first `count` (at least 1) pieces, floats before histograms, leave this item and are returned. Exemplars leave with the
-  // last of them.
+  // The first `count` (at least 1) pieces, floats before histograms, leave this item and are returned. Exemplars leave
+  // with the last of them.
   Item take_front(std::size_t count);
   // Oldest and newest time of its rows, merged into the arguments.
   void extend(TimestampMs& min_time, TimestampMs& max_time) const;
@@ -37,7 +38,8 @@ struct Item {
 using MetadataTable = std::map<std::string, metrics::MetadataRow, std::less<>>;
 
 // Bodies before compression.
-std::string encode_request(metrics::RemoteWriteVersion version, std::span<const Item> items, const MetadataTable& metadata);
+std::string encode_request(metrics::RemoteWriteVersion version, std::span<const Item> items,
+                           const MetadataTable& metadata);
 // 1.0 only: a request of metadata alone.
 std::string encode_metadata_request(std::span<const metrics::MetadataRow> rows);
 

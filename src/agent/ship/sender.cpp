@@ -15,15 +15,29 @@ using metrics::RemoteWriteVersion;
 
 constexpr std::size_t kMaxWindowRows = 100'000;
 constexpr std::size_t kMaxMetadata = 50'000;
-// So many single rows of a batch refused one after the other, none taken: the rest of the pieces is not taken apart further.
+// So many single rows of a batch refused one after the other, none taken: the rest of the pieces is not taken apart
+// further.
 constexpr unsigned kHopeless = 64;
 constexpr std::size_t kMaxErrorText = 300;
 
-// What a status says about: the samples (then they are isolated), or the way to the server and its state (then we try again).
+// What a status says about: the samples (then they are isolated), or the way to the server and its state (then we try
+// again).
 bool is_about_the_samples(int status) {
   if (status < 400 || status >= 500) return false;
   switch (status) {
-    case 401: case 403: case 404: case 405: case 406: case 407: case 408: case 411: case 415: case 421: case 425: case 426: case 429: return false;
+    case 401:
+    case 403:
+    case 404:
+    case 405:
+    case 406:
+    case 407:
+    case 408:
+    case 411:
+    case 415:
+    case 421:
+    case 425:
+    case 426:
+    case 429: return false;
     default: return true;
   }
 }
@@ -33,7 +47,8 @@ std::string first_line(std::string_view text) {
   return std::string(text.substr(0, kMaxErrorText));
 }
 
-Task<Result<http::ClientResponse>> exchange(std::shared_ptr<Endpoint> to, http::Client& client, http::ClientRequest request, Context context) {
+Task<Result<http::ClientResponse>> exchange(std::shared_ptr<Endpoint> to, http::Client& client,
+                                            http::ClientRequest request, Context context) {
   CO_TRY_VOID(co_await to->identity.apply(request, context));
   co_return co_await client.send(std::move(request), context);
 }
@@ -46,7 +61,8 @@ void ShipQueueImpl::run(std::stop_token stop) {
     if (!wait_for_work(stop)) continue;
     auto to = endpoint();
     const QueueSettings& queue = to->destination.queue;
-    std::size_t target = std::min(kMaxWindowRows, queue.max_samples_per_send * std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
+    std::size_t target = std::min(
+        kMaxWindowRows, queue.max_samples_per_send * std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
     auto window = read_window(target);
     if (!window) {
       log::error("agent", "the queue cannot be read", {{"destination", name_}, {"error", window.error()}});
@@ -62,8 +78,10 @@ void ShipQueueImpl::run(std::stop_token stop) {
     advance(window->end);
     // More at once while there is a backlog and the server keeps up; back to few when there is none.
     std::size_t shards = shards_;
-    if (!calm_ || !window->more) shards /= 2;
-    else shards *= 2;
+    if (!calm_ || !window->more)
+      shards /= 2;
+    else
+      shards *= 2;
     shards_ = std::clamp(shards, queue.min_shards, queue.max_shards);
     log_drops(false);
   }
@@ -79,7 +97,9 @@ bool ShipQueueImpl::wait_for_work(std::stop_token stop) {
     if (unread_rows_ > 0) {
       auto due = unread_since_ + queue.batch_send_deadline;
       if (flushing_ || unread_rows_ >= queue.max_samples_per_send || Steady::now() >= due) return true;
-      wake_.wait_until(lock, stop, due, [&] { return over_budget_ || flushing_ || unread_rows_ >= endpoint_->destination.queue.max_samples_per_send; });
+      wake_.wait_until(lock, stop, due, [&] {
+        return over_budget_ || flushing_ || unread_rows_ >= endpoint_->destination.queue.max_samples_per_send;
+      });
     } else {
       wake_.wait(lock, stop, [&] { return over_budget_ || backlog_ || unread_rows_ > 0; });
     }
@@ -130,8 +150,9 @@ void ShipQueueImpl::prepare(Window& window) {
     pending_rows_ -= static_cast<std::int64_t>(window.damaged);
     count_dropped("damaged", window.damaged, 0, 0);
   }
-  std::size_t lanes = std::clamp<std::size_t>((window.rows + queue.max_samples_per_send - 1) / queue.max_samples_per_send, 1,
-                                              std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
+  std::size_t lanes =
+      std::clamp<std::size_t>((window.rows + queue.max_samples_per_send - 1) / queue.max_samples_per_send, 1,
+                              std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
   TimestampMs oldest = queue.sample_age_limit.count() > 0 ? clock_.now_ms() - queue.sample_age_limit.count() : 0;
   auto left = window.deal(lanes, queue.max_samples_per_send, oldest);
   if (left.rows > 0) {
@@ -197,8 +218,10 @@ bool ShipQueueImpl::deliver(Window& window, std::stop_token stop) {
     auto ready = [&] { return !replies_.empty() || (launching && (over_budget_ || stop.stop_requested())); };
     if (in_flight > 0 && (next_try == Steady::time_point::max() || !launching)) {
       // Requests end by themselves: by their time limit, or by the stop token that they carry.
-      if (launching) wake_.wait(lock, stop, ready);
-      else wake_.wait(lock, ready);
+      if (launching)
+        wake_.wait(lock, stop, ready);
+      else
+        wake_.wait(lock, ready);
     } else {
       wake_.wait_until(lock, stop, next_try, ready);
     }
@@ -212,7 +235,8 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
   const Batch& batch = lane.batches.front();
   auto to = endpoint();
   const Destination& destination = to->destination;
-  RemoteWriteVersion version = destination.version == RemoteWriteVersion::v2 && !use_v1_ ? RemoteWriteVersion::v2 : RemoteWriteVersion::v1;
+  RemoteWriteVersion version =
+      destination.version == RemoteWriteVersion::v2 && !use_v1_ ? RemoteWriteVersion::v2 : RemoteWriteVersion::v1;
   std::string body;
   if (batch.metadata.empty()) {
     body = encode_request(version, batch.items, metadata_);
@@ -230,20 +254,21 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
   request.headers.add("Content-Encoding", "snappy");
   request.headers.add("X-Prometheus-Remote-Write-Version", std::string(version_header(version)));
   request.headers.add("User-Agent", options_.user_agent);
-  // Servers lengthen Retry-After with it. Attempts that never reached one must not count, or it would send us away for minutes
-  // when it has just come back.
+  // Servers lengthen Retry-After with it. Attempts that never reached one must not count, or it would send us away for
+  // minutes when it has just come back.
   if (lane.answered > 0) request.headers.add("Retry-Attempt", std::to_string(lane.answered));
   for (const auto& [name, value] : destination.headers) request.headers.set(name, value);
   requests_->add();
   bytes_total_->add(static_cast<double>(request.body.size()));
   auto began = Steady::now();
-  spawn<Reply>(exchange(to, client_, std::move(request), Context(stop, Steady::time_point::max())), [this, index, began](Reply reply) {
-    request_seconds_->observe(std::chrono::duration<double>(Steady::now() - began).count());
-    // Notified under the lock: once it is free the queue may be gone.
-    std::lock_guard lock(mutex_);
-    replies_.emplace_back(index, std::move(reply));
-    wake_.notify_all();
-  });
+  spawn<Reply>(exchange(to, client_, std::move(request), Context(stop, Steady::time_point::max())),
+               [this, index, began](Reply reply) {
+                 request_seconds_->observe(std::chrono::duration<double>(Steady::now() - began).count());
+                 // Notified under the lock: once it is free the queue may be gone.
+                 std::lock_guard lock(mutex_);
+                 replies_.emplace_back(index, std::move(reply));
+                 wake_.notify_all();
+               });
 }
 
 void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
@@ -266,7 +291,8 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
   std::string problem = "the server answered " + std::to_string(status);
   if (std::string text = first_line(reply->body); !text.empty()) problem += ": " + text;
   auto to = endpoint();
-  if (status == 415 && to->destination.version == RemoteWriteVersion::v2 && to->destination.negotiate && !use_v1_.exchange(true)) {
+  if (status == 415 && to->destination.version == RemoteWriteVersion::v2 && to->destination.negotiate &&
+      !use_v1_.exchange(true)) {
     log::info("agent", "the server does not take remote write 2.0, using 1.0", {{"destination", name_}});
     return;
   }
@@ -297,7 +323,8 @@ void ShipQueueImpl::retry(Window& window, Lane& lane, std::string problem, std::
   std::int64_t limit = queue.max_backoff.count();
   if (lane.attempts < 20) limit = std::min(limit, queue.min_backoff.count() << lane.attempts);
   ++lane.attempts;
-  std::chrono::milliseconds jitter(std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(1, limit))(random_));
+  std::chrono::milliseconds jitter(
+      std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(1, limit))(random_));
   auto now = Steady::now();
   lane.not_before = now + retry_after + jitter;
   // The server speaks for all lanes.
@@ -306,7 +333,8 @@ void ShipQueueImpl::retry(Window& window, Lane& lane, std::string problem, std::
   }
   if (now - complained_ > std::chrono::minutes(1)) {
     complained_ = now;
-    log::warn("agent", "cannot deliver, will try again", {{"destination", name_}, {"error", problem}, {"queued_bytes", pending_bytes()}});
+    log::warn("agent", "cannot deliver, will try again",
+              {{"destination", name_}, {"error", problem}, {"queued_bytes", pending_bytes()}});
   }
   std::lock_guard lock(mutex_);
   last_error_ = std::move(problem);
@@ -343,7 +371,8 @@ void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::strin
     item.extend(first, last);
     if (written) written = dead_letters_.add(item, status, reason, clock_.now_ms());
   }
-  if (!written) log::error("agent", "the dead-letter file cannot be written", {{"destination", name_}, {"error", written.error()}});
+  if (!written)
+    log::error("agent", "the dead-letter file cannot be written", {{"destination", name_}, {"error", written.error()}});
   dead_total_->add(static_cast<double>(rows));
   dead_lettered_ += rows;
   count_dropped(status == 429 ? "rate_limited" : "refused", rows, first, last);
@@ -404,10 +433,14 @@ void ShipQueueImpl::advance(std::uint64_t position) {
     wake_.notify_all();
   }
   oldest_pending_ = 0;
-  if (auto saved = save(); !saved) log::error("agent", "the cursor was not written; after a restart rows will be sent again", {{"destination", name_}, {"error", saved.error()}});
+  if (auto saved = save(); !saved)
+    log::error("agent", "the cursor was not written; after a restart rows will be sent again",
+               {{"destination", name_}, {"error", saved.error()}});
   // A trim costs a new file; what has been sent may lie there for a while.
-  else if (position - std::min(position, partition_->first()) < trim_step_) return;
-  else if (auto trimmed = partition_->trim(position); !trimmed) log::warn("agent", "the queue was not trimmed", {{"destination", name_}, {"error", trimmed.error()}});
+  else if (position - std::min(position, partition_->first()) < trim_step_)
+    return;
+  else if (auto trimmed = partition_->trim(position); !trimmed)
+    log::warn("agent", "the queue was not trimmed", {{"destination", name_}, {"error", trimmed.error()}});
 }
 
 }  // namespace tocayo::agent

@@ -20,7 +20,7 @@ constexpr std::uint64_t kMaxSegment = 64ULL << 20, kMinSegment = 64ULL << 10;
 constexpr std::uint64_t kMostDisk = 8ULL << 30;
 
 std::uint64_t default_max_disk(const std::string& dir) {
-  struct statvfs volume {};
+  struct statvfs volume{};
   if (::statvfs(dir.c_str(), &volume) != 0) return kMostDisk;
   return std::min(kMostDisk, static_cast<std::uint64_t>(volume.f_blocks) * volume.f_frsize / 10);
 }
@@ -34,21 +34,24 @@ std::chrono::milliseconds parse_retry_after(std::string_view text, TimestampMs n
   if (bad == std::errc() && end == text.data() + text.size()) {
     return std::chrono::seconds(std::clamp<std::int64_t>(seconds, 0, 86'400));
   }
-  struct tm parts {};
+  struct tm parts{};
   std::string copy(text);
   const char* rest = ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);  // RFC 9110 section 5.6.7
   if (rest == nullptr || *rest != '\0') return std::chrono::milliseconds(0);
-  return std::chrono::milliseconds(std::clamp<std::int64_t>(static_cast<std::int64_t>(::timegm(&parts)) * 1000 - now, 0, 86'400'000));
+  return std::chrono::milliseconds(
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(::timegm(&parts)) * 1000 - now, 0, 86'400'000));
 }
 
-Result<std::unique_ptr<ShipQueue>> ShipQueue::open(ShipQueueOptions options, Destination destination, http::Client& client,
-                                                   Registry& registry, Clock& clock) {
+Result<std::unique_ptr<ShipQueue>> ShipQueue::open(ShipQueueOptions options, Destination destination,
+                                                   http::Client& client, Registry& registry, Clock& clock) {
   auto queue = std::make_unique<ShipQueueImpl>(std::move(options), std::move(destination), client, registry, clock);
-  if (auto loaded = queue->load(); !loaded) return std::unexpected(std::move(loaded.error()).with_context("open the queue of " + queue->status().name));
+  if (auto loaded = queue->load(); !loaded)
+    return std::unexpected(std::move(loaded.error()).with_context("open the queue of " + queue->status().name));
   return queue;
 }
 
-ShipQueueImpl::ShipQueueImpl(ShipQueueOptions options, Destination destination, http::Client& client, Registry& registry, Clock& clock)
+ShipQueueImpl::ShipQueueImpl(ShipQueueOptions options, Destination destination, http::Client& client,
+                             Registry& registry, Clock& clock)
     : options_(std::move(options)),
       client_(client),
       registry_(registry),
@@ -58,13 +61,19 @@ ShipQueueImpl::ShipQueueImpl(ShipQueueOptions options, Destination destination, 
       endpoint_(std::make_shared<Endpoint>(std::move(destination), client)),
       random_(std::random_device{}()) {
   Labels labels{{"destination", name_}, {"signal", "metrics"}};
-  handed_in_ = &registry.counter("tocayo_agent_queued_total", "Rows handed to the queue of a destination, those that it refused included.", labels);
-  delivered_total_ = &registry.counter("tocayo_agent_delivered_total", "Rows that the destination acknowledged.", labels);
+  handed_in_ = &registry.counter("tocayo_agent_queued_total",
+                                 "Rows handed to the queue of a destination, those that it refused included.", labels);
+  delivered_total_ =
+      &registry.counter("tocayo_agent_delivered_total", "Rows that the destination acknowledged.", labels);
   retries_total_ = &registry.counter("tocayo_agent_retries_total", "Requests that failed and are sent again.", labels);
-  dead_total_ = &registry.counter("tocayo_agent_dead_letters_total", "Rows that the destination refuses for good, written to the dead-letter file.", labels);
+  dead_total_ =
+      &registry.counter("tocayo_agent_dead_letters_total",
+                        "Rows that the destination refuses for good, written to the dead-letter file.", labels);
   requests_ = &registry.counter("tocayo_agent_requests_total", "Requests sent to the destination.", labels);
-  bytes_total_ = &registry.counter("tocayo_agent_sent_bytes_total", "Bytes of request bodies sent to the destination, compressed.", labels);
-  request_seconds_ = &registry.histogram("tocayo_agent_request_duration_seconds", "Time of one request to the destination.", labels);
+  bytes_total_ = &registry.counter("tocayo_agent_sent_bytes_total",
+                                   "Bytes of request bodies sent to the destination, compressed.", labels);
+  request_seconds_ =
+      &registry.histogram("tocayo_agent_request_duration_seconds", "Time of one request to the destination.", labels);
 }
 
 ShipQueueImpl::~ShipQueueImpl() {
@@ -99,12 +108,15 @@ Result<> ShipQueueImpl::load() {
   }));
   pending_rows_ = static_cast<std::int64_t>(rows);
   backlog_ = cursor.position < partition_->next();
-  if (rows > 0) log::info("agent", "the queue resumes", {{"destination", name_}, {"rows", rows}, {"bytes", pending_bytes()}});
+  if (rows > 0)
+    log::info("agent", "the queue resumes", {{"destination", name_}, {"rows", rows}, {"bytes", pending_bytes()}});
   registry_.add_collector(this, [this](std::vector<Registry::Family>& families) {
     Labels labels{{"destination", name_}, {"signal", "metrics"}};
     auto add = [&](std::string family, std::string help, double value) {
-      auto found = std::find_if(families.begin(), families.end(), [&](const auto& known) { return known.name == family; });
-      if (found == families.end()) found = families.insert(families.end(), {std::move(family), std::move(help), MetricType::gauge, {}});
+      auto found =
+          std::find_if(families.begin(), families.end(), [&](const auto& known) { return known.name == family; });
+      if (found == families.end())
+        found = families.insert(families.end(), {std::move(family), std::move(help), MetricType::gauge, {}});
       found->samples.push_back({"", labels, value});
     };
     QueueStatus now = status();
@@ -112,7 +124,8 @@ Result<> ShipQueueImpl::load() {
     add("tocayo_agent_queue_bytes", "Bytes in the queue.", static_cast<double>(now.pending_bytes));
     add("tocayo_agent_queue_max_bytes", "Budget of the queue on disk.", static_cast<double>(now.max_disk));
     add("tocayo_agent_queue_shards", "Lanes that send at once.", static_cast<double>(now.shards));
-    double lag = now.oldest_pending == 0 ? 0 : std::max(0.0, static_cast<double>(clock_.now_ms() - now.oldest_pending) / 1000);
+    double lag =
+        now.oldest_pending == 0 ? 0 : std::max(0.0, static_cast<double>(clock_.now_ms() - now.oldest_pending) / 1000);
     add("tocayo_agent_queue_lag_seconds", "Age of the oldest row that is being sent; 0 when there is none.", lag);
   });
   thread_ = std::jthread([this](std::stop_token stop) {
@@ -183,7 +196,8 @@ Task<Result<metrics::AppendResult>> ShipQueueImpl::append(std::string_view, metr
   co_return result;
 }
 
-void ShipQueueImpl::count_dropped(std::string_view reason, std::uint64_t rows, TimestampMs min_time, TimestampMs max_time) {
+void ShipQueueImpl::count_dropped(std::string_view reason, std::uint64_t rows, TimestampMs min_time,
+                                  TimestampMs max_time) {
   if (rows == 0) return;
   registry_
       .counter("tocayo_agent_dropped_total", "Rows that will not reach the destination.",
@@ -209,8 +223,12 @@ void ShipQueueImpl::log_drops(bool all) {
     drops.swap(drops_);
   }
   for (const auto& [reason, drop] : drops) {
-    log::warn("agent", "samples were dropped", {{"destination", name_}, {"reason", reason}, {"rows", drop.rows},
-                                                {"from", format_rfc3339(drop.min_time)}, {"to", format_rfc3339(drop.max_time)}});
+    log::warn("agent", "samples were dropped",
+              {{"destination", name_},
+               {"reason", reason},
+               {"rows", drop.rows},
+               {"from", format_rfc3339(drop.min_time)},
+               {"to", format_rfc3339(drop.max_time)}});
   }
 }
 

@@ -27,30 +27,31 @@ struct ShipQueueOptions {
 // Rows are floats, histograms and exemplars. handed_in = delivered + dropped + pending, over the life of the queue.
 struct QueueStatus {
   std::string name, url, directory;
-  std::string protocol;           // "1.0", "2.0"
+  std::string protocol;  // "1.0", "2.0"
   std::uint64_t pending_rows = 0, pending_bytes = 0, max_disk = 0;
   std::uint64_t delivered = 0, dropped = 0;  // since the queue was made
   std::uint64_t handed_in = 0;
   std::uint64_t retries = 0, dead_letters = 0;  // of this process
   std::size_t shards = 0;
-  TimestampMs last_success = 0;   // 0: none in this process
+  TimestampMs last_success = 0;    // 0: none in this process
   TimestampMs oldest_pending = 0;  // of the rows being sent, 0 when there are none
-  std::string last_error;         // of the last attempt, empty after a success
+  std::string last_error;          // of the last attempt, empty after a success
 };
 
-// Life cycle: open (the sender starts and resumes at the cursor), append from any thread, reconfigure, stop. One thread of its own,
-// and the journal's. What stop() leaves unsent is sent after the next open().
+// Life cycle: open (the sender starts and resumes at the cursor), append from any thread, reconfigure, stop. One thread
+// of its own, and the journal's. What stop() leaves unsent is sent after the next open().
 //
-// append() resumes when the rows are in the journal, on the journal's thread. Its result says that they are queued; what the server
-// thinks of them is found in the counters. References are never given: series come with labels. An error (unavailable) means that
-// none of the batch is queued, and that this is counted as dropped.
+// append() resumes when the rows are in the journal, on the journal's thread. Its result says that they are queued;
+// what the server thinks of them is found in the counters. References are never given: series come with labels. An
+// error (unavailable) means that none of the batch is queued, and that this is counted as dropped.
 //
-// Order: the rows of a series reach the server in the order of the appends. A crash may send again what the server had acknowledged
-// since the cursor was last written, never skip.
+// Order: the rows of a series reach the server in the order of the appends. A crash may send again what the server had
+// acknowledged since the cursor was last written, never skip.
 class ShipQueue : public metrics::Appender {
  public:
-  static Result<std::unique_ptr<ShipQueue>> open(ShipQueueOptions options, Destination destination, http::Client& client,
-                                                 Registry& registry = Registry::global(), Clock& clock = Clock::system());
+  static Result<std::unique_ptr<ShipQueue>> open(ShipQueueOptions options, Destination destination,
+                                                 http::Client& client, Registry& registry = Registry::global(),
+                                                 Clock& clock = Clock::system());
 
   // Takes effect for the next append and the next request; nothing queued is touched. The name must be the same.
   virtual void reconfigure(Destination destination) = 0;

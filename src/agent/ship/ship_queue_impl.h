@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Private to ship: the queue's two halves. ship_queue.cpp has the side of the appenders and the files, sender.cpp the thread.
+// Private to ship: the queue's two halves. ship_queue.cpp has the side of the appenders and the files, sender.cpp the
+// thread.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,8 @@
 
 namespace tocayo::agent {
 
-// A destination with what is needed to talk to it. Immutable; shared with requests under way, which may outlive a reconfiguration.
+// A destination with what is needed to talk to it. Immutable; shared with requests under way, which may outlive a
+// reconfiguration.
 struct Endpoint {
   Endpoint(Destination d, http::Client& client) : destination(std::move(d)), identity(destination.http, client) {}
   Destination destination;
@@ -28,7 +30,8 @@ struct Endpoint {
 
 class ShipQueueImpl final : public ShipQueue {
  public:
-  ShipQueueImpl(ShipQueueOptions options, Destination destination, http::Client& client, Registry& registry, Clock& clock);
+  ShipQueueImpl(ShipQueueOptions options, Destination destination, http::Client& client, Registry& registry,
+                Clock& clock);
   ~ShipQueueImpl() override;
   Result<> load();
 
@@ -78,17 +81,17 @@ class ShipQueueImpl final : public ShipQueue {
   std::atomic<std::uint64_t> delivered_{0}, dropped_{0}, retries_{0}, dead_lettered_{0};
   std::atomic<std::int64_t> pending_rows_{0};
   std::atomic<bool> over_budget_{false};
-  std::atomic<bool> use_v1_{false};     // the server does not know 2.0
+  std::atomic<bool> use_v1_{false};  // the server does not know 2.0
   std::atomic<std::size_t> shards_{1};
   std::atomic<TimestampMs> last_success_{0}, oldest_pending_{0};
 
-  mutable std::mutex mutex_;            // what follows
+  mutable std::mutex mutex_;  // what follows
   std::condition_variable_any wake_;
   std::shared_ptr<Endpoint> endpoint_;
-  std::uint64_t unread_rows_ = 0;       // appended since the last read
+  std::uint64_t unread_rows_ = 0;  // appended since the last read
   Steady::time_point unread_since_{};
-  bool backlog_ = false;                // records that were there before
-  bool flushing_ = false;               // stop() wants everything out
+  bool backlog_ = false;   // records that were there before
+  bool flushing_ = false;  // stop() wants everything out
   std::deque<std::pair<std::size_t, Reply>> replies_;
   std::string last_error_;
   struct Drop {
@@ -101,12 +104,12 @@ class ShipQueueImpl final : public ShipQueue {
   // The sender's own.
   MetadataTable metadata_;
   std::minstd_rand random_;
-  bool calm_ = true;                    // no retry in the last window
+  bool calm_ = true;  // no retry in the last window
   Steady::time_point complained_{};
 
   Counter *handed_in_, *delivered_total_, *retries_total_, *dead_total_, *requests_, *bytes_total_;
   tocayo::Histogram* request_seconds_;
-  std::jthread thread_;                 // last: stops first
+  std::jthread thread_;  // last: stops first
 };
 
 }  // namespace tocayo::agent

@@ -135,7 +135,8 @@ class Ship : public ::testing::Test {
     std::vector<metrics::FloatRow> rows;
     std::vector<metrics::SeriesRows> batch(series);
     for (std::size_t i = 0; i < series; ++i) {
-      labels.push_back({{"__name__", "m"}, {"i", std::to_string(i)}, {"instance", "host-with-a-long-name.example.com"}});
+      labels.push_back(
+          {{"__name__", "m"}, {"i", std::to_string(i)}, {"instance", "host-with-a-long-name.example.com"}});
       rows.push_back({time, static_cast<double>(time) + static_cast<double>(i)});
     }
     for (std::size_t i = 0; i < series; ++i) {
@@ -237,7 +238,8 @@ TEST_F(Ship, HonoursRetryAfter) {
 TEST_F(Ship, IsolatesPoisonAndDeliversTheRest) {
   server.answer([](const std::vector<Seen>& rows, auto&) -> Result<http::ClientResponse> {
     for (const Seen& row : rows) {
-      if (row.labels.get("i") == "17" || row.labels.get("i") == "63") return http::ClientResponse{.status = 400, .body = "bad label\nmore"};
+      if (row.labels.get("i") == "17" || row.labels.get("i") == "63")
+        return http::ClientResponse{.status = 400, .body = "bad label\nmore"};
     }
     return http::ClientResponse{.status = 200};
   });
@@ -253,7 +255,9 @@ TEST_F(Ship, IsolatesPoisonAndDeliversTheRest) {
   EXPECT_EQ(std::count(letters.begin(), letters.end(), '\n'), 2);
   EXPECT_NE(letters.find("\"i\":\"17\""), std::string::npos) << letters;
   EXPECT_NE(letters.find("the server answered 400: bad label\""), std::string::npos) << letters;
-  EXPECT_NE(registry.to_text().find("tocayo_agent_dropped_total{destination=\"test\",reason=\"refused\",signal=\"metrics\"} 2"), std::string::npos);
+  EXPECT_NE(registry.to_text().find(
+                "tocayo_agent_dropped_total{destination=\"test\",reason=\"refused\",signal=\"metrics\"} 2"),
+            std::string::npos);
 }
 
 TEST_F(Ship, GivesUpTakingApartWhatIsAllPoison) {
@@ -268,7 +272,8 @@ TEST_F(Ship, GivesUpTakingApartWhatIsAllPoison) {
 }
 
 TEST_F(Ship, ATooLargeRequestIsHalvedWithoutLoss) {
-  server.answer([](const std::vector<Seen>& rows, auto&) { return http::ClientResponse{.status = rows.size() > 3 ? 413 : 200}; });
+  server.answer(
+      [](const std::vector<Seen>& rows, auto&) { return http::ClientResponse{.status = rows.size() > 3 ? 413 : 200}; });
   auto queue = open(destination());
   ASSERT_TRUE(append(*queue, 50, 1000));
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 50; }));
@@ -318,7 +323,8 @@ TEST_F(Ship, ACursorBehindTheJournalOrDamagedLosesNothing) {
   std::ofstream(dir.path + "/cursor") << "cursor 1 16 0 0 crc 00000000\n";
   EXPECT_FALSE(load_cursor(dir.path + "/cursor"));
   auto queue = open(destination());
-  EXPECT_TRUE(eventually([&] { return server.taken().size() == 15; })) << "sent again rather than lost: " << server.taken().size();
+  EXPECT_TRUE(eventually([&] { return server.taken().size() == 15; }))
+      << "sent again rather than lost: " << server.taken().size();
 }
 
 TEST_F(Ship, OverTheBudgetTheOldestGoAndAreCounted) {
@@ -439,7 +445,8 @@ struct Everything {
   std::vector<metrics::FloatRow> floats{{1000, 1.5, 900}, {2000, metrics::kStaleNaN, 0}};
   std::vector<metrics::HistogramRow> histograms;
   std::vector<metrics::ExemplarRow> exemplars{{Labels{{"trace_id", "abc"}}, 3.5, 1500}};
-  std::vector<metrics::MetadataRow> metadata{{"requests", "counter", "How many.", ""}, {"latency", "histogram", "How long.", "seconds"}};
+  std::vector<metrics::MetadataRow> metadata{{"requests", "counter", "How many.", ""},
+                                             {"latency", "histogram", "How long.", "seconds"}};
   std::vector<metrics::SeriesRows> series;
 
   Everything() {
@@ -516,7 +523,8 @@ TEST(ShipRecord, ExternalLabelsAndRelabelling) {
   Everything all;
   auto parsed = parse_remote_write(
       "global: {external_labels: {job: other, cluster: c1}}\n"
-      "remote_write:\n- url: http://x/write\n  write_relabel_configs: [{source_labels: [__name__], regex: latency, action: drop}]\n",
+      "remote_write:\n- url: http://x/write\n  write_relabel_configs: [{source_labels: [__name__], regex: latency, "
+      "action: drop}]\n",
       "f.yaml", "");
   ASSERT_TRUE(parsed) << parsed.error().message;
   std::string record;
@@ -524,7 +532,8 @@ TEST(ShipRecord, ExternalLabelsAndRelabelling) {
   EXPECT_EQ(head.rows, 2U) << "exemplars are off by default";
   auto rows = decode_record(record);
   ASSERT_EQ((*rows)->series.size(), 1U);
-  EXPECT_EQ((*rows)->label_set(0, (*rows)->series[0].label_count), Labels({{"__name__", "requests_total"}, {"cluster", "c1"}, {"job", "a"}}));
+  EXPECT_EQ((*rows)->label_set(0, (*rows)->series[0].label_count),
+            Labels({{"__name__", "requests_total"}, {"cluster", "c1"}, {"job", "a"}}));
 }
 
 void expect_decodes(RemoteWriteVersion version) {
@@ -535,8 +544,8 @@ void expect_decodes(RemoteWriteVersion version) {
   std::vector<Item> items;
   for (std::uint32_t i = 0; i < 2; ++i) {
     const auto& series = (*rows)->series[i];
-    items.push_back({rows->get(), i, series.float_begin, series.float_count, series.histogram_begin, series.histogram_count, series.exemplar_begin,
-                     series.exemplar_count});
+    items.push_back({rows->get(), i, series.float_begin, series.float_count, series.histogram_begin,
+                     series.histogram_count, series.exemplar_begin, series.exemplar_count});
   }
   MetadataTable table;
   for (const auto& row : all.metadata) table[row.metric] = row;
@@ -579,7 +588,8 @@ TEST(ShipDestination, ReadsPrometheusKeysAndLocatesErrors) {
   queue_config: {min_shards: 2, max_shards: 9, max_samples_per_send: 500, capacity: 2500, batch_send_deadline: 1s, min_backoff: 10ms,
                  max_backoff: 1s, retry_on_http_429: false, sample_age_limit: 2h, max_disk: 1GiB, when_full: block}
   metadata_config: {send: false}
-)", "p.yml", "/etc");
+)",
+                                   "p.yml", "/etc");
   ASSERT_TRUE(parsed) << parsed.error().message;
   const Destination& to = (*parsed)[0];
   EXPECT_EQ(to.name, "https://obs.example/api/v1/push");
@@ -595,21 +605,28 @@ TEST(ShipDestination, ReadsPrometheusKeysAndLocatesErrors) {
     auto bad = parse_remote_write(text, "p.yml", "");
     return bad ? std::string("no error") : bad.error().message;
   };
-  EXPECT_NE(message("remote_write:\n- url: ftp://x\n").find("p.yml:2:"), std::string::npos) << message("remote_write:\n- url: ftp://x\n");
+  EXPECT_NE(message("remote_write:\n- url: ftp://x\n").find("p.yml:2:"), std::string::npos)
+      << message("remote_write:\n- url: ftp://x\n");
   EXPECT_NE(message("remote_write:\n- url: http://x\n  qeue_config: {}\n").find("did you mean"), std::string::npos);
   EXPECT_NE(message("remote_write:\n- url: http://x\n- url: http://x\n").find("multiple"), std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  headers: {Authorization: x}\n").find("reserved"), std::string::npos);
+  EXPECT_NE(message("remote_write:\n- url: http://x\n  headers: {Authorization: x}\n").find("reserved"),
+            std::string::npos);
   EXPECT_NE(message("remote_write:\n- url: http://x\n  sigv4: {}\n").find("not supported"), std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  queue_config: {max_shards: 0}\n").find("at least 1"), std::string::npos);
+  EXPECT_NE(message("remote_write:\n- url: http://x\n  queue_config: {max_shards: 0}\n").find("at least 1"),
+            std::string::npos);
 }
 
 TEST(ShipDestination, HidesSecretsAndExpandsTheEnvironment) {
-  auto text = without_secrets("remote_write:\n- url: http://u:pw@x/y\n  bearer_token: tcy_1\n  headers: {X-Key: abc}\n  basic_auth: {username: u, password: p1}\n", "f");
+  auto text = without_secrets(
+      "remote_write:\n- url: http://u:pw@x/y\n  bearer_token: tcy_1\n  headers: {X-Key: abc}\n  basic_auth: {username: "
+      "u, password: p1}\n",
+      "f");
   ASSERT_TRUE(text);
   for (const char* secret : {"tcy_1", "abc", "p1", "pw"}) EXPECT_EQ(text->find(secret), std::string::npos) << *text;
   EXPECT_NE(text->find("<secret>"), std::string::npos);
   ::setenv("SHIP_TEST_A", "value", 1);
-  EXPECT_EQ(expand_environment("a ${SHIP_TEST_A} ${SHIP_TEST_NONE:-else} ${1} ${SHIP_TEST_NONE} $x ${"), "a value else ${1} ${SHIP_TEST_NONE} $x ${");
+  EXPECT_EQ(expand_environment("a ${SHIP_TEST_A} ${SHIP_TEST_NONE:-else} ${1} ${SHIP_TEST_NONE} $x ${"),
+            "a value else ${1} ${SHIP_TEST_NONE} $x ${");
 }
 
 }  // namespace

@@ -7,20 +7,22 @@
 namespace tocayo::agent {
 namespace {
 
-// How many samples at the front are older than `oldest`. Rows of one series come in order of time; a stray late one behind them
-// stays, which costs nothing.
+// How many samples at the front are older than `oldest`. Rows of one series come in order of time; a stray late one
+// behind them stays, which costs nothing.
 std::size_t expired(const Item& item, TimestampMs oldest) {
   std::uint32_t floats = 0, histograms = 0;
   while (floats < item.float_count && item.rows->floats[item.float_begin + floats].time < oldest) ++floats;
   if (floats < item.float_count) return floats;
-  while (histograms < item.histogram_count && item.rows->histograms[item.histogram_begin + histograms].time < oldest) ++histograms;
+  while (histograms < item.histogram_count && item.rows->histograms[item.histogram_begin + histograms].time < oldest)
+    ++histograms;
   return std::size_t{floats} + histograms;
 }
 
 }  // namespace
 
 bool Window::done() const {
-  return std::all_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.batches.empty() && !lane.in_flight; });
+  return std::all_of(lanes.begin(), lanes.end(),
+                     [](const Lane& lane) { return lane.batches.empty() && !lane.in_flight; });
 }
 
 Window::Left Window::deal(std::size_t lane_count, std::size_t rows_per_batch, TimestampMs oldest) {
@@ -31,8 +33,9 @@ Window::Left Window::deal(std::size_t lane_count, std::size_t rows_per_batch, Ti
   for (const auto& record : records) {
     for (std::uint32_t i = 0; i < record->series.size(); ++i) {
       const RecordRows::Series& series = record->series[i];
-      Item item{record.get(),          i,
-                series.float_begin,     series.float_count,    series.histogram_begin, series.histogram_count,
+      Item item{record.get(),           i,
+                series.float_begin,     series.float_count,
+                series.histogram_begin, series.histogram_count,
                 series.exemplar_begin,  series.exemplar_count};
       if (oldest != 0) {
         if (std::size_t count = expired(item, oldest); count > 0) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Private to ship: some consecutive records of a queue while they are being sent. Rows are dealt to lanes by their series; each lane
-// has at most one request under way, so that a series keeps its order, and lanes do not wait for each other.
+// Private to ship: some consecutive records of a queue while they are being sent. Rows are dealt to lanes by their
+// series; each lane has at most one request under way, so that a series keeps its order, and lanes do not wait for each
+// other.
 #pragma once
 
 #include <chrono>
@@ -33,18 +34,18 @@ struct Lane {
   std::deque<Batch> batches;  // the front one is under way or next
   bool in_flight = false;
   unsigned attempts = 0;
-  unsigned answered = 0;      // of these, those that the server answered: what Retry-Attempt tells it
-  unsigned refused = 0;       // single rows refused since the last success
+  unsigned answered = 0;  // of these, those that the server answered: what Retry-Attempt tells it
+  unsigned refused = 0;   // single rows refused since the last success
   std::chrono::steady_clock::time_point not_before{};
 };
 
 struct Window {
   std::vector<std::unique_ptr<RecordRows>> records;
   std::vector<metrics::MetadataRow> metadata;
-  std::uint64_t end = 0;   // position behind the last record
-  std::uint64_t rows = 0;  // by the records' heads
+  std::uint64_t end = 0;      // position behind the last record
+  std::uint64_t rows = 0;     // by the records' heads
   std::uint64_t damaged = 0;  // rows of records that could not be read
-  bool more = false;       // the queue has more records
+  bool more = false;          // the queue has more records
   std::vector<Lane> lanes;
 
   bool empty() const { return records.empty() && damaged == 0; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How samples get into the store in-process: rows of one tenant, one status per rejected row. Remote write, scraping, the
-// embedded collectors and self-metrics all end here.
+// How samples get into the store in-process: rows of one tenant, one status per rejected row. Remote write, scraping,
+// the embedded collectors and self-metrics all end here.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,14 @@ using SeriesRef = std::uint64_t;
 
 struct FloatRow {
   TimestampMs time;
-  double value;                 // kStaleNaN marks the series as gone
-  TimestampMs start_time = 0;   // created/start timestamp, 0 = unknown
+  double value;                // kStaleNaN marks the series as gone
+  TimestampMs start_time = 0;  // created/start timestamp, 0 = unknown
 };
 struct HistogramRow {
   TimestampMs time;
-  std::shared_ptr<const FloatHistogram> histogram;  // integer histograms are converted before; shared with the reader side
-  bool integer = true;                              // came as integer counts (kept for exact re-encoding)
+  std::shared_ptr<const FloatHistogram>
+      histogram;        // integer histograms are converted before; shared with the reader side
+  bool integer = true;  // came as integer counts (kept for exact re-encoding)
   TimestampMs start_time = 0;
 };
 struct ExemplarRow {
@@ -47,7 +48,7 @@ struct MetadataRow {
 
 // One series with its rows. Borrowed: must live until append() has finished.
 struct SeriesRows {
-  SeriesRef ref = 0;               // when known and still valid, `labels` may be null
+  SeriesRef ref = 0;  // when known and still valid, `labels` may be null
   const Labels* labels = nullptr;
   std::span<const FloatRow> floats;
   std::span<const HistogramRow> histograms;
@@ -55,7 +56,7 @@ struct SeriesRows {
 };
 
 struct AppendBatch {
-  std::span<SeriesRows> series;          // refs are filled in
+  std::span<SeriesRows> series;  // refs are filled in
   std::span<const MetadataRow> metadata;
 };
 
@@ -64,18 +65,19 @@ struct AppendResult {
   std::size_t histograms_written = 0;
   std::size_t exemplars_written = 0;
   struct Rejected {
-    std::string_view reason;   // snake case, static: "sample_out_of_order", "sample_duplicate_timestamp", …
+    std::string_view reason;  // snake case, static: "sample_out_of_order", "sample_duplicate_timestamp", …
     std::size_t count;
   };
   std::vector<Rejected> rejected;
-  // Indices into AppendBatch::series whose `ref` was not valid (any more) and that came without labels: nothing of them was
-  // written or counted. Append them again with labels.
+  // Indices into AppendBatch::series whose `ref` was not valid (any more) and that came without labels: nothing of them
+  // was written or counted. Append them again with labels.
   std::vector<std::uint32_t> unresolved;
-  std::optional<Error> first_error;      // full text with "(err-mimir-…)" of the first rejected row; kind bad_input or limit
+  std::optional<Error>
+      first_error;  // full text with "(err-mimir-…)" of the first rejected row; kind bad_input or limit
 };
 
-// Per tenant, thread-safe. A failed Result (unavailable: WAL, disk, memory guard) means that nothing of the batch is readable.
-// The task resumes when the batch is as durable as the configured WAL mode promises.
+// Per tenant, thread-safe. A failed Result (unavailable: WAL, disk, memory guard) means that nothing of the batch is
+// readable. The task resumes when the batch is as durable as the configured WAL mode promises.
 class Appender {
  public:
   virtual ~Appender() = default;

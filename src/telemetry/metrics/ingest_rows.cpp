@@ -13,7 +13,7 @@ namespace tocayo::metrics {
 namespace {
 
 constexpr std::size_t kExemplarMaxCharacters = 128;  // OpenMetrics 1.0
-constexpr std::size_t kTextCut = 200;                 // of names, values and series in messages
+constexpr std::size_t kTextCut = 200;                // of names, values and series in messages
 
 std::string_view cut(std::string_view text) {
   if (text.size() <= kTextCut) return text;
@@ -108,17 +108,19 @@ bool IngestRows::check_time(TimestampMs time) {
   // Compared without subtraction from `time`: the wire may carry any 64-bit integer.
   if (time > now_ + limits_.creation_grace_period_ms) {
     rejections_.add("too_far_in_future", 1, [&] {
-      return with_error_id(fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: '{}'", time,
-                                       series_text()),
-                           "too-far-in-future", "creation_grace_period");
+      return with_error_id(
+          fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: '{}'", time,
+                      series_text()),
+          "too-far-in-future", "creation_grace_period");
     });
     return false;
   }
   if (limits_.past_grace_period_ms > 0 && time < now_ - limits_.past_grace_period_ms) {
     rejections_.add("too_far_in_past", 1, [&] {
-      return with_error_id(fmt::format("received a sample whose timestamp is too far in the past, timestamp: {} series: '{}'", time,
-                                       series_text()),
-                           "too-far-in-past", "past_grace_period");
+      return with_error_id(
+          fmt::format("received a sample whose timestamp is too far in the past, timestamp: {} series: '{}'", time,
+                      series_text()),
+          "too-far-in-past", "past_grace_period");
     });
     return false;
   }
@@ -138,21 +140,25 @@ void IngestRows::histogram(TimestampMs time, const HistogramParts& parts, Timest
   auto checked = check_histogram(parts, limits_);
   if (!checked) {
     rejections_.add(checked.error().reason, 1, [&] {
-      return with_error_id(fmt::format("{}, timestamp: {} series: '{}'", checked.error().text, time, series_text()), checked.error().id,
+      return with_error_id(fmt::format("{}, timestamp: {} series: '{}'", checked.error().text, time, series_text()),
+                           checked.error().id,
                            checked.error().id == "max-native-histogram-buckets" ? "max_native_histogram_buckets" : "");
     });
     return;
   }
   ++open_rows_;
-  histograms_.push_back({.time = time, .histogram = std::move(*checked), .integer = !parts.is_float, .start_time = start_time});
+  histograms_.push_back(
+      {.time = time, .histogram = std::move(*checked), .integer = !parts.is_float, .start_time = start_time});
 }
 
 void IngestRows::exemplar(std::span<const LabelView> labels, double value, TimestampMs time) {
   ++exemplars_received_;
-  const auto refuse = [&](std::string_view reason, std::string_view id, std::string_view what, std::string_view key = {}) {
+  const auto refuse = [&](std::string_view reason, std::string_view id, std::string_view what,
+                          std::string_view key = {}) {
     if (!strict_exemplars_) return rejections_.add_silently(reason, 1);
     rejections_.add(reason, 1, [&] {
-      return with_error_id(fmt::format("received an exemplar {}, timestamp: {} series: '{}'", what, time, series_text()), id, key);
+      return with_error_id(
+          fmt::format("received an exemplar {}, timestamp: {} series: '{}'", what, time, series_text()), id, key);
     });
   };
   std::size_t characters = 0;
@@ -167,12 +173,13 @@ void IngestRows::exemplar(std::span<const LabelView> labels, double value, Times
   }
   if (set.empty()) return refuse("exemplar_labels_missing", "exemplar-labels-missing", "with no valid labels");
   if (characters > kExemplarMaxCharacters) {
-    return refuse("exemplar_labels_too_long", "exemplar-labels-too-long", "whose combined labels exceed 128 characters");
+    return refuse("exemplar_labels_too_long", "exemplar-labels-too-long",
+                  "whose combined labels exceed 128 characters");
   }
   if (time == 0) return refuse("exemplar_timestamp_invalid", "exemplar-timestamp-invalid", "with no timestamp");
   if (time > now_ + limits_.creation_grace_period_ms) {
-    return refuse("exemplar_too_far_in_future", "exemplar-too-far-in-future", "whose timestamp is too far in the future",
-                  "creation_grace_period");
+    return refuse("exemplar_too_far_in_future", "exemplar-too-far-in-future",
+                  "whose timestamp is too far in the future", "creation_grace_period");
   }
   if (limits_.past_grace_period_ms > 0 && time < now_ - limits_.past_grace_period_ms) {
     return refuse("exemplar_too_far_in_past", "exemplar-too-far-in-past", "whose timestamp is too far in the past",
@@ -214,12 +221,13 @@ void IngestRows::end_series() {
   }
   const Slot begin = slots_.empty() ? Slot{0, 0, 0} : slots_.back();
   const auto bad_float = [&](const FloatRow& row) { return !check_time(row.time); };
-  floats_.erase(std::remove_if(floats_.begin() + static_cast<std::ptrdiff_t>(begin.floats_end), floats_.end(), bad_float),
-                floats_.end());
+  floats_.erase(
+      std::remove_if(floats_.begin() + static_cast<std::ptrdiff_t>(begin.floats_end), floats_.end(), bad_float),
+      floats_.end());
   const auto bad_histogram = [&](const HistogramRow& row) { return !check_time(row.time); };
-  histograms_.erase(
-      std::remove_if(histograms_.begin() + static_cast<std::ptrdiff_t>(begin.histograms_end), histograms_.end(), bad_histogram),
-      histograms_.end());
+  histograms_.erase(std::remove_if(histograms_.begin() + static_cast<std::ptrdiff_t>(begin.histograms_end),
+                                   histograms_.end(), bad_histogram),
+                    histograms_.end());
 
   std::vector<Label> labels;
   labels.reserve(label_scratch_.size());
@@ -229,7 +237,9 @@ void IngestRows::end_series() {
   last_kept_ = true;
 }
 
-std::string_view IngestRows::last_metric_name() const { return last_kept_ ? labels_.back().get(kMetricName) : std::string_view{}; }
+std::string_view IngestRows::last_metric_name() const {
+  return last_kept_ ? labels_.back().get(kMetricName) : std::string_view{};
+}
 
 // Sorts, drops labels without value, and checks names, values and their number.
 bool IngestRows::check_labels(std::size_t rows) {
@@ -250,8 +260,8 @@ bool IngestRows::check_labels(std::size_t rows) {
     if (!check_label(label, rows)) return false;
     if (i > 0 && label_scratch_[i - 1].name == label.name) {
       rejections_.add("duplicate_label_names", rows, [&] {
-        return with_error_id(fmt::format("received a series with duplicate label name, label: '{}' series: '{}'", cut(label.name),
-                                         series_text()),
+        return with_error_id(fmt::format("received a series with duplicate label name, label: '{}' series: '{}'",
+                                         cut(label.name), series_text()),
                              "duplicate-label-names");
       });
       return false;
@@ -267,14 +277,16 @@ bool IngestRows::check_labels(std::size_t rows) {
 
   const std::size_t count = label_scratch_.size();
   if (limits_.max_label_names_per_series != 0 && count > limits_.max_label_names_per_series) {
-    const bool info = name.ends_with("_info") && limits_.max_label_names_per_info_series > limits_.max_label_names_per_series;
+    const bool info =
+        name.ends_with("_info") && limits_.max_label_names_per_info_series > limits_.max_label_names_per_series;
     const std::size_t limit = info ? limits_.max_label_names_per_info_series : limits_.max_label_names_per_series;
     if (count > limit) {
       rejections_.add(info ? "max_label_names_per_info_series" : "max_label_names_per_series", rows, [&] {
-        return with_error_id(fmt::format("received {} whose number of labels exceeds the limit (actual: {}, limit: {}) series: '{}'",
-                                         info ? "an info series" : "a series", count, limit, series_text()),
-                             info ? "max-label-names-per-info-series" : "max-label-names-per-series",
-                             info ? "max_label_names_per_info_series" : "max_label_names_per_series");
+        return with_error_id(
+            fmt::format("received {} whose number of labels exceeds the limit (actual: {}, limit: {}) series: '{}'",
+                        info ? "an info series" : "a series", count, limit, series_text()),
+            info ? "max-label-names-per-info-series" : "max-label-names-per-series",
+            info ? "max_label_names_per_info_series" : "max_label_names_per_series");
       });
       return false;
     }
@@ -285,27 +297,30 @@ bool IngestRows::check_labels(std::size_t rows) {
 bool IngestRows::check_label(const LabelView& label, std::size_t rows) {
   if (limits_.max_label_name_length != 0 && label.name.size() > limits_.max_label_name_length) {
     rejections_.add("label_name_too_long", rows, [&] {
-      return with_error_id(fmt::format("received a series whose label name length exceeds the limit (actual: {}, limit: {}), label: "
-                                       "'{}' series: '{}'", label.name.size(), limits_.max_label_name_length, printable(label.name),
-                                       series_text()),
-                           "label-name-too-long", "max_label_name_length");
+      return with_error_id(
+          fmt::format("received a series whose label name length exceeds the limit (actual: {}, limit: {}), label: "
+                      "'{}' series: '{}'",
+                      label.name.size(), limits_.max_label_name_length, printable(label.name), series_text()),
+          "label-name-too-long", "max_label_name_length");
     });
     return false;
   }
   if (limits_.max_label_value_length != 0 && label.value.size() > limits_.max_label_value_length) {
     rejections_.add("label_value_too_long", rows, [&] {
-      return with_error_id(fmt::format("received a series whose label value length exceeds the limit (actual: {}, limit: {}), label: "
-                                       "'{}', value: '{}' (truncated) series: '{}'", label.value.size(),
-                                       limits_.max_label_value_length, printable(label.name), printable(label.value), series_text()),
-                           "label-value-too-long", "max_label_value_length");
+      return with_error_id(
+          fmt::format("received a series whose label value length exceeds the limit (actual: {}, limit: {}), label: "
+                      "'{}', value: '{}' (truncated) series: '{}'",
+                      label.value.size(), limits_.max_label_value_length, printable(label.name), printable(label.value),
+                      series_text()),
+          "label-value-too-long", "max_label_value_length");
     });
     return false;
   }
   if (label.name.empty() || (!label.known_utf8 && !is_utf8(label.name))) {
     rejections_.add("label_invalid", rows, [&] {
-      return with_error_id(
-          fmt::format("received a series with an invalid label: '{}' series: '{}'", printable(label.name), series_text()),
-          "label-invalid");
+      return with_error_id(fmt::format("received a series with an invalid label: '{}' series: '{}'",
+                                       printable(label.name), series_text()),
+                           "label-invalid");
     });
     return false;
   }
@@ -317,8 +332,8 @@ bool IngestRows::check_label(const LabelView& label, std::size_t rows) {
       });
     } else {
       rejections_.add("label_value_invalid", rows, [&] {
-        return with_error_id(fmt::format("received a series with invalid value in label '{}': '{}' series: '{}'", cut(label.name),
-                                         printable(label.value), series_text()),
+        return with_error_id(fmt::format("received a series with invalid value in label '{}': '{}' series: '{}'",
+                                         cut(label.name), printable(label.value), series_text()),
                              "label-value-invalid");
       });
     }
@@ -347,18 +362,22 @@ std::string IngestRows::series_text() const {
   return text;
 }
 
-void IngestRows::metadata(std::string_view metric, std::string_view type, std::string_view help, std::string_view unit) {
+void IngestRows::metadata(std::string_view metric, std::string_view type, std::string_view help,
+                          std::string_view unit) {
   ++metadata_received_;
   const auto refuse = [&](std::string_view reason, std::string_view id, std::string_view what, std::string_view key) {
     rejections_.add(reason, 0, [&] {
       return with_error_id(fmt::format("received metric metadata {}: '{}'", what, printable(metric)), id, key);
     });
   };
-  if (metric.empty()) return refuse("metadata_missing_metric_name", "metadata-missing-metric-name", "with no metric name", "");
-  if (!is_valid_utf8(metric)) return refuse("metric_name_invalid", "metric-name-invalid", "with an invalid metric name", "");
+  if (metric.empty())
+    return refuse("metadata_missing_metric_name", "metadata-missing-metric-name", "with no metric name", "");
+  if (!is_valid_utf8(metric))
+    return refuse("metric_name_invalid", "metric-name-invalid", "with an invalid metric name", "");
   const std::size_t limit = limits_.max_metadata_length;
   if (limit != 0 && metric.size() > limit) {
-    return refuse("metric_name_too_long", "metric-name-too-long", "whose metric name length exceeds the limit", "max_metadata_length");
+    return refuse("metric_name_too_long", "metric-name-too-long", "whose metric name length exceeds the limit",
+                  "max_metadata_length");
   }
   if (limit != 0 && unit.size() > limit) {
     return refuse("unit_too_long", "unit-too-long", "whose unit name length exceeds the limit", "max_metadata_length");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of one incoming request, whatever its format: an arena that remote write, text and protobuf bodies are decoded into,
-// row by row, with the checks that the door makes. Reused from request to request; nothing is allocated per sample.
+// The rows of one incoming request, whatever its format: an arena that remote write, text and protobuf bodies are
+// decoded into, row by row, with the checks that the door makes. Reused from request to request; nothing is allocated
+// per sample.
 //
 //   IngestRows rows;                       // one per connection or from a pool
 //   rows.reset(limits, now);
@@ -36,8 +37,8 @@ class IngestRows {
   // Exemplars that break a rule make the request fail (remote write 2.0) or are only counted (all else).
   void set_strict_exemplars(bool strict) { strict_exemplars_ = strict; }
 
-  // One series. Between begin and end: its labels in any order, then its rows. end_series() checks labels; when they are refused,
-  // the rows of the series are dropped and counted.
+  // One series. Between begin and end: its labels in any order, then its rows. end_series() checks labels; when they
+  // are refused, the rows of the series are dropped and counted.
   void begin_series();
   void label(LabelView label) { label_scratch_.push_back(label); }
   void sample(TimestampMs time, double value, TimestampMs start_time = 0);
@@ -52,14 +53,15 @@ class IngestRows {
   // Value of `__name__` of the series just ended, "" when it was refused. Valid until the next begin_series().
   std::string_view last_metric_name() const;
 
-  // Metadata of a metric family; equal rows of one request are kept once. Help is cut, names and units over the limit refused.
+  // Metadata of a metric family; equal rows of one request are kept once. Help is cut, names and units over the limit
+  // refused.
   void metadata(std::string_view metric, std::string_view type, std::string_view help, std::string_view unit);
 
   // Valid until the next reset() or change. Call once, when everything is decoded.
   AppendBatch batch();
 
   bool empty() const { return slots_.empty() && metadata_.empty(); }
-  std::size_t samples_received() const { return samples_received_; }        // floats, refused ones included
+  std::size_t samples_received() const { return samples_received_; }  // floats, refused ones included
   std::size_t histograms_received() const { return histograms_received_; }
   std::size_t exemplars_received() const { return exemplars_received_; }
   std::size_t metadata_received() const { return metadata_received_; }
@@ -106,8 +108,8 @@ class IngestRows {
   Rejections rejections_;
 };
 
-// `name` without the suffix that a series of a histogram or summary family carries: rpc_seconds_bucket of type histogram is family
-// rpc_seconds.
+// `name` without the suffix that a series of a histogram or summary family carries: rpc_seconds_bucket of type
+// histogram is family rpc_seconds.
 std::string_view metric_family_of(std::string_view name, std::string_view type);
 
 }  // namespace tocayo::metrics

@@ -15,7 +15,7 @@ namespace {
 using namespace proto;
 using LabelView = IngestRows::LabelView;
 
-constexpr std::array<std::string_view, 8> kTypesV1 = {"unknown", "counter",        "gauge", "histogram",
+constexpr std::array<std::string_view, 8> kTypesV1 = {"unknown",        "counter", "gauge", "histogram",
                                                       "gaugehistogram", "summary", "info",  "stateset"};
 
 std::string_view type_name(std::uint64_t type) { return type < kTypesV1.size() ? kTypesV1[type] : "unknown"; }
@@ -63,8 +63,9 @@ class DecoderV1 {
         case 4:
         case 5:
           // A 2.0 message under a 1.0 content type would be accepted without storing anything.
-          throw WireError{"this is not a prometheus.WriteRequest; send remote write 2.0 with "
-                          "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request"};
+          throw WireError{
+              "this is not a prometheus.WriteRequest; send remote write 2.0 with "
+              "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request"};
         default: message.skip();
       }
     }
@@ -151,8 +152,9 @@ class DecoderV2 {
         case 1:
         case 2:
         case 3:
-          throw WireError{"fields 1 to 3 of io.prometheus.write.v2.Request are reserved; send remote write 1.0 with "
-                          "Content-Type: application/x-protobuf;proto=prometheus.WriteRequest"};
+          throw WireError{
+              "fields 1 to 3 of io.prometheus.write.v2.Request are reserved; send remote write 1.0 with "
+              "Content-Type: application/x-protobuf;proto=prometheus.WriteRequest"};
         default: symbols.skip();
       }
     }
@@ -174,7 +176,8 @@ class DecoderV2 {
     for (std::size_t i = 0; i < references.size(); i += 2) {
       for (const std::uint64_t reference : {references[i], references[i + 1]}) {
         if (!in_range(reference)) {
-          return fmt::format("label reference {} is out of range, the request has {} symbols", reference, symbols_.size());
+          return fmt::format("label reference {} is out of range, the request has {} symbols", reference,
+                             symbols_.size());
         }
       }
       const Symbol& name = symbols_[references[i]];
@@ -192,7 +195,9 @@ class DecoderV2 {
     Reader message = reader(bytes);
     while (message.next()) {
       switch (message.tag()) {
-        case 1: each_varint(message, "TimeSeries.labels_refs", [&](std::uint64_t value) { references_.push_back(value); }); break;
+        case 1:
+          each_varint(message, "TimeSeries.labels_refs", [&](std::uint64_t value) { references_.push_back(value); });
+          break;
         case 2: read_sample(get_bytes(message, "TimeSeries.samples"), rows_); break;
         case 3: {
           std::int64_t time = 0;
@@ -211,10 +216,13 @@ class DecoderV2 {
       rows_.refuse_series("invalid_label_refs", fmt::format("parsing labels for series: {}", *problem));
     }
     for (const LabelView& label : labels_) rows_.label(label);
-    if (metadata && !(in_range(metadata->help) && in_range(metadata->unit)) && !(metadata->help == 0 && metadata->unit == 0)) {
-      rows_.refuse_series("invalid_metadata_refs",
-                          fmt::format("parsing metadata for series: help reference {} or unit reference {} is out of range, the "
-                                      "request has {} symbols", metadata->help, metadata->unit, symbols_.size()));
+    if (metadata && !(in_range(metadata->help) && in_range(metadata->unit)) &&
+        !(metadata->help == 0 && metadata->unit == 0)) {
+      rows_.refuse_series(
+          "invalid_metadata_refs",
+          fmt::format("parsing metadata for series: help reference {} or unit reference {} is out of range, the "
+                      "request has {} symbols",
+                      metadata->help, metadata->unit, symbols_.size()));
     }
     for (const std::string_view exemplar_bytes : exemplars_) exemplar(exemplar_bytes);
     rows_.end_series();
@@ -242,7 +250,9 @@ class DecoderV2 {
     const std::string_view name = rows_.last_metric_name();
     if (name.empty() || (metadata.type == 0 && metadata.help == 0 && metadata.unit == 0)) return;
     const std::string_view type = type_name(metadata.type);
-    const auto text = [&](std::uint64_t reference) { return in_range(reference) ? symbols_[reference].text : std::string_view{}; };
+    const auto text = [&](std::uint64_t reference) {
+      return in_range(reference) ? symbols_[reference].text : std::string_view{};
+    };
     rows_.metadata(metric_family_of(name, type), type, text(metadata.help), text(metadata.unit));
   }
 

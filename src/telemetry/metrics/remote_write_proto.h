@@ -28,8 +28,8 @@ inline Reader reader(std::string_view bytes) { return Reader{bytes.data(), bytes
 
 inline void expect(const Reader& message, Wire wanted, const char* field) {
   if (message.wire_type() != wanted) {
-    throw WireError{std::string("wrong wire type ") + std::to_string(static_cast<unsigned>(message.wire_type())) + " for field " +
-                    field};
+    throw WireError{std::string("wrong wire type ") + std::to_string(static_cast<unsigned>(message.wire_type())) +
+                    " for field " + field};
   }
 }
 inline std::string_view get_bytes(Reader& message, const char* field) {
@@ -76,7 +76,8 @@ inline void add_sint64s(Reader& message, const char* field, std::vector<std::int
 }
 void add_span(Reader& message, const char* field, std::vector<Span>& out);
 
-// prometheus.Histogram and io.prometheus.write.v2.Histogram have the same fields; 17 (start timestamp) only occurs in the latter.
+// prometheus.Histogram and io.prometheus.write.v2.Histogram have the same fields; 17 (start timestamp) only occurs in
+// the latter.
 void read_histogram(std::string_view bytes, HistogramParts& parts, std::int64_t& time, std::int64_t& start_time);
 
 // Runs `decode`, turning its exceptions into bad_input "<what>: …".

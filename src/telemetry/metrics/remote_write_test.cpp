@@ -40,8 +40,12 @@ struct Decoded {
   std::string body;
 };
 
-Decoded v1(const RequestV1& request, IngestLimits limits = {}) { return {RemoteWriteVersion::v1, request.body(), limits}; }
-Decoded v2(const RequestV2& request, IngestLimits limits = {}) { return {RemoteWriteVersion::v2, request.body(), limits}; }
+Decoded v1(const RequestV1& request, IngestLimits limits = {}) {
+  return {RemoteWriteVersion::v1, request.body(), limits};
+}
+Decoded v2(const RequestV2& request, IngestLimits limits = {}) {
+  return {RemoteWriteVersion::v2, request.body(), limits};
+}
 
 TEST(RemoteWriteV1, SeriesWithRowsOfEveryKind) {
   RequestV1 request;
@@ -50,7 +54,8 @@ TEST(RemoteWriteV1, SeriesWithRowsOfEveryKind) {
     test::add_sample(series, 2.5, kNow - 1);
     RequestV1::exemplar(series, {{"trace_id", "abc"}}, 7, kNow - 1);
   });
-  request.series({{"__name__", "h"}}, [](Writer& series) { test::add_histogram(series, 4, test::integer_histogram(), kNow); });
+  request.series({{"__name__", "h"}},
+                 [](Writer& series) { test::add_histogram(series, 4, test::integer_histogram(), kNow); });
   request.metadata(1, "a", "Help of a.", "bytes");
   auto decoded = v1(request);
   ASSERT_TRUE(decoded.result) << decoded.result.error().message;
@@ -75,11 +80,12 @@ TEST(RemoteWriteV1, SeriesWithRowsOfEveryKind) {
 }
 
 TEST(RemoteWriteV1, OddBitsOfValuesSurvive) {
-  const std::uint64_t patterns[] = {kStaleNaNBits, 0x7ff8000000000001ULL, 0xfff0000000000123ULL, 0x8000000000000000ULL, 1ULL,
-                                    0x7ff0000000000000ULL};
+  const std::uint64_t patterns[] = {kStaleNaNBits, 0x7ff8000000000001ULL, 0xfff0000000000123ULL, 0x8000000000000000ULL,
+                                    1ULL,          0x7ff0000000000000ULL};
   RequestV1 request;
   for (const std::uint64_t bits : patterns) {
-    request.series({{"__name__", "a"}}, [&](Writer& series) { test::add_sample(series, std::bit_cast<double>(bits), kNow); });
+    request.series({{"__name__", "a"}},
+                   [&](Writer& series) { test::add_sample(series, std::bit_cast<double>(bits), kNow); });
   }
   auto decoded = v1(request);
   ASSERT_EQ(decoded.batch.series.size(), std::size(patterns));
@@ -144,7 +150,9 @@ TEST(RemoteWriteV1, BadLabelsRefuseOnlyTheirSeries) {
       {{{"", "x"}, {"__name__", "m"}}, "label-invalid", "label_invalid"},
       {{{"__name__", "m"}, {"a", bad_utf8}}, "label-value-invalid", "label_value_invalid"},
       {{{"__name__", "m"}, {"a", "1"}, {"a", "2"}}, "duplicate-label-names", "duplicate_label_names"},
-      {{{"__name__", "m"}, {"a", "1"}, {"b", "2"}, {"c", "3"}}, "max-label-names-per-series", "max_label_names_per_series"},
+      {{{"__name__", "m"}, {"a", "1"}, {"b", "2"}, {"c", "3"}},
+       "max-label-names-per-series",
+       "max_label_names_per_series"},
       {{{"__name__", "m_info"}, {"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}},
        "max-label-names-per-info-series",
        "max_label_names_per_info_series"},
@@ -274,13 +282,53 @@ TEST(RemoteWriteV1, WrongWireTypesAreRefused) {
     EXPECT_NE(decoded.result.error().message.find(field), std::string::npos) << decoded.result.error().message;
   };
   refused([](Writer& out) { out.add_uint64(1, 5); }, "WriteRequest.timeseries");
-  refused([](Writer& out) { Writer s(out, 1); s.add_uint32(1, 5); }, "TimeSeries.labels");
-  refused([](Writer& out) { Writer s(out, 1); Writer l(s, 1); l.add_uint32(2, 5); }, "Label.value");
-  refused([](Writer& out) { Writer s(out, 1); Writer l(s, 2); l.add_uint32(1, 5); }, "Sample.value");
-  refused([](Writer& out) { Writer s(out, 1); Writer l(s, 2); l.add_string(2, "x"); }, "Sample.timestamp");
-  refused([](Writer& out) { Writer s(out, 1); Writer h(s, 4); h.add_string(15, "x"); }, "Histogram.timestamp");
-  refused([](Writer& out) { Writer s(out, 1); Writer h(s, 4); h.add_string(13, "1234567"); }, "Histogram.positive_counts");
-  refused([](Writer& out) { Writer m(out, 3); m.add_uint32(4, 1); }, "MetricMetadata.help");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        s.add_uint32(1, 5);
+      },
+      "TimeSeries.labels");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        Writer l(s, 1);
+        l.add_uint32(2, 5);
+      },
+      "Label.value");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        Writer l(s, 2);
+        l.add_uint32(1, 5);
+      },
+      "Sample.value");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        Writer l(s, 2);
+        l.add_string(2, "x");
+      },
+      "Sample.timestamp");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        Writer h(s, 4);
+        h.add_string(15, "x");
+      },
+      "Histogram.timestamp");
+  refused(
+      [](Writer& out) {
+        Writer s(out, 1);
+        Writer h(s, 4);
+        h.add_string(13, "1234567");
+      },
+      "Histogram.positive_counts");
+  refused(
+      [](Writer& out) {
+        Writer m(out, 3);
+        m.add_uint32(4, 1);
+      },
+      "MetricMetadata.help");
   refused([](Writer& out) { out.add_string(4, ""); }, "remote write 2.0");
 }
 
@@ -288,7 +336,7 @@ TEST(RemoteWriteV1, UnknownFieldsAreSkipped) {
   std::string body;
   {
     Writer out(body);
-    out.add_uint32(2, 1);   // Cortex' source
+    out.add_uint32(2, 1);  // Cortex' source
     out.add_string(1000, "x");
     Writer series(out, 1);
     series.add_double(99, 1);
@@ -326,7 +374,8 @@ TEST(RemoteWriteV1, BadHistogramDropsTheRowNotTheSeries) {
     test::add_histogram(series, 4, test::integer_histogram(), kNow);
   });
   auto decoded = v1(request);
-  EXPECT_NE(decoded.error().find("series: 'h' (err-mimir-native-histogram-count-mismatch)"), std::string::npos) << decoded.error();
+  EXPECT_NE(decoded.error().find("series: 'h' (err-mimir-native-histogram-count-mismatch)"), std::string::npos)
+      << decoded.error();
   EXPECT_EQ(decoded.rejected("native_histogram_count_mismatch"), 1u);
   EXPECT_EQ(decoded.rows.histograms_received(), 2u);
   ASSERT_EQ(decoded.batch.series[0].histograms.size(), 1u);
@@ -398,7 +447,8 @@ TEST(RemoteWriteV2, ASeriesNeedsOneKindOfRows) {
   });
   request.sample({{"__name__", "good"}}, 1, kNow);
   auto decoded = v2(request);
-  EXPECT_NE(decoded.error().find("at least one sample or histogram, series: 'none'"), std::string::npos) << decoded.error();
+  EXPECT_NE(decoded.error().find("at least one sample or histogram, series: 'none'"), std::string::npos)
+      << decoded.error();
   EXPECT_EQ(decoded.rejected("mixed_samples"), 2u);
   ASSERT_EQ(decoded.batch.series.size(), 1u);
   EXPECT_EQ(decoded.batch.series[0].labels->to_string(), "good");

@@ -135,7 +135,9 @@ class RequestV2 {
     rows(series);
     return *this;
   }
-  RequestV2& series(const Pairs& labels, const std::function<void(Writer&)>& rows) { return raw_series(references(labels), rows); }
+  RequestV2& series(const Pairs& labels, const std::function<void(Writer&)>& rows) {
+    return raw_series(references(labels), rows);
+  }
   RequestV2& sample(const Pairs& labels, double value, std::int64_t time) {
     return series(labels, [&](Writer& series) { add_sample(series, value, time); });
   }

@@ -16,7 +16,7 @@ namespace tocayo::metrics::api {
 namespace {
 
 constexpr std::string_view kRoom = "metrics_api";
-constexpr std::size_t kArenaKeepBytes = 8 << 20;   // larger ones are freed, not pooled
+constexpr std::size_t kArenaKeepBytes = 8 << 20;  // larger ones are freed, not pooled
 constexpr std::size_t kArenasKept = 16;
 
 // Of a batch that failed as a whole.
@@ -60,7 +60,8 @@ double random_jitter() {
 
 void add_retry_after(http::Response& response, const http::Request& request) {
   if (response.status != 429 && response.status < 500) return;
-  response.headers.set("Retry-After", std::to_string(retry_after_seconds(request.headers.get("Retry-Attempt"), random_jitter())));
+  response.headers.set("Retry-After",
+                       std::to_string(retry_after_seconds(request.headers.get("Retry-Attempt"), random_jitter())));
 }
 
 void add_written(http::Response& response, std::size_t samples, std::size_t histograms, std::size_t exemplars) {
@@ -93,14 +94,16 @@ WriteFormat negotiate_write_format(std::string_view content_type) {
     }
     if (!equal_ignoring_case(trimmed(parameter.substr(0, equals)), "proto")) continue;
     std::string_view message = trimmed(parameter.substr(equals + 1));
-    if (message.size() >= 2 && message.front() == '"' && message.back() == '"') message = message.substr(1, message.size() - 2);
+    if (message.size() >= 2 && message.front() == '"' && message.back() == '"')
+      message = message.substr(1, message.size() - 2);
     if (message == "prometheus.WriteRequest") {
       format.version = RemoteWriteVersion::v1;
     } else if (message == "io.prometheus.write.v2.Request") {
       format.version = RemoteWriteVersion::v2;
     } else {
       return {.problem = fmt::format("unknown protobuf message {}, expected prometheus.WriteRequest or "
-                                     "io.prometheus.write.v2.Request", message)};
+                                     "io.prometheus.write.v2.Request",
+                                     message)};
     }
   }
   return format;
@@ -114,16 +117,18 @@ int retry_after_seconds(std::string_view retry_attempt, double jitter) {
   return std::max(1, static_cast<int>(base * (0.5 + jitter)));
 }
 
-PushHandler::PushHandler(Appender& appender, Pool& compute, LimitsLookup limits, Registry& registry, PushOptions options,
-                         const Clock& clock)
+PushHandler::PushHandler(Appender& appender, Pool& compute, LimitsLookup limits, Registry& registry,
+                         PushOptions options, const Clock& clock)
     : appender_(appender),
       compute_(compute),
       limits_(std::move(limits)),
       registry_(registry),
       options_(options),
       clock_(clock),
-      unsorted_series_(registry.counter("tocayo_metrics_api_unsorted_series_total", "Series whose labels came unsorted.")),
-      inflight_gauge_(registry.gauge("tocayo_metrics_api_inflight_push_bytes", "Bytes of write requests being handled.")) {}
+      unsorted_series_(
+          registry.counter("tocayo_metrics_api_unsorted_series_total", "Series whose labels came unsorted.")),
+      inflight_gauge_(
+          registry.gauge("tocayo_metrics_api_inflight_push_bytes", "Bytes of write requests being handled.")) {}
 
 PushHandler::~PushHandler() = default;
 
@@ -149,14 +154,17 @@ void PushHandler::return_arena(std::unique_ptr<Arena> arena) {
   if (arenas_.size() < kArenasKept) arenas_.push_back(std::move(arena));
 }
 
-std::optional<http::Response> PushHandler::check_request_rate(const http::Request& request, Tenant& tenant, const ApiLimits& limits) {
+std::optional<http::Response> PushHandler::check_request_rate(const http::Request& request, Tenant& tenant,
+                                                              const ApiLimits& limits) {
   const auto burst = static_cast<double>(std::max<std::size_t>(limits.request_burst_size, 1));
   if (tenant.requests.allow(1, limits.request_rate, burst)) return {};
-  return refusal(request, limits.overload_status_on_rate_limit ? 529 : 429,
-                 with_error_id(fmt::format("the request has been rejected because the tenant exceeded the request rate limit, set to "
-                                           "{} requests/s with a maximum allowed burst of {}", limits.request_rate,
-                                           limits.request_burst_size),
-                               "tenant-max-request-rate", "request_rate and limits.request_burst_size"));
+  return refusal(
+      request, limits.overload_status_on_rate_limit ? 529 : 429,
+      with_error_id(
+          fmt::format("the request has been rejected because the tenant exceeded the request rate limit, set to "
+                      "{} requests/s with a maximum allowed burst of {}",
+                      limits.request_rate, limits.request_burst_size),
+          "tenant-max-request-rate", "request_rate and limits.request_burst_size"));
 }
 
 Task<http::Response> PushHandler::remote_write(http::Request& request) {
@@ -164,20 +172,23 @@ Task<http::Response> PushHandler::remote_write(http::Request& request) {
   if (!format.problem.empty()) co_return refusal(request, 415, format.problem);
   const std::string_view encoding = trimmed(request.headers.get("Content-Encoding"));
   if (!encoding.empty() && !equal_ignoring_case(encoding, "snappy")) {
-    co_return refusal(request, 415, fmt::format("{} encoding (compression) is not accepted by this server; only snappy is acceptable",
-                                                encoding));
+    co_return refusal(
+        request, 415,
+        fmt::format("{} encoding (compression) is not accepted by this server; only snappy is acceptable", encoding));
   }
   if (is_framed_snappy(request.body)) {
-    co_return refusal(request, 415, "the body is in snappy's stream format; only the snappy block format is acceptable");
+    co_return refusal(request, 415,
+                      "the body is in snappy's stream format; only the snappy block format is acceptable");
   }
   auto length = snappy_block_length(request.body);
   if (!length) co_return refusal(request, 400, length.error().message);
   if (*length > options_.max_recv_msg_size || request.body.size() > options_.max_recv_msg_size) {
-    co_return refusal(request, 413,
-                      with_error_id(fmt::format("the incoming push request has been rejected because its message size of {} bytes is "
-                                                "larger than the allowed limit of {} bytes", std::max(*length, request.body.size()),
-                                                options_.max_recv_msg_size),
-                                    "distributor-max-write-message-size"));
+    co_return refusal(
+        request, 413,
+        with_error_id(fmt::format("the incoming push request has been rejected because its message size of {} bytes is "
+                                  "larger than the allowed limit of {} bytes",
+                                  std::max(*length, request.body.size()), options_.max_recv_msg_size),
+                      "distributor-max-write-message-size"));
   }
   Inflight inflight(*this);
   if (auto over = inflight.admit(request.body.size() + *length); !over.empty()) co_return refusal(request, 503, over);
@@ -245,12 +256,13 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
                                                          : static_cast<double>(limits.ingestion_burst_size);
   if (!tenant.items.allow(static_cast<double>(items), limits.ingestion_rate, burst)) {
     discard("rate_limited", received);
-    co_return refusal(request, limits.overload_status_on_rate_limit ? 529 : 429,
-                      with_error_id(fmt::format("the request has been rejected because the tenant exceeded the ingestion rate limit, "
-                                                "set to {} items/s with a maximum allowed burst of {}. This limit is applied on the "
-                                                "total number of samples, exemplars and metadata received", limits.ingestion_rate,
-                                                burst),
-                                    "tenant-max-ingestion-rate", "ingestion_rate and limits.ingestion_burst_size"));
+    co_return refusal(
+        request, limits.overload_status_on_rate_limit ? 529 : 429,
+        with_error_id(fmt::format("the request has been rejected because the tenant exceeded the ingestion rate limit, "
+                                  "set to {} items/s with a maximum allowed burst of {}. This limit is applied on the "
+                                  "total number of samples, exemplars and metadata received",
+                                  limits.ingestion_rate, burst),
+                      "tenant-max-ingestion-rate", "ingestion_rate and limits.ingestion_burst_size"));
   }
 
   AppendResult result;
@@ -282,8 +294,8 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
     const std::size_t written = result.floats_written + result.histograms_written;
     const bool active_limit = first->message.find("err-mimir-max-active-series") != std::string::npos;
     response = plain_error(active_limit ? (limits.overload_status_on_rate_limit ? 529 : 429) : 400,
-                           summary(first->message, received - std::min(received, written), received, rows.rejections().reasons(),
-                                   result.rejected));
+                           summary(first->message, received - std::min(received, written), received,
+                                   rows.rejections().reasons(), result.rejected));
     add_retry_after(response, request);
   }
   add_written(response, result.floats_written, result.histograms_written, result.exemplars_written);

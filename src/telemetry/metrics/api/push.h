@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The write side of the API: remote write 1.0 and 2.0, and import of text exposition. Negotiates the format, decodes on the
-// compute pool into a pooled arena, hands the rows to the store and says exactly what became of them.
+// The write side of the API: remote write 1.0 and 2.0, and import of text exposition. Negotiates the format, decodes on
+// the compute pool into a pooled arena, hands the rows to the store and says exactly what became of them.
 #pragma once
 
 #include <atomic>
@@ -24,9 +24,10 @@
 namespace tocayo::metrics::api {
 
 struct PushOptions {
-  std::size_t max_recv_msg_size = 100 << 20;                    // decompressed, bytes
-  std::size_t max_inflight_push_requests_bytes = 512 << 20;     // bodies, compressed and not, of all requests being worked on
-  std::size_t max_inflight_push_requests = 2000;                // 0: no limit
+  std::size_t max_recv_msg_size = 100 << 20;  // decompressed, bytes
+  std::size_t max_inflight_push_requests_bytes = 512
+                                                 << 20;  // bodies, compressed and not, of all requests being worked on
+  std::size_t max_inflight_push_requests = 2000;         // 0: no limit
 };
 
 // Thread-safe. Borrows everything it is given.
@@ -52,7 +53,8 @@ class PushHandler {
   void return_arena(std::unique_ptr<Arena> arena);
   // Appends what the arena holds and renders the outcome.
   Task<http::Response> store(http::Request& request, Tenant& tenant, const ApiLimits& limits, Arena& arena);
-  std::optional<http::Response> check_request_rate(const http::Request& request, Tenant& tenant, const ApiLimits& limits);
+  std::optional<http::Response> check_request_rate(const http::Request& request, Tenant& tenant,
+                                                   const ApiLimits& limits);
 
   Appender& appender_;
   Pool& compute_;
@@ -78,7 +80,8 @@ struct WriteFormat {
 };
 WriteFormat negotiate_write_format(std::string_view content_type);
 
-// Seconds for Retry-After: 6 s doubled per attempt (the sender's Retry-Attempt header), at most 96 s, ± 50 % by `jitter` in [0, 1).
+// Seconds for Retry-After: 6 s doubled per attempt (the sender's Retry-Attempt header), at most 96 s, ± 50 % by
+// `jitter` in [0, 1).
 int retry_after_seconds(std::string_view retry_attempt, double jitter);
 
 }  // namespace tocayo::metrics::api

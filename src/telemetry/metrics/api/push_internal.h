@@ -29,19 +29,21 @@ struct PushHandler::Tenant {
 
   Tenant(Registry& registry, std::string tenant_name)
       : name(std::move(tenant_name)),
-        requests_in(registry.counter("cortex_distributor_requests_in_total", "Write requests received, also those refused later.",
-                                     {{"user", name}})),
-        samples_in(registry.counter("cortex_distributor_samples_in_total", "Samples received, also those refused later.",
-                                    {{"user", name}})),
-        exemplars_in(registry.counter("cortex_distributor_exemplars_in_total", "Exemplars received, also those refused later.",
-                                      {{"user", name}})),
-        metadata_in(registry.counter("cortex_distributor_metadata_in_total", "Metadata received, also what is refused later.",
-                                     {{"user", name}})),
+        requests_in(registry.counter("cortex_distributor_requests_in_total",
+                                     "Write requests received, also those refused later.", {{"user", name}})),
+        samples_in(registry.counter("cortex_distributor_samples_in_total",
+                                    "Samples received, also those refused later.", {{"user", name}})),
+        exemplars_in(registry.counter("cortex_distributor_exemplars_in_total",
+                                      "Exemplars received, also those refused later.", {{"user", name}})),
+        metadata_in(registry.counter("cortex_distributor_metadata_in_total",
+                                     "Metadata received, also what is refused later.", {{"user", name}})),
         samples(registry.counter("cortex_distributor_received_samples_total", "Samples stored.", {{"user", name}})),
-        exemplars(registry.counter("cortex_distributor_received_exemplars_total", "Exemplars stored.", {{"user", name}})),
-        metadata(registry.counter("cortex_distributor_received_metadata_total", "Metadata accepted.", {{"user", name}})),
-        last_sample(registry.gauge("cortex_distributor_latest_seen_sample_timestamp_seconds", "When a sample was last stored.",
-                                   {{"user", name}})) {}
+        exemplars(
+            registry.counter("cortex_distributor_received_exemplars_total", "Exemplars stored.", {{"user", name}})),
+        metadata(
+            registry.counter("cortex_distributor_received_metadata_total", "Metadata accepted.", {{"user", name}})),
+        last_sample(registry.gauge("cortex_distributor_latest_seen_sample_timestamp_seconds",
+                                   "When a sample was last stored.", {{"user", name}})) {}
 };
 
 struct PushHandler::Arena {
@@ -67,13 +69,15 @@ class PushHandler::Inflight {
     const std::size_t total = handler_.inflight_bytes_.fetch_add(bytes) + bytes;
     handler_.inflight_gauge_.set(static_cast<double>(total));
     const PushOptions& options = handler_.options_;
-    if (options.max_inflight_push_requests != 0 && handler_.inflight_requests_.load() > options.max_inflight_push_requests) {
+    if (options.max_inflight_push_requests != 0 &&
+        handler_.inflight_requests_.load() > options.max_inflight_push_requests) {
       return with_error_id("the write request has been rejected because too many write requests are being handled",
                            "distributor-max-inflight-push-requests");
     }
     if (total > options.max_inflight_push_requests_bytes) {
-      return with_error_id("the write request has been rejected because the write requests being handled hold too many bytes",
-                           "distributor-max-inflight-push-requests-bytes");
+      return with_error_id(
+          "the write request has been rejected because the write requests being handled hold too many bytes",
+          "distributor-max-inflight-push-requests-bytes");
     }
     return {};
   }

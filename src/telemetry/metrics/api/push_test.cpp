@@ -19,7 +19,8 @@ constexpr TimestampMs kNow = 1'700'000'000'000;
 constexpr std::string_view kV1 = "application/x-protobuf;proto=prometheus.WriteRequest";
 constexpr std::string_view kV2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
-http::Request write_request(std::string body, std::string_view content_type = kV1, std::string_view encoding = "snappy") {
+http::Request write_request(std::string body, std::string_view content_type = kV1,
+                            std::string_view encoding = "snappy") {
   http::Request request = Fixture::get("");
   request.method = "POST";
   if (!content_type.empty()) request.headers.set("Content-Type", std::string(content_type));
@@ -28,7 +29,9 @@ http::Request write_request(std::string body, std::string_view content_type = kV
   return request;
 }
 
-http::Response push(Fixture& fixture, http::Request request) { return sync_wait(fixture.core->push.remote_write(request)); }
+http::Response push(Fixture& fixture, http::Request request) {
+  return sync_wait(fixture.core->push.remote_write(request));
+}
 http::Response push(Fixture& fixture, const RequestV1& request) {
   return push(fixture, write_request(snappy_block_encode(request.body())));
 }
@@ -36,7 +39,8 @@ http::Response push(Fixture& fixture, const RequestV2& request) {
   return push(fixture, write_request(snappy_block_encode(request.body()), kV2));
 }
 
-void expect_written(const http::Response& response, std::string_view samples, std::string_view histograms, std::string_view exemplars) {
+void expect_written(const http::Response& response, std::string_view samples, std::string_view histograms,
+                    std::string_view exemplars) {
   EXPECT_EQ(response.headers.get("X-Prometheus-Remote-Write-Samples-Written"), samples);
   EXPECT_EQ(response.headers.get("X-Prometheus-Remote-Write-Histograms-Written"), histograms);
   EXPECT_EQ(response.headers.get("X-Prometheus-Remote-Write-Exemplars-Written"), exemplars);
@@ -59,7 +63,8 @@ TEST(Push, BothVersionsAreStoredAndCounted) {
     v2.exemplar(series, {{"t", "x"}}, 1, kNow);
     v2.metadata(series, 2, "help", "");
   });
-  v2.series({{"__name__", "h"}}, [&](Writer& series) { metrics::test::add_histogram(series, 3, metrics::test::integer_histogram(), kNow); });
+  v2.series({{"__name__", "h"}},
+            [&](Writer& series) { metrics::test::add_histogram(series, 3, metrics::test::integer_histogram(), kNow); });
   response = push(fixture, v2);
   EXPECT_EQ(response.status, 204) << response.body;
   expect_written(response, "2", "1", "1");
@@ -151,8 +156,10 @@ TEST(Push, PartialWriteSaysWhatBecameOfEachRow) {
   auto response = push(fixture, request);
   EXPECT_EQ(response.status, 400);
   expect_written(response, "3", "0", "0");
-  EXPECT_NE(response.body.find("received a series with duplicate label name, label: 'x'"), std::string::npos) << response.body;
-  EXPECT_NE(response.body.find("3 of 6 samples rejected: duplicate_label_names=1, sample_out_of_order=2"), std::string::npos)
+  EXPECT_NE(response.body.find("received a series with duplicate label name, label: 'x'"), std::string::npos)
+      << response.body;
+  EXPECT_NE(response.body.find("3 of 6 samples rejected: duplicate_label_names=1, sample_out_of_order=2"),
+            std::string::npos)
       << response.body;
   EXPECT_FALSE(response.headers.has("Retry-After"));
   EXPECT_EQ(fixture.metric("cortex_discarded_samples_total", "{reason=\"duplicate_label_names\",user=\"t1\"}"), 1);
@@ -169,8 +176,9 @@ TEST(Push, ErrorBodiesAreShort) {
 }
 
 TEST(Push, FailuresOfTheStore) {
-  const std::pair<ErrorKind, int> cases[] = {{ErrorKind::unavailable, 503}, {ErrorKind::internal, 500}, {ErrorKind::limit, 429},
-                                             {ErrorKind::timeout, 503},     {ErrorKind::canceled, 499}, {ErrorKind::bad_input, 400}};
+  const std::pair<ErrorKind, int> cases[] = {{ErrorKind::unavailable, 503}, {ErrorKind::internal, 500},
+                                             {ErrorKind::limit, 429},       {ErrorKind::timeout, 503},
+                                             {ErrorKind::canceled, 499},    {ErrorKind::bad_input, 400}};
   for (const auto& [kind, status] : cases) {
     Fixture fixture;
     fixture.appender.failure = Error{kind, "no"};
@@ -250,7 +258,8 @@ TEST(TokenBucket, FillsWithTime) {
   EXPECT_TRUE(limiter.allow(1e9, 0, 0, start)) << "no rate, no limit";
 }
 
-http::Response import(Fixture& fixture, std::string_view body, std::string_view query = "", std::string_view type = "text/plain") {
+http::Response import(Fixture& fixture, std::string_view body, std::string_view query = "",
+                      std::string_view type = "text/plain") {
   http::Request request = Fixture::get(query);
   request.method = "POST";
   request.headers.set("Content-Type", std::string(type));
@@ -260,8 +269,9 @@ http::Response import(Fixture& fixture, std::string_view body, std::string_view 
 
 TEST(Import, TextWithDefaultsAndExtraLabels) {
   Fixture fixture;
-  auto response = import(fixture, "# HELP a help text\n# TYPE a counter\na{x=\"1\"} 1\na{job=\"own\"} 2 1600000000000\n",
-                         "timestamp=1650000000000&extra_label=job=imported&extra_label=env=a=b");
+  auto response =
+      import(fixture, "# HELP a help text\n# TYPE a counter\na{x=\"1\"} 1\na{job=\"own\"} 2 1600000000000\n",
+             "timestamp=1650000000000&extra_label=job=imported&extra_label=env=a=b");
   EXPECT_EQ(response.status, 204) << response.body;
   EXPECT_EQ(fixture.appender.lines,
             (std::vector<std::string>{"a{env=\"a=b\", job=\"imported\", x=\"1\"} 1.000000 1650000000000",
@@ -274,8 +284,8 @@ TEST(Import, TextWithDefaultsAndExtraLabels) {
 
 TEST(Import, OpenMetricsBody) {
   Fixture fixture;
-  auto response = import(fixture, "# TYPE a counter\na_total 1 # {t=\"x\"} 1 1699999999\na_created 1600000000\n# EOF\n", "",
-                         "application/openmetrics-text; version=1.0.0");
+  auto response = import(fixture, "# TYPE a counter\na_total 1 # {t=\"x\"} 1 1699999999\na_created 1600000000\n# EOF\n",
+                         "", "application/openmetrics-text; version=1.0.0");
   EXPECT_EQ(response.status, 204) << response.body;
   EXPECT_EQ(fixture.appender.lines, (std::vector<std::string>{"a_total 1.000000 1700000000000"}));
   expect_written(response, "1", "0", "1");
