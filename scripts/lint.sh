@@ -4,6 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ./dev --functions
+set +e +o pipefail
 fail=0
 complain() { echo "lint: $*"; fail=1; }
 
@@ -28,12 +29,14 @@ for f in $(git ls-files '*.h' '*.cpp' '*.ts' '*.tsx' '*.sh' '*.mjs' 'dev' '.ci/r
 done
 
 cpp=$(git ls-files '*.h' '*.cpp')
-clang-format-19 --dry-run -Werror $cpp 2>&1 | grep -E 'error:' | head -20 | grep . && fail=1
+unformatted=$(clang-format-19 --dry-run -Werror $cpp 2>&1 | grep -E 'error:' | cut -d: -f1 | sort -u)
+[ -z "$unformatted" ] || complain "not formatted (./dev format): $unformatted"
 
 if [ -e build/release/compile_commands.json ]; then
   if [ "${1:-}" = --all ]; then tidy=$(git ls-files 'src/*.cpp'); else tidy=$(git diff --name-only HEAD -- 'src/*.cpp'); fi
   if [ -n "$tidy" ]; then
-    printf '%s\n' $tidy | grep -v '_fuzz.cpp$' | xargs -P2 -n4 clang-tidy-19 -p build/release --quiet 2>/dev/null | grep -E 'warning:|error:' | sort -u | grep . && fail=1
+    printf '%s\n' $tidy | grep -v '_fuzz.cpp$' | xargs -P2 -n4 clang-tidy-19 -p build/release --quiet 2>/dev/null | grep -E 'warning:|error:' | sort -u >build/tidy.log
+    [ ! -s build/tidy.log ] || { cat build/tidy.log; fail=1; }
   fi
 fi
 

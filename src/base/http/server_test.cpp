@@ -122,23 +122,21 @@ TEST_F(ServerTest, MalformedRequestsGet400AndTheConnectionEnds) {
   router.add("GET", "/hello", hello);
   router.add("POST", "/hello", echo);
   start();
-  for (std::
-           string_view
-               bad : {
-                   "nonsense\r\n\r\n",
-                   "GET /hello HTTP/1.1\r\nHost: t\r\nbad header\r\n\r\n",
-                   "GET /hello HTTP/1.1\r\n\r\n",  // no Host
-                   "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-                   "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n",
-                   "GET /a/../hello HTTP/1.1\r\nHost: t\r\n\r\n",
-                   "GET /%2e%2e/etc/passwd HTTP/1.1\r\nHost: t\r\n\r\n",
-                   "GET /a%00b HTTP/1.1\r\nHost: t\r\n\r\n",
-                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: "
-                   "chunked\r\n\r\n0\r\n\r\n",  // smuggling
-                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-                   "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
-                   "POST /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-               }) {
+  for (std::string_view bad : {
+           "nonsense\r\n\r\n",
+           "GET /hello HTTP/1.1\r\nHost: t\r\nbad header\r\n\r\n",
+           "GET /hello HTTP/1.1\r\n\r\n",  // no Host
+           "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+           "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n",
+           "GET /a/../hello HTTP/1.1\r\nHost: t\r\n\r\n",
+           "GET /%2e%2e/etc/passwd HTTP/1.1\r\nHost: t\r\n\r\n",
+           "GET /a%00b HTTP/1.1\r\nHost: t\r\n\r\n",
+           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n0\r\n\r\n",  // smuggling
+           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+           "POST /hello HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
+           "POST /hello HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+       }) {
     RawClient client(port());
     auto response = client.request(bad);
     EXPECT_EQ(response.status, 400) << bad;

@@ -20,9 +20,9 @@ struct Target {
   std::string path;                   // decoded, starts with '/', base path removed, no doubled slashes
   std::vector<std::string> segments;  // decoded one by one, so that an encoded '/' stays inside its segment; "/" has
                                       // none, a trailing slash gives a last empty one
-  std::string_view query;  // still encoded; points into the given target
-  bool outside = false;    // not below the base path
-  bool at_base = false;    // exactly the base path without its slash
+  std::string_view query;             // still encoded; points into the given target
+  bool outside = false;               // not below the base path
+  bool at_base = false;               // exactly the base path without its slash
 };
 
 // Origin-form and absolute-form. bad_input: broken escapes, dot segments (plain or encoded), control characters, a
