@@ -4,6 +4,7 @@
 #
 #   tocayo_room(core PUBLIC Boost::headers PRIVATE spdlog::spdlog)          a room and its libraries
 #   tocayo_room(promql ROOMS core metrics)                                  rooms it stands on (src/rooms.txt is the law)
+#   tocayo_room(logs FOLDERS head segment)                                  folders whose sources belong to it as well
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -51,8 +52,12 @@ if(TOCAYO_LTO)
 endif()
 
 function(tocayo_room name)
-  cmake_parse_arguments(ROOM "" "" "ROOMS;PUBLIC;PRIVATE;TEST" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/detail/*.cpp)
+  cmake_parse_arguments(ROOM "" "" "ROOMS;PUBLIC;PRIVATE;TEST;FOLDERS" ${ARGN})
+  set(globs ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/detail/*.cpp)
+  foreach(folder ${ROOM_FOLDERS})
+    list(APPEND globs ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${globs})
   set(tests ${sources})
   set(fuzzers ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")

@@ -13,12 +13,12 @@ rooms=$(awk '
   FNR == NR { if ($0 ~ /^#/ || $0 == "") next; split($0, part, ":"); known[part[1]] = 1; allow[part[1]] = " " part[2] " "; next }
   FNR == 1 {
     room = FILENAME; sub(/^src\/(base|durable|services|telemetry|apps)\//, "", room); sub(/^src\//, "", room)
-    if (room ~ /^metrics\/api\//) room = "metrics/api"; else sub(/\/.*/, "", room)
+    if (room ~ /^(metrics|logs)\/api\//) sub(/\/api\/.*/, "/api", room); else sub(/\/.*/, "", room)
     if (!(room in known)) print FILENAME ": room \"" room "\" is not in src/rooms.txt"
   }
   /^#include "/ {
     split($0, quote, "\""); target = quote[2]; if (target ~ /\.inc$/) next
-    if (target ~ /^metrics\/api\//) target = "metrics/api"; else sub(/\/.*/, "", target)
+    if (target ~ /^(metrics|logs)\/api\//) sub(/\/api\/.*/, "/api", target); else sub(/\/.*/, "", target)
     if (target == room || allow[room] ~ /\*/ || index(allow[room], " " target " ")) next
     print FILENAME ":" FNR ": " room " may not include " quote[2] " (src/rooms.txt)"
   }' src/rooms.txt $(git ls-files 'src/*.h' 'src/*.cpp' | grep -v '^src/apps/ui/embed/') )

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// A segment: an immutable file of log rows of one tenant, one UTC day and one stream group, encoded as templates and
+// typed slots so that a literal is found without rebuilding lines. This header is all that the rest of the store knows
+// of the format; docs/formats/segment-logs.md describes the bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "core/labels.h"
+#include "logs/entry.h"
+#include "logs/querier.h"
+
+namespace tocayo::logs {
+
+struct SegmentOptions {
+  std::string tenant;
+  std::uint32_t level = 0;         // 0 cut, 1 hour, 2 day: how hard to compress (zstd 3, 6, 12)
+  std::uint64_t group_hash = 0;    // stream group
+  std::uint64_t journal_from = 0;  // rows of these journal positions are in here (makes replay idempotent)
+  std::uint64_t journal_to = 0;
+};
+
+struct SegmentInfo {
+  SegmentOptions options;
+  TimestampNs min_time = 0;
+  TimestampNs max_time = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t raw_bytes = 0;  // of the lines
+  std::uint64_t file_bytes = 0;
+  std::uint32_t streams = 0;
+  std::uint32_t groups = 0;  // row groups
+};
+
+// Writes one file. Not thread-safe. Dropping it before finish() removes the unfinished file.
+class SegmentWriter {
+ public:
+  // Creates `path` + ".tmp"; finish() fsyncs, renames and fsyncs the directory.
+  static Result<SegmentWriter> create(std::filesystem::path path, SegmentOptions options);
+  SegmentWriter(SegmentWriter&&) noexcept;
+  SegmentWriter& operator=(SegmentWriter&&) noexcept;
+  ~SegmentWriter();
+
+  // Starts a stream; its rows follow in ascending (time, order). Streams come in ascending labels, each once.
+  Result<> start_stream(const Labels& labels);
+  // Copies what it needs. `order` is kept by position: rows of equal time keep the sequence of the calls.
+  Result<> add(const EntryRow& row);
+  Result<SegmentInfo> finish();
+
+ private:
+  struct Impl;
+  explicit SegmentWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// What a stream has in a segment, from the stream table alone.
+struct SegmentStream {
+  Labels labels;
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  TimestampNs min_time = 0;
+  TimestampNs max_time = 0;
+};
+
+struct SegmentGroup {
+  std::uint32_t first_stream = 0;  // a run of neighbouring streams
+  std::uint32_t stream_count = 0;
+  TimestampNs min_time = 0;
+  TimestampNs max_time = 0;
+  std::uint32_t rows = 0;
+};
+
+// A Selection whose filters are compiled once per query.
+class CompiledSelection;
+Result<std::shared_ptr<const CompiledSelection>> compile(const Selection& selection);
+
+// Maps one file. Immutable, thread-safe, shared by the queries that use it; the file may be unlinked meanwhile. Every
+// read is checked against bounds and checksums: a damaged part is an `internal` error naming file and part, and does
+// not hinder the others.
+class SegmentReader {
+ public:
+  // bad_input: not a segment, of a newer version, or damaged in its footer.
+  static Result<std::shared_ptr<SegmentReader>> open(const std::filesystem::path& path);
+  ~SegmentReader();
+
+  const SegmentInfo& info() const;
+  std::span<const SegmentStream> streams() const;
+  std::span<const SegmentGroup> groups() const;
+
+  // Visits the rows of one row group that the selection chooses, in ascending (stream, time, order). `stream_map` gives
+  // for each stream of the file the number to put into Row::stream, or kSkipStream. Row::order is the position in the
+  // file.
+  static constexpr std::uint32_t kSkipStream = 0xFFFFFFFF;
+  Result<> scan(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
+                TimestampNs start, TimestampNs end, const Context& context, const Scan::Visitor& visit,
+                ScanStats& stats) const;
+
+  // Exact rows and bytes of each stream (index into streams()) within [start, end).
+  Result<> volume(
+      std::span<const std::uint32_t> streams, TimestampNs start, TimestampNs end,
+      const std::function<void(std::uint32_t stream, std::uint64_t rows, std::uint64_t bytes)>& visit) const;
+  // Every row again: checksums, decoding, order. The first damage found.
+  Result<> verify() const;
+
+  // A template as mined, slots as <_>, with the rows that have it (for pattern queries).
+  using PatternVisitor = std::function<void(std::string_view pattern, std::string_view level, TimestampNs time)>;
+  Result<> patterns(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
+                    TimestampNs start, TimestampNs end, const Context& context, const PatternVisitor& visit) const;
+
+ private:
+  struct Impl;
+  explicit SegmentReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tocayo::logs
