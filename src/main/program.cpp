@@ -22,6 +22,7 @@
 #include "events/service.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "main/agent_gaps.h"
 #include "main/health.h"
 #include "main/scrape_view.h"
 #include "main/store_gate.h"
@@ -125,6 +126,7 @@ class ProgramImpl final : public Program {
   std::unique_ptr<metrics::api::TargetProvider> targets_;
   std::unique_ptr<promql::Engine> engine_;
   std::unique_ptr<metrics::api::NotificationHub> notifications_;
+  std::unique_ptr<metrics::api::SequenceLog> sequences_;
   std::unique_ptr<metrics::api::MetricsApi> metrics_api_;
   std::unique_ptr<ui::ShortLinks> short_links_;
   std::unique_ptr<ui::LiveHub> live_;
@@ -243,6 +245,9 @@ Result<> ProgramImpl::open_api() {
   api.limits = [this](std::string_view tenant) { return api_limits(*limits_->limits(tenant)); };
   api.notifications = notifications_.get();
   api.targets = targets_.get();
+  sequences_ = TRY(metrics::api::SequenceLog::open(data_dir_ + "/db/collector_sequences"));
+  api.sequences = sequences_.get();
+  api.record_gap = gap_recorder(*events_);
   api.replay = [this] {
     return metrics::api::ReplayProgress{static_cast<std::int64_t>(replay_->first.load()),
                                         static_cast<std::int64_t>(replay_->last.load()),

@@ -75,6 +75,7 @@ ApiCore::ApiCore(ApiDependencies dependencies)
     : deps(std::move(dependencies)),
       gate(concurrency_of(deps), deps.query_queue, *deps.compute),
       push(*deps.appender, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
+      sequences(deps.sequences, deps.record_gap),
       samples_read(deps.registry->counter("prometheus_engine_query_samples_total", "Samples loaded by all queries.")),
       api_queries(deps.registry->counter("tocayo_metrics_api_queries_total", "Queries asked for over HTTP.")),
       started(deps.clock->now_ms()) {
@@ -128,7 +129,6 @@ struct Entry {
   http::Access access = http::Access::read;
 };
 
-Handled handle_remote_write(ApiCore& core, http::Request& request) { return core.push.remote_write(request); }
 Handled handle_import(ApiCore& core, http::Request& request) { return core.push.import_text(request); }
 
 constexpr Entry kQueryRoutes[] = {

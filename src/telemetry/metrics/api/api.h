@@ -23,6 +23,7 @@
 #include "metrics/api/limits.h"
 #include "metrics/api/notifications.h"
 #include "metrics/api/push.h"
+#include "metrics/api/sequence.h"
 #include "metrics/api/targets.h"
 #include "metrics/appender.h"
 #include "metrics/querier.h"
@@ -86,6 +87,8 @@ struct ApiDependencies {
   BlocksReader blocks;
   TargetProvider* targets = nullptr;  // filled by the agent
   NotificationHub* notifications = nullptr;
+  SequenceLog* sequences = nullptr;  // of collectors that number their requests; null: these pass like any other
+  GapRecorder record_gap;            // what collectors say they lost
   std::function<ReplayProgress()> replay;
   std::function<bool()> ready;               // false while replaying; absent = always
   std::function<std::string()> config_yaml;  // without secrets

@@ -19,6 +19,7 @@ struct ApiCore {
   ApiDependencies deps;
   QueryGate gate;
   PushHandler push;
+  SequenceDoor sequences;  // before `push`
   QueryDurations durations;
   Counter& samples_read;
   Counter& api_queries;
@@ -33,6 +34,8 @@ struct ApiCore {
 using Core = const std::shared_ptr<ApiCore>&;
 using Handled = Task<http::Response>;
 
+// sequence.cpp
+Handled handle_remote_write(ApiCore& core, http::Request& request);
 // query_handlers.cpp
 Handled handle_query(ApiCore& core, http::Request& request);
 Handled handle_query_range(ApiCore& core, http::Request& request);
