@@ -115,8 +115,9 @@ class Walker {
     if (run.size() < kShortest) return;
     Any any{run};
     if (fold) {
-      auto& lower = any[0];
+      std::string lower = run;
       std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+      any = {lower};
       // The Kelvin sign and the long s fold to ASCII letters.
       if (lower.find('k') != std::string::npos) any.emplace_back("\xE2\x84\xAA");
       if (lower.find('s') != std::string::npos) any.emplace_back("\xC5\xBF");
