@@ -16,7 +16,6 @@ export const ALLOWED = new Set([
   'OFL-1.1',
   '0BSD',
   'CC0-1.0',
-  'BlueOak-1.0.0',
 ]);
 
 /** In the lockfile for server rendering only. The build fails when one of their modules gets into a chunk. */

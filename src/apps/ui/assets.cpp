@@ -44,6 +44,7 @@ std::string_view type_of(std::string_view path) {
       {".png", "image/png"},
       {".json", "application/json"},
       {".ico", "image/x-icon"},
+      {".html", "text/html; charset=utf-8"},
       {".webmanifest", "application/manifest+json"}};
   for (auto [extension, type] : kTypes) {
     if (path.ends_with(extension)) return type;
@@ -62,12 +63,22 @@ const Asset* find_asset(std::string_view path) {
   return found != end && found->path == path ? found : nullptr;
 }
 
+bool is_asset(std::string_view path, const std::string& web_dir) {
+  if (path.empty() || path == "index.html" || path.find("..") != std::string_view::npos) return false;
+  if (web_dir.empty()) return find_asset(path) != nullptr;
+  // Development: the same few places that the build fills, never a page's own address.
+  bool place =
+      path.starts_with("icons/") || path == "sw.js" || path == "offline.html" || path == "manifest.webmanifest";
+  return place && read_file(web_dir + "/" + std::string(path)).has_value();
+}
+
 http::Response serve_asset(const http::Request& request, std::string_view path, const std::string& web_dir) {
   if (path.empty() || path.starts_with('/') || path.find("..") != std::string_view::npos || path == "index.html")
     return not_found();
   http::Response response;
+  // Only names with a hash may be kept: an old sw.js or offline.html would outlive the build it belongs to.
   bool hashed = path.starts_with("assets/");
-  response.headers.add("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "public, max-age=3600");
+  response.headers.add("Cache-Control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
   if (!web_dir.empty()) {
     auto file = read_file(web_dir + "/" + std::string(path));
     if (!file) return not_found();

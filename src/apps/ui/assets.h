@@ -30,8 +30,11 @@ struct Asset {
 // Null when there is no such file. Thread-safe, no allocation.
 const Asset* find_asset(std::string_view path);
 
-// Serves `path` from `web_dir` when it is set (development), else from the binary; hashed files are immutable, ETags
-// answered. 404 JSON when there is no such file.
+// Whether serve_asset() has this file, for paths outside assets/ (service worker, manifest, icons, offline page).
+bool is_asset(std::string_view path, const std::string& web_dir);
+
+// Serves `path` from `web_dir` when it is set (development), else from the binary; hashed files are immutable, others
+// asked about at each use; ETags answered. 404 JSON when there is no such file.
 http::Response serve_asset(const http::Request& request, std::string_view path, const std::string& web_dir);
 
 // index.html with its placeholders; "" when the binary was built without the page.

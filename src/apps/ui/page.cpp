@@ -24,6 +24,19 @@ std::string html_safe(std::string text) {
   return text;
 }
 
+// The chosen ones only: what is absent is the browser's to decide.
+json::object prefs_json(const tenancy::UserSettings& settings) {
+  json::object out;
+  const std::pair<const char*, const std::string*> texts[] = {
+      {"language", &settings.language}, {"theme", &settings.theme}, {"timezone", &settings.timezone}};
+  for (auto [name, value] : texts) {
+    if (!value->empty()) out[name] = *value;
+  }
+  if (settings.hour12) out["hour12"] = *settings.hour12;
+  if (settings.week_start) out["weekStart"] = *settings.week_start;
+  return out;
+}
+
 }  // namespace
 
 std::string content_security_policy(std::string_view nonce) {
@@ -55,7 +68,8 @@ http::Response render_page(const PageOptions& options, const http::Request& requ
                         {"login", viewer.login},
                         {"name", viewer.name},
                         {"role", viewer.role},
-                        {"instanceAdmin", viewer.instance_admin}};
+                        {"instanceAdmin", viewer.instance_admin},
+                        {"prefs", prefs_json(viewer.prefs)}};
   }
   json::object boot{{"product", "Tocayo"},
                     {"version", options.version},

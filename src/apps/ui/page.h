@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http/message.h"
+#include "tenancy/model.h"
 
 namespace tocayo::ui {
 
@@ -28,6 +29,7 @@ struct Viewer {
   std::int64_t id = 0;  // 0 = nobody is signed in
   std::string login, name, role;
   bool instance_admin = false;
+  tenancy::UserSettings prefs;  // so that theme and language are right at the first paint
   std::vector<std::string> tenants;
 };
 

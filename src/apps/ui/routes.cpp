@@ -25,6 +25,8 @@ Task<Viewer> viewer_of(UiDependencies& ui, const http::Request& request) {
       viewer.name = (*user)->name;
       viewer.instance_admin = (*user)->instance_admin;
       viewer.role = tenancy::to_string(request.identity.role);
+      auto settings = co_await ui.tenancy.settings(viewer.id);
+      if (settings) viewer.prefs = std::move(*settings);
       if (!viewer.instance_admin) {
         viewer.tenants.clear();
         for (const auto& [tenant, role] : (*user)->roles) viewer.tenants.push_back(tenant);
@@ -56,7 +58,7 @@ bool is_api_path(std::string_view path) {
 Task<http::Response> fallback(UiDependencies& ui, http::Request& request) {
   if (request.path.size() > 1 && (request.method == "GET" || request.method == "HEAD")) {
     std::string_view file = std::string_view(request.path).substr(1);
-    if (find_asset(file) != nullptr && file != "index.html") co_return serve_asset(request, file, ui.page.web_dir);
+    if (is_asset(file, ui.page.web_dir)) co_return serve_asset(request, file, ui.page.web_dir);
   }
   if (wants_page(request) && !is_api_path(request.path)) {
     Viewer viewer = co_await viewer_of(ui, request);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "ui/assets.h"
 #include "ui/live.h"
 #include "ui/page.h"
 #include "ui/search.h"
@@ -41,6 +47,50 @@ TEST(Page, PolicyAllowsNothingInline) {
   EXPECT_NE(policy.find("script-src 'self';"), std::string::npos);
   EXPECT_NE(policy.find("style-src 'self' 'nonce-abc'"), std::string::npos);
   EXPECT_EQ(policy.find("unsafe"), std::string::npos);
+}
+
+// A directory as the build of the page leaves it.
+class Assets : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::temp_directory_path() / ("tocayo_ui_test_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(dir_ / "assets");
+    write("index.html", "<p id=boot>__BOOT_JSON__</p>");
+    write("sw.js", "self.shell={}");
+    write("secret.txt", "not of the page");
+    write("assets/a-12345678.js", "1");
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  void write(const std::string& name, const std::string& text) { std::ofstream(dir_ / name) << text; }
+
+  std::filesystem::path dir_;
+};
+
+TEST_F(Assets, WorkerAndManifestAreFilesPageAddressesAreNot) {
+  EXPECT_TRUE(is_asset("sw.js", dir_));
+  for (auto no : {"", "index.html", "explore", "secret.txt", "manifest.webmanifest", "icons/../secret.txt", "icons"}) {
+    EXPECT_FALSE(is_asset(no, dir_)) << no;
+  }
+}
+
+TEST_F(Assets, WorkerIsAskedAboutAtEachUse) {
+  http::Request request;
+  auto worker = serve_asset(request, "sw.js", dir_);
+  EXPECT_EQ(worker.status, 200);
+  EXPECT_EQ(worker.headers.get("Cache-Control"), "no-cache");
+  EXPECT_EQ(worker.headers.get("Content-Type"), "text/javascript; charset=utf-8");
+  EXPECT_EQ(serve_asset(request, "../sw.js", dir_).status, 404);
+}
+
+TEST_F(Assets, BootSaysWhatTheUserChose) {
+  PageOptions options;
+  options.web_dir = dir_;
+  Viewer viewer{.id = 3, .login = "ana"};
+  viewer.prefs.theme = "light";
+  viewer.prefs.week_start = 1;
+  auto page = render_page(options, http::Request(), viewer);
+  EXPECT_NE(page.body.find(R"("prefs":{"theme":"light","weekStart":1})"), std::string::npos) << page.body;
+  EXPECT_EQ(page.headers.get("Cache-Control"), "no-store");
 }
 
 }  // namespace

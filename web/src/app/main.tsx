@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import './styles';
-import { MantineProvider } from '@mantine/core';
+import { type MantineColorSchemeManager, MantineProvider } from '@mantine/core';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
@@ -9,11 +9,21 @@ import { cspNonce } from '@/shared/api/boot';
 import { startI18n } from '@/shared/i18n';
 import { handleKey } from '@/shared/keys/hotkeys';
 import { useStore } from '@/shared/store';
-import { scheme, startTheme } from '@/shared/theme';
+import { mantineScheme, scheme, startTheme } from '@/shared/theme';
 import { reloadOnceOnMissingChunk } from './chunkRecovery';
 import { cssVariables, mantineTheme } from './mantineTheme';
 import { queryClient } from './queryClient';
+import { registerWorker } from './registerWorker';
 import { router } from './router';
+
+/** The scheme is ours; without a manager of its own Mantine would set its default for a moment at start. */
+const schemeManager: MantineColorSchemeManager = {
+  get: () => mantineScheme(scheme.get()),
+  set: () => undefined,
+  subscribe: () => undefined,
+  unsubscribe: () => undefined,
+  clear: () => undefined,
+};
 
 function Root() {
   const active = useStore(scheme);
@@ -21,7 +31,8 @@ function Root() {
     <MantineProvider
       theme={mantineTheme}
       cssVariablesResolver={cssVariables}
-      forceColorScheme={active}
+      forceColorScheme={mantineScheme(active)}
+      colorSchemeManager={schemeManager}
       getStyleNonce={() => cspNonce}
     >
       <QueryClientProvider client={queryClient}>
@@ -43,3 +54,4 @@ createRoot(container).render(
     <Root />
   </StrictMode>,
 );
+registerWorker();

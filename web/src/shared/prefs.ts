@@ -2,68 +2,45 @@
 // What this person chose. Kept in this browser, and on the server too when someone is signed in.
 import { boot } from './api/boot';
 import { request } from './api/request';
+import { PREFS_KEY, type Prefs, resolvePrefs, withServer } from './prefsModel';
 import { createStore } from './store';
 
-export type Language = 'en' | 'es';
-export type ThemeChoice = 'system' | 'dark' | 'light';
+export type { Density, Language, Prefs, ThemeChoice } from './prefsModel';
 
-export interface Prefs {
-  language: Language;
-  theme: ThemeChoice;
-  timezone: string;
-  hour12: boolean | null;
-  weekStart: number | null;
-  singleKeys: boolean;
-}
-
-const KEY = 'tocayo.prefs';
-
-function systemLanguage(): Language {
-  return navigator.language?.toLowerCase().startsWith('es') ? 'es' : 'en';
-}
-
-function load(): Prefs {
-  const defaults: Prefs = {
-    language: systemLanguage(),
-    theme: 'system',
-    timezone: 'browser',
-    hour12: null,
-    weekStart: null,
-    singleKeys: true,
-  };
+function stored(): string | null {
   try {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Prefs>;
-    const merged = { ...defaults, ...stored };
-    if (merged.language !== 'es' && merged.language !== 'en') merged.language = defaults.language;
-    if (!['system', 'dark', 'light'].includes(merged.theme)) merged.theme = 'system';
-    const asked = new URLSearchParams(location.search).get('theme');
-    if (asked === 'dark' || asked === 'light') merged.theme = asked;
-    return merged;
+    return localStorage.getItem(PREFS_KEY);
   } catch {
-    return defaults;
+    return null;
   }
 }
 
-export const prefs = createStore<Prefs>(load());
+export const prefs = createStore<Prefs>(
+  resolvePrefs({
+    stored: stored(),
+    server: boot.user?.prefs,
+    search: location.search,
+    browserLanguage: navigator.language ?? '',
+  }),
+);
 
 export function savePrefs(change: Partial<Prefs>): void {
   prefs.set((previous) => ({ ...previous, ...change }));
   try {
-    localStorage.setItem(KEY, JSON.stringify(prefs.get()));
+    localStorage.setItem(PREFS_KEY, JSON.stringify(prefs.get()));
   } catch {
     // Private mode: kept for this page only.
   }
-  const { singleKeys: _local, ...server } = change;
+  const { singleKeys: _keys, density: _density, ...server } = change;
+  // The server keeps no high contrast: it belongs to this screen.
+  if (server.theme === 'contrast') delete server.theme;
   if (boot.user && Object.keys(server).length > 0)
     void request('/api/ui/me', { method: 'PUT', json: server }).catch(() => undefined);
 }
 
 /** A signed-in person's choices on the server win over this browser's. */
 export function adoptServerPrefs(me: Partial<Prefs>): void {
-  const known = Object.fromEntries(
-    Object.entries(me).filter(([key, value]) => key in prefs.get() && value !== undefined && value !== ''),
-  );
-  prefs.set((previous) => ({ ...previous, ...known }));
+  prefs.set((previous) => withServer(previous, me));
 }
 
 export function effectiveWeekStart(): number {

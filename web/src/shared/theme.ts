@@ -2,30 +2,30 @@
 // The active colour scheme: the person's choice, else the system's, followed live.
 import tokens from '../../tokens/tokens.json';
 import { prefs } from './prefs';
+import { dress, type Scheme, schemeOf } from './prefsModel';
 import { createStore } from './store';
 
-export type Scheme = 'dark' | 'light';
+export type { Scheme } from './prefsModel';
 
-const query = typeof matchMedia === 'function' ? matchMedia('(prefers-color-scheme: light)') : null;
-
-function current(): Scheme {
-  const choice = prefs.get().theme;
-  if (choice !== 'system') return choice;
-  return query?.matches ? 'light' : 'dark';
-}
+const media = typeof matchMedia === 'function' ? matchMedia : null;
+const current = (): Scheme => schemeOf(prefs.get().theme, (query) => media?.(query).matches ?? false);
 
 export const scheme = createStore<Scheme>(current());
 
 function apply(): void {
   scheme.set(current());
-  document.documentElement.setAttribute('data-mantine-color-scheme', scheme.get());
+  dress(document.documentElement, scheme.get(), prefs.get());
 }
 
 export function startTheme(): void {
   apply();
   prefs.subscribe(apply);
-  query?.addEventListener('change', apply);
+  for (const query of ['(prefers-color-scheme: light)', '(prefers-contrast: more)'])
+    media?.(query).addEventListener('change', apply);
 }
+
+/** Mantine knows two schemes; high contrast is drawn on its dark one. */
+export const mantineScheme = (name: Scheme): 'dark' | 'light' => (name === 'light' ? 'light' : 'dark');
 
 export type ThemeTokens = (typeof tokens)['themes']['dark'];
 

@@ -97,7 +97,8 @@ int main(int argc, char** argv) {
   std::vector<fs::path> files;
   if (fs::exists(dist / "index.html")) {
     for (const auto& entry : fs::recursive_directory_iterator(dist)) {
-      if (entry.is_regular_file()) files.push_back(entry.path());
+      // The build's own list of files is for tools.
+      if (entry.is_regular_file() && entry.path().filename() != "manifest.build.json") files.push_back(entry.path());
     }
   }
   std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {

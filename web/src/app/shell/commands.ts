@@ -3,6 +3,7 @@
 import type { TFunction } from 'i18next';
 import { boot } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
+import { forgetState } from '@/shared/lastKnown';
 import { prefs, savePrefs } from '@/shared/prefs';
 import { rangeLabel } from '@/shared/time/label';
 import { parseFreeText } from '@/shared/time/parse';
@@ -51,6 +52,7 @@ export function staticCommands({ t, go, shortcuts }: CommandContext): Command[] 
     page('me', t('nav.profile'), '/me', 'g p'),
     action('dark', t('command.themeDark'), () => savePrefs({ theme: 'dark' })),
     action('light', t('command.themeLight'), () => savePrefs({ theme: 'light' })),
+    action('contrast', t('command.themeContrast'), () => savePrefs({ theme: 'contrast' })),
     action('system', t('command.themeSystem'), () => savePrefs({ theme: 'system' })),
     prefs.get().language === 'es'
       ? action('language', t('command.languageOther'), () => savePrefs({ language: 'en' }))
@@ -59,7 +61,10 @@ export function staticCommands({ t, go, shortcuts }: CommandContext): Command[] 
     ...(boot.user
       ? [
           action('logout', t('command.logout'), () => {
-            void request('/api/ui/logout', { method: 'POST' }).finally(() => location.assign(`${boot.basePath}/login`));
+            void request('/api/ui/logout', { method: 'POST' }).finally(() => {
+              forgetState();
+              location.assign(`${boot.basePath}/login`);
+            });
           }),
         ]
       : []),

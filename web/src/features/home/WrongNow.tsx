@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconCircleCheck } from '@tabler/icons-react';
+import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { HomeData } from '@/shared/api/home';
+import { rememberState } from '@/shared/lastKnown';
 import { useStaleSeconds } from '@/shared/live/useLiveAge';
 import { formatDuration } from '@/shared/time/format';
 import { Panel } from '@/shared/ui/Panel';
@@ -46,7 +48,13 @@ export function WrongNow({ home, failed }: { home: HomeData; failed: boolean }) 
       }),
     ),
   ];
-  if (stale !== null || failed)
+  const known = list.map(({ level, what, why }) => ({ level, what, why }));
+  const current = stale === null && !failed;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each answer of the server
+  useEffect(() => {
+    if (current) rememberState({ atMs: Date.now(), wrong: known });
+  }, [home, current]);
+  if (!current)
     list.unshift({ id: 'feed', level: 'critical', what: t('wrong.feed'), why: t('wrong.feedWhy'), sinceMs: null });
   list.sort((a, b) => (RANK[a.level] ?? 9) - (RANK[b.level] ?? 9));
 

@@ -7,6 +7,7 @@ import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot, withBase } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
+import { forgetState } from '@/shared/lastKnown';
 import { Message } from '@/shared/ui/Message';
 import { Panel } from '@/shared/ui/Panel';
 import css from './ProfilePage.module.css';
@@ -28,7 +29,10 @@ export function Account() {
         <Button
           variant="default"
           onClick={() =>
-            void request('/api/ui/logout', { method: 'POST' }).finally(() => location.assign(withBase('/login')))
+            void request('/api/ui/logout', { method: 'POST' }).finally(() => {
+              forgetState();
+              location.assign(withBase('/login'));
+            })
           }
         >
           {t('account.logout')}

@@ -7,7 +7,15 @@ import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
-import { adoptServerPrefs, type Language, type Prefs, prefs, savePrefs, type ThemeChoice } from '@/shared/prefs';
+import {
+  adoptServerPrefs,
+  type Density,
+  type Language,
+  type Prefs,
+  prefs,
+  savePrefs,
+  type ThemeChoice,
+} from '@/shared/prefs';
 import { useStore } from '@/shared/store';
 import { formatClock } from '@/shared/time/format';
 import { ZoneSelect } from '@/shared/time/ZoneSelect';
@@ -37,7 +45,18 @@ export function ProfilePage() {
                 { value: 'system', label: t('theme.system') },
                 { value: 'dark', label: t('theme.dark') },
                 { value: 'light', label: t('theme.light') },
+                { value: 'contrast', label: t('theme.contrast') },
               ]}
+            />
+            <Choice<Density>
+              label={t('density')}
+              value={current.density}
+              onChange={(density) => savePrefs({ density })}
+              options={[
+                { value: 'compact', label: t('density.compact') },
+                { value: 'cosy', label: t('density.cosy') },
+              ]}
+              hint={t('density.hint')}
             />
             <Choice<Language>
               label={t('language')}

@@ -9,6 +9,8 @@ export interface User {
   name: string;
   role: Role;
   instanceAdmin: boolean;
+  /** What this person chose, as `/api/ui/me` says it; absent fields are not chosen. */
+  prefs?: object;
 }
 
 export interface Boot {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import tokens from '../../../tokens/tokens.json';
 import { contrast, deltaE2000, parseHex, toHex, toLab, worstDistance } from './colourMath';
 
-const THEMES = ['dark', 'light'] as const;
+const THEMES = ['dark', 'light', 'contrast'] as const;
 
 describe('colour arithmetic', () => {
   it('agrees with published CIEDE2000 pairs (Sharma, Wu, Dalal 2005)', () => {

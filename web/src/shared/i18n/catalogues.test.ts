@@ -2,10 +2,13 @@
 import { describe, expect, it } from 'vitest';
 
 type Catalogue = Record<string, string>;
-const files = import.meta.glob<Catalogue>(['../../features/*/i18n/*.json', './catalogue/*.json'], {
-  eager: true,
-  import: 'default',
-});
+const files = import.meta.glob<Catalogue>(
+  ['../../features/*/i18n/*.json', '../../app/offline/*.json', './catalogue/*.json'],
+  {
+    eager: true,
+    import: 'default',
+  },
+);
 const sources = import.meta.glob<string>(['../../**/*.ts', '../../**/*.tsx'], {
   eager: true,
   query: '?raw',

@@ -49,13 +49,10 @@ export async function startI18n(): Promise<void> {
       interpolation: { escapeValue: false },
       react: { useSuspense: false },
     });
-  document.documentElement.lang = language;
   prefs.subscribe(() => {
     const wanted = prefs.get().language;
     if (wanted === i18next.language) return;
-    void i18next.changeLanguage(wanted).then(() => {
-      document.documentElement.lang = wanted;
-    });
+    void i18next.changeLanguage(wanted);
   });
 }
 
