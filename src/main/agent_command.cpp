@@ -173,6 +173,8 @@ std::string queues_json(const agent::FanOut& fan_out) {
                     {"maxBytes", status.max_disk},
                     {"deadLetters", status.dead_letters},
                     {"retries", status.retries},
+                    {"untoldGaps", status.untold_gaps},
+                    {"exactlyOnce", status.numbered},
                     {"shards", status.shards},
                     {"lastSuccess", time(status.last_success)},
                     {"oldestPending", time(status.oldest_pending)},
@@ -274,6 +276,7 @@ class AgentProgram {
       agent::ShipQueueOptions options;
       options.dir = data_dir_ + "/queues/" + agent::directory_name(destination);
       options.user_agent = "Tocayo/" + version_text();
+      options.host = arguments_.instance.empty() ? host_name() : arguments_.instance;
       opened[destination.name] =
           std::shared_ptr(TRY(agent::ShipQueue::open(std::move(options), destination, *client_)));
     }

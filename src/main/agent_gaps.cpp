@@ -25,7 +25,7 @@ Task<Result<>> record(events::Service& events, std::string tenant, metrics::api:
                   {"from", from},
                   {"to", to},
                   {"rows", std::to_string(gap.rows)}};
-  event.dedup_key = "collector.gap/" + gap.queue + "/" + gap.id;
+  event.dedup_key = "collector.gap/" + gap.id;
   auto recorded = co_await events.record_now(std::move(event));
   if (!recorded) co_return std::unexpected(std::move(recorded.error()));
   co_return Result<>();

@@ -49,6 +49,19 @@ std::optional<Cursor> load_cursor(const std::string& path) {
   Cursor cursor;
   unsigned crc = 0;
   int body = 0;
+  char queue[33] = {};
+  if (std::sscanf(text->c_str(),
+                  "cursor 2 %" SCNu64 " %" SCNu64 " %" SCNu64 " %32[0-9a-f-] %" SCNu64 " %" SCNx64 " %" SCNu64
+                  " %" SCNu32 " %" SCNu64 " %" SCNd64 "%n crc %x",
+                  &cursor.position, &cursor.delivered, &cursor.dropped, queue, &cursor.plan.window, &cursor.plan.nonce,
+                  &cursor.plan.end, &cursor.plan.lanes, &cursor.plan.rows_per_batch, &cursor.plan.oldest, &body,
+                  &crc) == 11 &&
+      crc32c(std::string_view(*text).substr(0, static_cast<std::size_t>(body))) == crc) {
+    if (std::string_view(queue) != "-") cursor.queue = queue;
+    return cursor;
+  }
+  cursor = {};
+  // Before requests were numbered.
   if (std::sscanf(text->c_str(), "cursor 1 %" SCNu64 " %" SCNu64 " %" SCNu64 "%n crc %x", &cursor.position,
                   &cursor.delivered, &cursor.dropped, &body, &crc) == 4 &&
       crc32c(std::string_view(*text).substr(0, static_cast<std::size_t>(body))) == crc) {
@@ -59,10 +72,18 @@ std::optional<Cursor> load_cursor(const std::string& path) {
 }
 
 Result<> save_cursor(const std::string& path, const Cursor& cursor) {
-  std::string body = fmt::format("cursor 1 {} {} {}", cursor.position, cursor.delivered, cursor.dropped);
+  const Plan& plan = cursor.plan;
+  std::string body = fmt::format("cursor 2 {} {} {} {} {} {:x} {} {} {} {}", cursor.position, cursor.delivered,
+                                 cursor.dropped, cursor.queue.empty() ? "-" : cursor.queue, plan.window, plan.nonce,
+                                 plan.end, plan.lanes, plan.rows_per_batch, plan.oldest);
+  return replace_file(path, fmt::format("{} crc {:08x}\n", body, crc32c(body)), true);
+}
+
+Result<> replace_file(const std::string& path, std::string_view bytes, bool sync) {
   std::string fresh = path + ".new";
-  TRY(write_file(fresh, O_TRUNC, fmt::format("{} crc {:08x}\n", body, crc32c(body)), true));
+  TRY(write_file(fresh, O_TRUNC, bytes, sync));
   if (::rename(fresh.c_str(), path.c_str()) != 0) return std::unexpected(error_from_errno("rename " + fresh, errno));
+  if (!sync) return {};
   std::string dir = path.substr(0, path.rfind('/'));
   int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return std::unexpected(error_from_errno("open " + dir, errno));

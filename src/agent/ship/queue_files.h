@@ -12,16 +12,31 @@
 
 namespace tocayo::agent {
 
-// Totals are over the life of the queue, restarts included.
+// How a window of records is cut into requests. It is on disk before the first of them leaves, so that after a crash
+// the same requests leave again, and a server that numbers them knows which it has.
+struct Plan {
+  std::uint64_t window = 0;  // ascending
+  std::uint64_t nonce = 0;   // of this window; 0: none is under way
+  std::uint64_t end = 0;     // position behind its last record
+  std::uint32_t lanes = 0;
+  std::uint64_t rows_per_batch = 0;
+  TimestampMs oldest = 0;  // rows before are left out
+};
+
+// Totals are over the life of the queue, restarts included, without those of the window that is under way.
 struct Cursor {
   std::uint64_t position = 0;  // of the first record that is not wholly settled
   std::uint64_t delivered = 0, dropped = 0;
+  std::string queue;  // its name for servers that number requests: 32 hex digits; empty: none yet
+  Plan plan;
 };
 
 // nullopt when there is none or it is damaged (logged).
 std::optional<Cursor> load_cursor(const std::string& path);
 // Atomic and on stable storage when it returns.
 Result<> save_cursor(const std::string& path, const Cursor& cursor);
+// The same for any small file; with `sync` on stable storage.
+Result<> replace_file(const std::string& path, std::string_view bytes, bool sync);
 
 // JSON lines, one per series and refusal, in `path`; at half of the limit the file becomes `path`.old, replacing the
 // one before. One thread.

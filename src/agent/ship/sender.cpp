@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sender's thread: read a window of records, send it, write the cursor, forget the records.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "agent/ship/ship_queue_impl.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
@@ -71,7 +76,10 @@ void ShipQueueImpl::run(std::stop_token stop) {
       wake_.wait_for(lock, stop, queue.max_backoff, [] { return false; });
       continue;
     }
-    if (window->empty()) continue;
+    if (window->empty()) {
+      if (window->end > cursor_position_) advance(window->end);  // records of nothing
+      continue;
+    }
     calm_ = true;
     prepare(*window);
     if (!deliver(*window, stop)) break;
@@ -114,8 +122,9 @@ Result<Window> ShipQueueImpl::read_window(std::size_t max_rows) {
   }
   Window window;
   window.end = cursor_position_;
+  const bool again = plan_.nonce != 0;  // begun before a restart
   auto read = partition_->read(cursor_position_, [&](const journal::Record& record) -> Result<> {
-    if (window.rows >= max_rows) {
+    if (again ? record.position >= plan_.end : window.rows >= max_rows) {
       window.more = true;
       window.end = record.position;
       return fail(ErrorKind::canceled, "enough");
@@ -146,18 +155,29 @@ Result<Window> ShipQueueImpl::read_window(std::size_t max_rows) {
 void ShipQueueImpl::prepare(Window& window) {
   auto to = endpoint();
   const QueueSettings& queue = to->destination.queue;
+  window_delivered_ = window_dropped_ = 0;
+  if (plan_.nonce == 0) {
+    ++plan_.window;
+    std::memcpy(&plan_.nonce, random_bytes(sizeof plan_.nonce).data(), sizeof plan_.nonce);
+    plan_.nonce |= 1;  // 0 says that there is none
+    plan_.end = window.end;
+    plan_.lanes = static_cast<std::uint32_t>(
+        std::clamp<std::size_t>((window.rows + queue.max_samples_per_send - 1) / queue.max_samples_per_send, 1,
+                                std::clamp(shards_.load(), queue.min_shards, queue.max_shards)));
+    plan_.rows_per_batch = queue.max_samples_per_send;
+    plan_.oldest = queue.sample_age_limit.count() > 0 ? clock_.now_ms() - queue.sample_age_limit.count() : 0;
+    if (auto saved = save(); !saved)
+      log::error("agent", "the queue's plan was not written; after a crash rows may be sent in other requests",
+                 {{"destination", name_}, {"error", saved.error()}});
+  }
   if (window.damaged > 0) {
     pending_rows_ -= static_cast<std::int64_t>(window.damaged);
-    count_dropped("damaged", window.damaged, 0, 0);
+    drop_in_window("damaged", window.damaged, 0, 0);
   }
-  std::size_t lanes =
-      std::clamp<std::size_t>((window.rows + queue.max_samples_per_send - 1) / queue.max_samples_per_send, 1,
-                              std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
-  TimestampMs oldest = queue.sample_age_limit.count() > 0 ? clock_.now_ms() - queue.sample_age_limit.count() : 0;
-  auto left = window.deal(lanes, queue.max_samples_per_send, oldest);
+  auto left = window.deal(plan_.lanes, plan_.rows_per_batch, plan_.oldest);
   if (left.rows > 0) {
     pending_rows_ -= static_cast<std::int64_t>(left.rows);
-    count_dropped("too_old", left.rows, left.min_time, left.max_time);
+    drop_in_window("too_old", left.rows, left.min_time, left.max_time);
   }
   TimestampMs first = std::numeric_limits<TimestampMs>::max(), last = std::numeric_limits<TimestampMs>::min();
   for (const Lane& lane : window.lanes) {
@@ -191,6 +211,10 @@ bool ShipQueueImpl::deliver(Window& window, std::stop_token stop) {
       }
       --in_flight;
       handle(window, reply.first, std::move(reply.second));
+    }
+    if (auto saved = gaps_.save(); !saved && Steady::now() - complained_ > std::chrono::minutes(1)) {
+      complained_ = Steady::now();
+      log::warn("agent", "what was dropped was not noted down", {{"destination", name_}, {"error", saved.error()}});
     }
     bool launching = !stop.stop_requested() && !over_budget_;
     auto next_try = Steady::time_point::max();
@@ -257,6 +281,9 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
   // Servers lengthen Retry-After with it. Attempts that never reached one must not count, or it would send us away for
   // minutes when it has just come back.
   if (lane.answered > 0) request.headers.add("Retry-Attempt", std::to_string(lane.answered));
+  number(lane, index, request);
+  lane.sent_as = queue_id_;
+  carry_gaps(lane, request);
   for (const auto& [name, value] : destination.headers) request.headers.set(name, value);
   requests_->add();
   bytes_total_->add(static_cast<double>(request.body.size()));
@@ -274,6 +301,9 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
 void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
   Lane& lane = window.lanes[index];
   lane.in_flight = false;
+  if (!lane.told_gaps.empty()) telling_ = false;
+  if (reply && !heed_sequence(lane, *reply)) return;
+  lane.told_gaps.clear();
   if (!reply) return retry(window, lane, reply.error().message, std::chrono::milliseconds(0));
   const int status = reply->status;
   if (status / 100 == 2) {
@@ -285,6 +315,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
     std::size_t rows = lane.batches.front().rows();
     delivered_total_->add(static_cast<double>(rows));
     delivered_ += rows;
+    window_delivered_ += rows;
     lane.refused = 0;
     return settled(lane, rows);
   }
@@ -310,6 +341,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
 // The front batch has found its end, good or bad.
 void ShipQueueImpl::settled(Lane& lane, std::size_t rows) {
   pending_rows_ -= static_cast<std::int64_t>(rows);
+  lane.offset += lane.batches.front().extent();
   lane.batches.pop_front();
   lane.attempts = lane.answered = 0;
   lane.not_before = {};
@@ -353,14 +385,17 @@ void ShipQueueImpl::refuse(Lane& lane, int status, const std::string& reason) {
     return settled(lane, 0);
   }
   if (front.weight() > 1 && (lane.refused < kHopeless || status == 413)) {
-    auto [first, second] = split(std::move(front));
-    lane.batches.front() = std::move(second);
-    lane.batches.push_front(std::move(first));
-    return;
+    return halve(lane);
   }
   ++lane.refused;
   dead_letter(front, status, reason);
   settled(lane, rows);
+}
+
+void ShipQueueImpl::halve(Lane& lane) {
+  auto [first, second] = split(std::move(lane.batches.front()));
+  lane.batches.front() = std::move(second);
+  lane.batches.push_front(std::move(first));
 }
 
 void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::string& reason) {
@@ -375,7 +410,7 @@ void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::strin
     log::error("agent", "the dead-letter file cannot be written", {{"destination", name_}, {"error", written.error()}});
   dead_total_->add(static_cast<double>(rows));
   dead_lettered_ += rows;
-  count_dropped(status == 429 ? "rate_limited" : "refused", rows, first, last);
+  drop_in_window(status == 429 ? "rate_limited" : "refused", rows, first, last);
 }
 
 // The budget is used up and the oldest rows are those at hand.
@@ -390,7 +425,58 @@ void ShipQueueImpl::drop_window(Window& window) {
     lane.batches.clear();
   }
   pending_rows_ -= static_cast<std::int64_t>(rows);
-  count_dropped("queue_full", rows, first, last);
+  drop_in_window("queue_full", rows, first, last);
+}
+
+void ShipQueueImpl::drop_in_window(std::string_view reason, std::uint64_t rows, TimestampMs min_time,
+                                   TimestampMs max_time) {
+  window_dropped_ += rows;
+  count_dropped(reason, rows, min_time, max_time);
+}
+
+// What a server that numbers requests (metrics/api/sequence.h) needs to know a repeated one.
+void ShipQueueImpl::number(const Lane& lane, std::size_t index, http::ClientRequest& request) const {
+  request.headers.add("X-Tocayo-Sequence", fmt::format("queue={}; window={}; nonce={:016x}; lane={}; begin={}; end={}",
+                                                       queue_id_, plan_.window, plan_.nonce, index, lane.offset,
+                                                       lane.offset + lane.batches.front().extent()));
+}
+
+void ShipQueueImpl::carry_gaps(Lane& lane, http::ClientRequest& request) {
+  lane.told_gaps.clear();
+  if (!numbered_ || telling_) return;
+  for (const Gap& gap : gaps_.due(Steady::now())) {
+    request.headers.add("X-Tocayo-Gap", gap_header(gap, "metrics", options_.host));
+    lane.told_gaps.push_back(gap.id);
+  }
+  telling_ = !lane.told_gaps.empty();
+}
+
+bool ShipQueueImpl::heed_sequence(Lane& lane, const http::ClientResponse& reply) {
+  std::string_view word = reply.headers.get("X-Tocayo-Sequence");
+  if (word.empty()) return true;
+  numbered_ = true;
+  if (reply.status / 100 == 2 && !lane.told_gaps.empty()) {
+    std::size_t count = 0;
+    std::string_view text = reply.headers.get("X-Tocayo-Gaps-Recorded");
+    std::from_chars(text.data(), text.data() + text.size(), count);
+    gaps_.recorded(std::span(lane.told_gaps).first(std::min(count, lane.told_gaps.size())));
+  }
+  if (reply.status != 409 || (word != "behind" && word != "partly")) return true;
+  if (word == "partly" && lane.batches.front().weight() > 1) {
+    // Taken apart before a restart: the same halves again.
+    halve(lane);
+    return false;
+  }
+  // This directory was put back to an older state. Under another name everything is new to the server.
+  if (lane.sent_as == queue_id_) {
+    queue_id_ = to_hex(random_bytes(16));
+    log::warn("agent", "the server knows a later state of this queue; it goes on under another name",
+              {{"destination", name_}, {"queue", queue_id_}});
+    if (auto saved = save(); !saved)
+      log::error("agent", "the queue's name was not written", {{"destination", name_}, {"error", saved.error()}});
+  }
+  lane.told_gaps.clear();
+  return false;
 }
 
 // Leaves a tenth of the budget free, so that this is not done for every append.
@@ -433,6 +519,8 @@ void ShipQueueImpl::advance(std::uint64_t position) {
     wake_.notify_all();
   }
   oldest_pending_ = 0;
+  plan_.nonce = 0;
+  window_delivered_ = window_dropped_ = 0;
   if (auto saved = save(); !saved)
     log::error("agent", "the cursor was not written; after a restart rows will be sent again",
                {{"destination", name_}, {"error", saved.error()}});

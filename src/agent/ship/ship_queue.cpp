@@ -58,6 +58,7 @@ ShipQueueImpl::ShipQueueImpl(ShipQueueOptions options, Destination destination, 
       clock_(clock),
       name_(destination.name),
       dead_letters_(options_.dir + "/dead_letters.jsonl", options_.dead_letter_limit),
+      gaps_(options_.dir + "/gaps"),
       endpoint_(std::make_shared<Endpoint>(std::move(destination), client)),
       random_(std::random_device{}()) {
   Labels labels{{"destination", name_}, {"signal", "metrics"}};
@@ -95,10 +96,16 @@ Result<> ShipQueueImpl::load() {
   trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);
   journal_ = TRY(journal::open_local_journal(std::move(journal)));
   partition_ = TRY(journal_->open_partition(0));
-  Cursor cursor = load_cursor(options_.dir + "/cursor").value_or(Cursor{partition_->first(), 0, 0});
+  Cursor cursor = load_cursor(options_.dir + "/cursor").value_or(Cursor{partition_->first(), 0, 0, {}, {}});
   // After a power cut the journal may end before a cursor that was written later, if what was sent had not been synced.
   cursor.position = std::min(cursor.position, partition_->next());
   cursor_position_ = cursor.position;
+  queue_id_ = cursor.queue.size() == 32 ? cursor.queue : to_hex(random_bytes(16));
+  plan_ = cursor.plan;
+  // A plan whose records are not all there is no plan any more; its number stays used.
+  if (plan_.end <= cursor.position || plan_.end > partition_->next() || plan_.lanes == 0 || plan_.rows_per_batch == 0)
+    plan_.nonce = 0;
+  gaps_.load();
   delivered_ = cursor.delivered;
   dropped_ = cursor.dropped;
   std::uint64_t rows = 0;
@@ -204,6 +211,7 @@ void ShipQueueImpl::count_dropped(std::string_view reason, std::uint64_t rows, T
                {{"destination", name_}, {"signal", "metrics"}, {"reason", std::string(reason)}})
       .add(static_cast<double>(rows));
   dropped_ += rows;
+  gaps_.add(reason, rows, min_time, max_time);
   {
     std::lock_guard lock(mutex_);
     Drop& drop = drops_[std::string(reason)];
@@ -233,7 +241,9 @@ void ShipQueueImpl::log_drops(bool all) {
 }
 
 Result<> ShipQueueImpl::save() {
-  return save_cursor(options_.dir + "/cursor", {cursor_position_.load(), delivered_.load(), dropped_.load()});
+  TRY(gaps_.save());
+  return save_cursor(options_.dir + "/cursor", {cursor_position_.load(), delivered_ - window_delivered_,
+                                                dropped_ - window_dropped_, queue_id_, plan_});
 }
 
 QueueStatus ShipQueueImpl::status() const {
@@ -251,6 +261,8 @@ QueueStatus ShipQueueImpl::status() const {
   status.shards = shards_;
   status.last_success = last_success_;
   status.oldest_pending = oldest_pending_;
+  status.untold_gaps = gaps_.size();
+  status.numbered = numbered_;
   std::lock_guard lock(mutex_);
   const Destination& destination = endpoint_->destination;
   status.url = public_url(destination.url);

@@ -20,6 +20,7 @@ namespace tocayo::agent {
 struct ShipQueueOptions {
   std::string dir;  // of this destination; created
   std::string user_agent = "Tocayo";
+  std::string host;  // in reports of what was lost
   journal::SyncMode sync = journal::SyncMode::batch;
   std::uint64_t dead_letter_limit = 64ULL << 20;
 };
@@ -35,6 +36,8 @@ struct QueueStatus {
   std::size_t shards = 0;
   TimestampMs last_success = 0;    // 0: none in this process
   TimestampMs oldest_pending = 0;  // of the rows being sent, 0 when there are none
+  std::size_t untold_gaps = 0;     // drops that the server has not yet recorded
+  bool numbered = false;           // the server answers repeated requests without taking them twice
   std::string last_error;          // of the last attempt, empty after a success
 };
 
@@ -46,7 +49,8 @@ struct QueueStatus {
 // error (unavailable) means that none of the batch is queued, and that this is counted as dropped.
 //
 // Order: the rows of a series reach the server in the order of the appends. A crash may send again what the server had
-// acknowledged since the cursor was last written, never skip.
+// acknowledged since the cursor was last written, never skip. It sends the same requests with the same numbers, which a
+// Tocayo server recognises (metrics/api/sequence.h): there, every row is taken once.
 class ShipQueue : public metrics::Appender {
  public:
   static Result<std::unique_ptr<ShipQueue>> open(ShipQueueOptions options, Destination destination,

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/ship/gaps.h"
 #include "agent/ship/queue_files.h"
 #include "agent/ship/ship_queue.h"
 #include "agent/ship/window.h"
@@ -55,12 +56,18 @@ class ShipQueueImpl final : public ShipQueue {
   bool wait_for_work(std::stop_token stop);
   Result<Window> read_window(std::size_t max_rows);
   void prepare(Window& window);
+  void number(const Lane& lane, std::size_t index, http::ClientRequest& request) const;
+  void carry_gaps(Lane& lane, http::ClientRequest& request);
+  // False when the queue's name was taken from it and the request must leave once more.
+  bool heed_sequence(Lane& lane, const http::ClientResponse& reply);
+  void drop_in_window(std::string_view reason, std::uint64_t rows, TimestampMs min_time, TimestampMs max_time);
   // False when stopped before everything was settled.
   bool deliver(Window& window, std::stop_token stop);
   void launch(Window& window, std::size_t lane, std::stop_token stop);
   void handle(Window& window, std::size_t lane, Reply reply);
   void settled(Lane& lane, std::size_t rows);
   void retry(Window& window, Lane& lane, std::string problem, std::chrono::milliseconds retry_after);
+  static void halve(Lane& lane);
   void refuse(Lane& lane, int status, const std::string& reason);
   void dead_letter(const Batch& batch, int status, const std::string& reason);
   void drop_window(Window& window);
@@ -76,12 +83,14 @@ class ShipQueueImpl final : public ShipQueue {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<journal::Partition> partition_;
   DeadLetters dead_letters_;
+  GapBook gaps_;
 
   std::atomic<std::uint64_t> cursor_position_{0};
   std::atomic<std::uint64_t> delivered_{0}, dropped_{0}, retries_{0}, dead_lettered_{0};
   std::atomic<std::int64_t> pending_rows_{0};
   std::atomic<bool> over_budget_{false};
-  std::atomic<bool> use_v1_{false};  // the server does not know 2.0
+  std::atomic<bool> use_v1_{false};    // the server does not know 2.0
+  std::atomic<bool> numbered_{false};  // the server knows the queue's sequence
   std::atomic<std::size_t> shards_{1};
   std::atomic<TimestampMs> last_success_{0}, oldest_pending_{0};
 
@@ -103,6 +112,10 @@ class ShipQueueImpl final : public ShipQueue {
 
   // The sender's own.
   MetadataTable metadata_;
+  std::string queue_id_;
+  Plan plan_;
+  std::uint64_t window_delivered_ = 0, window_dropped_ = 0;  // not yet behind the cursor
+  bool telling_ = false;                                     // a request under way carries gaps
   std::minstd_rand random_;
   bool calm_ = true;  // no retry in the last window
   Steady::time_point complained_{};

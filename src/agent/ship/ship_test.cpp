@@ -313,7 +313,7 @@ TEST_F(Ship, ACursorBehindTheJournalOrDamagedLosesNothing) {
     auto queue = open(destination());
     ASSERT_TRUE(append(*queue, 5, 1000));
   }
-  ASSERT_TRUE(save_cursor(dir.path + "/cursor", {1'000'000'000, 7, 0}));
+  ASSERT_TRUE(save_cursor(dir.path + "/cursor", {1'000'000'000, 7, 0, {}, {}}));
   {
     server.answer(200);
     auto queue = open(destination());
@@ -325,6 +325,148 @@ TEST_F(Ship, ACursorBehindTheJournalOrDamagedLosesNothing) {
   auto queue = open(destination());
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 15; }))
       << "sent again rather than lost: " << server.taken().size();
+}
+
+// What a Tocayo server does with the numbers of requests, in short (metrics/api/sequence.h).
+class NumberingServer {
+ public:
+  // The answer of `take` to a request that was not acknowledged before.
+  http::ClientResponse answer(const http::ClientRequest& request, std::size_t rows) {
+    http::ClientResponse response;
+    char queue[33] = {};
+    unsigned long long window = 0, nonce = 0, lane = 0, begin = 0, end = 0;
+    EXPECT_EQ(std::sscanf(std::string(request.headers.get("X-Tocayo-Sequence")).c_str(),
+                          "queue=%32[0-9a-f]; window=%llu; nonce=%llx; lane=%llu; begin=%llu; end=%llu", queue, &window,
+                          &nonce, &lane, &begin, &end),
+              6);
+    EXPECT_EQ(end - begin, std::max<std::size_t>(1, rows));
+    State& state = queues[queue];
+    if (window > state.window) state = {window, nonce, {}};
+    bool behind = window < state.window || nonce != state.nonce;
+    bool repeated = !behind && end <= state.lanes[lane];
+    bool partly = !behind && !repeated && begin < state.lanes[lane];
+    if (partly) behind = true;
+    if (!behind) state.lanes[lane] = std::max<std::uint64_t>(state.lanes[lane], end);
+    for (const auto& [name, value] : request.headers) {
+      if (name == "X-Tocayo-Gap") gaps.push_back(value);
+    }
+    response.status = behind ? 409 : 204;
+    response.headers.add("X-Tocayo-Sequence", partly ? "partly" : behind ? "behind" : repeated ? "repeated" : "ok");
+    if (!behind) response.headers.add("X-Tocayo-Gaps-Recorded", std::to_string(record_gaps ? 99 : 0));
+    if (repeated) ++repeats;
+    fresh = !behind && !repeated;
+    return response;
+  }
+  struct State {
+    std::uint64_t window = 0, nonce = 0;
+    std::map<std::uint64_t, std::uint64_t> lanes;
+  };
+  std::map<std::string, State> queues;
+  std::vector<std::string> gaps;
+  bool record_gaps = true, fresh = false;
+  int repeats = 0;
+};
+
+// Restarts, lost acknowledgements, refusals for a moment and new settings, at random: each row is taken exactly once.
+TEST_F(Ship, ANumberingServerTakesEachRowExactlyOnce) {
+  std::mt19937 random(7);
+  NumberingServer numbering;
+  std::map<std::pair<std::string, TimestampMs>, int> taken;
+  server.answer([&](const std::vector<Seen>& seen, const http::ClientRequest& request) -> Result<http::ClientResponse> {
+    unsigned dice = random() % 6;
+    if (dice == 0) return http::ClientResponse{.status = 503};  // not taken
+    if (dice == 1 && seen.size() > 1) return http::ClientResponse{.status = 413};
+    auto response = numbering.answer(request, seen.size());
+    if (numbering.fresh) {
+      for (const Seen& one : seen) ++taken[{std::string(one.labels.get("i")), one.time}];
+    }
+    if (dice == 2) return fail(ErrorKind::unavailable, "the connection broke before the answer");
+    return response;
+  });
+  std::uint64_t handed_in = 0;
+  TimestampMs time = 0;
+  for (int round = 0; round < 40; ++round) {
+    Destination to = destination();
+    to.queue.max_samples_per_send = 5 + random() % 40;
+    to.queue.min_shards = 1 + random() % 4;
+    auto queue = open(to);
+    for (unsigned i = 0, count = random() % 8; i < count; ++i) {
+      std::size_t series = 1 + random() % 30;
+      ASSERT_TRUE(append(*queue, series, ++time));
+      handed_in += series;
+    }
+    std::size_t requests = server.requests() + random() % 5;
+    eventually([&] { return server.requests() >= requests || queue->status().pending_bytes == 0; });
+    queue->stop(std::chrono::milliseconds(0));  // in the middle of things
+  }
+  auto queue = open(destination());
+  ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
+  expect_balance(queue->status(), handed_in);
+  EXPECT_EQ(queue->status().delivered, handed_in);
+  EXPECT_EQ(taken.size(), handed_in);
+  for (const auto& [row, times] : taken) ASSERT_EQ(times, 1) << row.first << " at " << row.second;
+  EXPECT_GT(numbering.repeats, 10);
+  EXPECT_TRUE(queue->status().numbered);
+  EXPECT_EQ(numbering.queues.size(), 1U) << "one name for the life of the queue";
+}
+
+TEST_F(Ship, APutBackDirectoryTakesAnotherName) {
+  NumberingServer numbering;
+  server.answer([&](const std::vector<Seen>& seen, const http::ClientRequest& request) -> Result<http::ClientResponse> {
+    return numbering.answer(request, seen.size());
+  });
+  TempDir copy;
+  std::size_t handed_in = 0;
+  auto send = [&](int count) {
+    auto queue = open(destination());
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(append(*queue, 3, static_cast<TimestampMs>(++handed_in)));
+      ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
+    }
+  };
+  send(2);
+  std::filesystem::copy(dir.path, copy.path, std::filesystem::copy_options::recursive);
+  send(3);
+  std::filesystem::remove_all(dir.path);
+  std::filesystem::copy(copy.path, dir.path, std::filesystem::copy_options::recursive);
+  std::size_t before = server.taken().size();
+  send(1);
+  EXPECT_EQ(server.taken().size(), before + 3) << "new rows are not taken for repeated ones";
+  EXPECT_EQ(numbering.queues.size(), 2U);
+}
+
+TEST_F(Ship, WhatWasDroppedIsToldAfterRecovery) {
+  server.answer(503);
+  Destination to = destination();
+  to.queue.max_disk = 64 << 10;
+  NumberingServer numbering;
+  {
+    auto queue = open(to);
+    TimestampMs time = 1'000'000;
+    while (queue->status().dropped == 0) ASSERT_TRUE(append(*queue, 200, ++time) || queue->status().dropped > 0);
+    EXPECT_EQ(queue->status().untold_gaps, 1U);
+  }
+  auto queue = open(to);
+  EXPECT_EQ(queue->status().untold_gaps, 1U) << "known after a restart";
+  numbering.record_gaps = false;  // at first the server cannot
+  server.answer([&](const std::vector<Seen>& seen, const http::ClientRequest& request) -> Result<http::ClientResponse> {
+    return numbering.answer(request, seen.size());
+  });
+  ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
+  // The server makes itself known with its first answer; the gap goes with the next request.
+  ASSERT_TRUE(append(*queue, 1, 3'000'000));
+  ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
+  EXPECT_EQ(queue->status().untold_gaps, 1U);
+  numbering.record_gaps = true;
+  ASSERT_TRUE(append(*queue, 1, 3'000'001));
+  ASSERT_TRUE(eventually([&] { return queue->status().untold_gaps == 0; }));
+  ASSERT_GE(numbering.gaps.size(), 2U);
+  EXPECT_EQ(numbering.gaps.front(), numbering.gaps.back()) << "told again in the same words";
+  EXPECT_NE(numbering.gaps.back().find("reason=queue_full; rows=" + std::to_string(queue->status().dropped) +
+                                       "; from=1000001; to="),
+            std::string::npos)
+      << numbering.gaps.back();
+  EXPECT_TRUE(std::filesystem::exists(dir.path + "/gaps"));
 }
 
 TEST_F(Ship, OverTheBudgetTheOldestGoAndAreCounted) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "agent/ship/request.h"
@@ -28,14 +29,19 @@ struct Batch {
     for (const Item& item : items) sum += item.weight();
     return sum;
   }
+  // How far it moves its lane: rows, or 1 for metadata.
+  std::uint64_t extent() const { return metadata.empty() ? rows() : 1; }
 };
 
 struct Lane {
   std::deque<Batch> batches;  // the front one is under way or next
   bool in_flight = false;
   unsigned attempts = 0;
-  unsigned answered = 0;  // of these, those that the server answered: what Retry-Attempt tells it
-  unsigned refused = 0;   // single rows refused since the last success
+  unsigned answered = 0;               // of these, those that the server answered: what Retry-Attempt tells it
+  unsigned refused = 0;                // single rows refused since the last success
+  std::uint64_t offset = 0;            // rows of the lane before the front batch
+  std::string sent_as;                 // the queue's name in the request under way
+  std::vector<std::string> told_gaps;  // that it carries
   std::chrono::steady_clock::time_point not_before{};
 };
 

@@ -214,7 +214,8 @@ SequenceLog::Verdict SequenceLog::begin(std::string_view tenant, const BatchSequ
     queue.lanes.clear();
     queue.under_way.clear();
   }
-  if (auto lane = queue.lanes.find(batch.lane); lane != queue.lanes.end() && batch.end <= lane->second) {
+  if (auto lane = queue.lanes.find(batch.lane); lane != queue.lanes.end() && batch.begin < lane->second) {
+    if (batch.end > lane->second) return Verdict::partly;
     repeated_.add();
     return Verdict::repeated;
   }
@@ -366,6 +367,10 @@ Task<http::Response> SequenceDoor::pass(http::Request& request, std::move_only_f
     case SequenceLog::Verdict::behind:
       response = http::Response::text(409, "the queue was put back to an older state; take a new name for it\n");
       word = "behind";
+      break;
+    case SequenceLog::Verdict::partly:
+      response = http::Response::text(409, "the first rows were acknowledged before; send smaller pieces\n");
+      word = "partly";
       break;
     case SequenceLog::Verdict::busy:
       response = http::Response::text(503, "this part of the queue is being written at the moment\n");

@@ -9,8 +9,9 @@
 // dealt to lanes; a lane has one request under way, and [begin, end) are its rows in that lane. The answer's header
 // says what happened: `ok` (appended, acknowledged now), `repeated` (204, acknowledged before), `busy` (503, the same
 // lane is being appended this moment), `behind` (409: the window is older than one already seen, or the same number
-// with another nonce. The collector was put back to an older state and must take a new queue name), `refused` (with the
-// append's own status; not acknowledged).
+// with another nonce. The collector was put back to an older state and must take a new queue name), `partly` (409: the
+// first rows were acknowledged in a smaller request; to be sent again in smaller pieces), `refused` (with the append's
+// own status; not acknowledged).
 //
 //   X-Tocayo-Gap: id=<hex>; signal=metrics; reason=queue_full; rows=<n>; from=<ms>; to=<ms>; host=<name>
 //
@@ -69,7 +70,7 @@ class SequenceLog {
                                                    Registry& registry = Registry::global());
   ~SequenceLog();
 
-  enum class Verdict : unsigned char { fresh, repeated, busy, behind };
+  enum class Verdict : unsigned char { fresh, repeated, partly, busy, behind };
   // fresh: the caller appends and must call end(), once.
   Verdict begin(std::string_view tenant, const BatchSequence& batch);
   void end(std::string_view tenant, const BatchSequence& batch, bool acknowledged);
