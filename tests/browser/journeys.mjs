@@ -242,23 +242,3 @@ export const journeys = [
     },
   ],
 ];
-
-export const signIn = [
-  'sign-in: refused, accepted, profile, out',
-  async (browser, base, { login, password }) => {
-    const s = await open(browser, base, '/admin/users', { allow: [/status of 401/] });
-    await until('the door is shown', () => s.page.getByLabel('User name').isVisible());
-    await s.page.getByLabel('User name').fill(login);
-    await s.page.getByLabel('Password', { exact: true }).fill('certainly not this one');
-    await s.page.getByRole('button', { name: 'Sign in' }).click();
-    await until('it is refused in words', () => s.page.getByText('Name or password is wrong.').isVisible());
-    await s.page.getByLabel('Password', { exact: true }).fill(password);
-    await s.page.getByRole('button', { name: 'Sign in' }).click();
-    await until('the page asked for is shown', () => /\/admin\/users/.test(s.page.url()));
-    await until('users are listed', () => s.page.getByText(login, { exact: true }).first().isVisible());
-    await s.page.goto(`${base}/me`);
-    await s.page.getByRole('button', { name: 'Sign out' }).click();
-    await until('the door again', () => s.page.getByLabel('User name').isVisible());
-    await close(s);
-  },
-];

@@ -40,7 +40,8 @@ export async function until(what, fn, deadline = DEADLINE) {
 
 /** A page in a fresh context that records what must never happen. */
 export async function open(browser, base, path, options = {}) {
-  const { theme = 'dark', language = 'en', width = 1440, height = width < 600 ? 844 : 900, allow = [], storageState } = options;
+  const { theme = 'dark', language = 'en', width = 1440, height = width < 600 ? 844 : 900, allow = [] } = options;
+  const { storageState, prefs, prepare, workers = 'block' } = options;
   const phone = width < 600;
   const context = await browser.newContext({
     viewport: { width, height },
@@ -50,6 +51,7 @@ export async function open(browser, base, path, options = {}) {
     reducedMotion: 'reduce',
     hasTouch: phone,
     isMobile: phone,
+    serviceWorkers: workers,
     ...(storageState ? { storageState } : {}),
   });
   context.setDefaultTimeout(DEADLINE);
@@ -74,6 +76,11 @@ export async function open(browser, base, path, options = {}) {
       window.__violations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile ?? ''}`),
     );
   });
+  if (prefs)
+    await page.addInitScript((kept) => {
+      if (!localStorage.getItem('tocayo.prefs')) localStorage.setItem('tocayo.prefs', JSON.stringify(kept));
+    }, prefs);
+  await prepare?.(page, context);
   await page.goto(base + path, { waitUntil: 'domcontentloaded' });
   const session = { page, context, faults };
   await until(`${path} shows its heading`, () => page.locator('h1').first().isVisible());
@@ -89,9 +96,11 @@ export async function close({ page, context, faults }) {
 }
 
 export async function axe(page) {
-  await page.evaluate(axeSource);
+  if (!(await page.evaluate(() => !!window.axe))) await page.evaluate(axeSource);
   const found = await page.evaluate(async () => {
-    const result = await window.axe.run(document, { resultTypes: ['violations'] });
+    // Every rule that is on by default, and the size of targets (WCAG 2.2), which is not.
+    const rules = { 'target-size': { enabled: true } };
+    const result = await window.axe.run(document, { resultTypes: ['violations'], rules });
     return result.violations.map((v) => ({
       id: v.id,
       nodes: v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} — ${n.failureSummary?.split('\n')[1]?.trim() ?? ''}`),

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every page in both themes, both languages and on a phone: axe with no rule off, translations, no overflow.
+// Every page in every theme, both languages and both widths: axe with no rule off, translations, no overflow.
 import { assert, axe, catalogues, chartDrawn, close, exploreUrl, noOverflow, open, until, visibleTexts } from './lib.mjs';
 
 const settled = (page) =>
-  until('nothing is loading', () => page.evaluate(() => document.querySelectorAll('main [aria-busy="true"], .cm-hold').length === 0));
+  until('nothing is loading', () =>
+    page.evaluate(() => document.querySelectorAll('main [aria-busy="true"], .cm-hold').length === 0),
+  );
+
+export const CPU = 'sum by (mode) (rate(node_cpu_seconds_total[15s]))';
 
 export function pageList(instance) {
-  const cpu = ['sum by (mode) (rate(node_cpu_seconds_total[15s]))'];
+  const rows = (p) => until('rows', () => p.locator('tbody td').first().isVisible());
+  const tree = (p) => until('tree', () => p.locator('code').first().isVisible());
   return [
-    { name: 'home', path: '/', ready: chartDrawn },
-    { name: 'explore', path: exploreUrl(cpu), ready: chartDrawn },
-    { name: 'explore-table', path: exploreUrl(['up', 'node_load1'], undefined, 'table'), ready: (p) => until('rows', () => p.locator('tbody td').first().isVisible()) },
-    { name: 'explore-explain', path: exploreUrl(cpu, undefined, 'explain'), ready: (p) => until('tree', () => p.locator('code').first().isVisible()) },
+    { name: 'home', path: '/', ready: chartDrawn, data: true },
+    { name: 'explore', path: exploreUrl([CPU]), ready: chartDrawn, data: true },
+    { name: 'explore-table', path: exploreUrl(['up', 'node_load1'], undefined, 'table'), ready: rows, data: true },
+    { name: 'explore-explain', path: exploreUrl([CPU], undefined, 'explain'), ready: tree, data: true },
     { name: 'explore-empty', path: '/explore' },
     { name: 'hosts', path: '/hosts' },
-    { name: 'host', path: `/hosts/${encodeURIComponent(instance)}`, ready: chartDrawn },
+    { name: 'host', path: `/hosts/${encodeURIComponent(instance)}`, ready: chartDrawn, data: true },
     { name: 'admin-about', path: '/admin/about' },
     { name: 'admin-users', path: '/admin/users' },
     { name: 'admin-tokens', path: '/admin/tokens' },
@@ -57,7 +62,7 @@ async function openUserDialog(page) {
   await until('the form', () => page.locator('dialog form').isVisible());
 }
 
-async function arrive(browser, base, entry, options) {
+export async function arrive(browser, base, entry, options) {
   const s = await open(browser, base, entry.path, options);
   await settled(s.page);
   await entry.ready?.(s.page);
@@ -66,57 +71,44 @@ async function arrive(browser, base, entry, options) {
 }
 
 /** English texts that would be a mistake on a Spanish page, and raw keys, which are a mistake on any. */
-function translationMistakes(texts) {
+export function translationMistakes(texts, language) {
   const english = catalogues('en');
-  const spanish = catalogues('es');
-  const fine = new Set(spanish.values());
-  const wrong = new Set([...english.values()].filter((text) => !fine.has(text) && !text.includes('{{')));
+  const fine = new Set(catalogues('es').values());
+  const wrong = new Set(
+    language === 'es' ? [...english.values()].filter((text) => !fine.has(text) && !text.includes('{{')) : [],
+  );
   const keys = new Set([...english.keys()].map((k) => k.slice(k.indexOf('#') + 1)).filter((k) => k.includes('.')));
   return texts.filter((text) => wrong.has(text) || keys.has(text));
 }
 
-export function pageChecks(instance) {
-  const checks = [];
-  for (const entry of pageList(instance)) {
-    for (const theme of ['dark', 'light'])
-      for (const language of ['en', 'es'])
-        checks.push([
-          `${entry.name} ${theme} ${language}: axe${language === 'es' ? ', translated' : ''}`,
-          async (browser, base) => {
-            const s = await arrive(browser, base, entry, { theme, language });
-            const found = await axe(s.page);
-            assert(found.length === 0, found.join(' | '));
-            const texts = await visibleTexts(s.page);
-            const mistakes = language === 'es' ? translationMistakes(texts) : [];
-            assert(mistakes.length === 0, `not translated: ${[...new Set(mistakes)].join(', ')}`);
-            assert((await s.page.evaluate(() => document.documentElement.lang)) === language, 'lang attribute');
-            assert((await s.page.evaluate(() => document.documentElement.dataset.mantineColorScheme)) === theme, 'theme attribute');
-            await noOverflow(s.page, entry.name);
-            await close(s);
-          },
-        ]);
-    if (!entry.desktop)
-      checks.push([
-        `${entry.name} on a phone: no sideways scrolling, axe`,
-        async (browser, base) => {
-          const s = await arrive(browser, base, entry, { width: 390, language: 'es' });
-          await noOverflow(s.page, entry.name);
-          const found = await axe(s.page);
-          assert(found.length === 0, found.join(' | '));
-          await close(s);
-        },
-      ]);
-  }
-  return checks;
+async function dress(page, theme) {
+  await page.emulateMedia(theme === 'contrast' ? { contrast: 'more' } : { colorScheme: theme, contrast: null });
+  await until(`theme ${theme}`, () => page.evaluate((t) => document.documentElement.dataset.theme === t, theme));
 }
 
-export async function screens(browser, base, instance, dir) {
+/** One load for a language and a width; the themes follow the system live, as they must. */
+export function pageChecks(instance) {
+  const checks = [];
   for (const entry of pageList(instance))
-    for (const theme of ['dark', 'light'])
-      for (const width of [1440, 390]) {
-        if (entry.desktop && width === 390) continue;
-        const s = await arrive(browser, base, entry, { theme, width });
-        await s.page.screenshot({ path: `${dir}/${entry.name}-${theme}-${width}.png` });
-        await s.context.close();
-      }
+    for (const width of entry.desktop ? [1440] : [1440, 390])
+      for (const language of ['en', 'es'])
+        checks.push({
+          name: `${entry.name} ${width} ${language}: axe in each theme, translated, fits`,
+          data: entry.data,
+          run: async (browser, { base }) => {
+            const s = await arrive(browser, base, entry, { language, width });
+            const texts = await visibleTexts(s.page);
+            const mistakes = [...new Set(translationMistakes(texts, language))];
+            assert(mistakes.length === 0, `not translated: ${mistakes.join(', ')}`);
+            assert((await s.page.evaluate(() => document.documentElement.lang)) === language, 'lang attribute');
+            await noOverflow(s.page, entry.name);
+            for (const theme of language === 'en' ? ['dark', 'light', 'contrast'] : ['dark', 'light']) {
+              await dress(s.page, theme);
+              const found = await axe(s.page);
+              assert(found.length === 0, `${theme}: ${found.join(' | ')}`);
+            }
+            await close(s);
+          },
+        });
+  return checks;
 }
