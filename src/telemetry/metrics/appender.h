@@ -55,9 +55,19 @@ struct SeriesRows {
   std::span<const ExemplarRow> exemplars;
 };
 
+// Labels of series that come with a reference only, asked for when the reference turns out not to be valid any more.
+class LabelSource {
+ public:
+  virtual ~LabelSource() = default;
+  // Of AppendBatch::series[index]; null when they are not known. Called within append(), before its first suspension,
+  // by one thread. The result must live until append() has finished.
+  virtual const Labels* labels(std::size_t index) = 0;
+};
+
 struct AppendBatch {
   std::span<SeriesRows> series;  // refs are filled in
   std::span<const MetadataRow> metadata;
+  LabelSource* source = nullptr;  // optional; borrowed
 };
 
 struct AppendResult {
@@ -69,7 +79,7 @@ struct AppendResult {
     std::size_t count;
   };
   std::vector<Rejected> rejected;
-  // Indices into AppendBatch::series whose `ref` was not valid (any more) and that came without labels: nothing of them
+  // Indices into AppendBatch::series whose `ref` was not valid (any more) and whose labels nobody knew: nothing of them
   // was written or counted. Append them again with labels.
   std::vector<std::uint32_t> unresolved;
   std::optional<Error>

@@ -35,21 +35,12 @@ Row tail_row(const Series& series, unsigned i) {
 
 // What Prometheus' store says of a histogram: a gauge stays one, a reset that was announced too; else `not_reset` when
 // it follows one of the same layout without a reset, and `unknown` when it does not.
-std::shared_ptr<const FloatHistogram> with_reset_hint(const std::shared_ptr<const FloatHistogram>& next,
-                                                      const FloatHistogram* previous) {
-  if (next->hint == ResetHint::gauge || next->hint == ResetHint::reset || is_stale(next->sum)) return next;
-  ResetHint hint = ResetHint::unknown;
-  if (previous != nullptr && previous->hint != ResetHint::gauge && !is_stale(previous->sum) &&
-      next->schema == previous->schema && next->zero_threshold == previous->zero_threshold &&
-      next->custom_values == previous->custom_values) {
-    FloatHistogram bare = *next;
-    bare.hint = ResetHint::unknown;
-    if (!bare.detect_reset(*previous)) hint = ResetHint::not_reset;
-  }
-  if (hint == next->hint) return next;
-  auto changed = std::make_shared<FloatHistogram>(*next);
-  changed->hint = hint;
-  return changed;
+ResetHint stored_hint(const FloatHistogram& next, const FloatHistogram* previous) {
+  if (next.hint == ResetHint::gauge || next.hint == ResetHint::reset || is_stale(next.sum)) return next.hint;
+  const bool comparable = previous != nullptr && previous->hint != ResetHint::gauge && !is_stale(previous->sum) &&
+                          next.schema == previous->schema && next.zero_threshold == previous->zero_threshold &&
+                          next.custom_values == previous->custom_values;
+  return comparable && !next.shrank_since(*previous) ? ResetHint::not_reset : ResetHint::unknown;
 }
 
 std::size_t histogram_bytes(const FloatHistogram& h) {
@@ -156,9 +147,8 @@ void HeadShard::push(Series& series, const HistRow& row) {
   series.applied_time = row.time;
   note_in_order(row.time);
   const std::size_t before = more.histograms.size();
-  HistRow kept = row;
-  kept.histogram = with_reset_hint(row.histogram, more.applied_histogram.get());
-  encode_histogram(kept, more.histogram_state, more.histograms);
+  encode_histogram(row, stored_hint(*row.histogram, more.applied_histogram.get()), more.histogram_state,
+                   more.histograms);
   extra_bytes_ += more.histograms.size() - before;
   ++more.histogram_count;
   more.applied_histogram = row.histogram;

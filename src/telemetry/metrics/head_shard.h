@@ -187,6 +187,16 @@ class HeadShard {
   };
   Memory memory() const;
 
+  // The rows that one request will apply, once the journal has them.
+  class Pending {
+   public:
+    virtual ~Pending() = default;
+    virtual std::optional<Found> at(const Series& series, TimestampMs time) = 0;
+    // After another request was aborted: the newest rows of series are what is applied and what still comes.
+    virtual void raise_accepted() = 0;
+  };
+  std::vector<Pending*> pending;  // of all requests under way
+
   // Positions of journal records whose rows are not applied yet.
   std::vector<std::uint64_t> in_flight;
   // Undo entries for readers that began before a request was applied; kept only while such readers live.

@@ -122,10 +122,14 @@ bool same_histogram(const FloatHistogram& a, const FloatHistogram& b) {
 }
 
 void encode_histogram(const HistRow& row, HistState& state, std::string& out) {
+  encode_histogram(row, row.histogram->hint, state, out);
+}
+
+void encode_histogram(const HistRow& row, ResetHint hint, HistState& state, std::string& out) {
   const FloatHistogram& h = *row.histogram;
   const std::size_t flags_at = out.size();
   std::uint8_t flags =
-      static_cast<std::uint8_t>((static_cast<unsigned>(h.hint) << kHintShift) | (row.integer ? kInteger : 0));
+      static_cast<std::uint8_t>((static_cast<unsigned>(hint) << kHintShift) | (row.integer ? kInteger : 0));
   out.push_back(0);
   put(out,
       zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(row.time) - static_cast<std::uint64_t>(state.time))));

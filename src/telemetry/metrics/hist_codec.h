@@ -31,6 +31,8 @@ struct HistState {
 
 // A stale marker is a histogram whose sum is kStaleNaN; nothing else of it is kept.
 void encode_histogram(const HistRow& row, HistState& state, std::string& out);
+// The same with another hint than the histogram's own.
+void encode_histogram(const HistRow& row, ResetHint hint, HistState& state, std::string& out);
 // Takes one row off the front of `in`; false when the bytes are damaged.
 bool decode_histogram(std::span<const std::uint8_t>& in, HistState& state, HistRow& row);
 

@@ -74,6 +74,8 @@ struct FloatHistogram {
   // Whether a counter reset lies between `previous` and this one: by the hint if it says so, else by any count that
   // shrank, a populated bucket that vanished, a smaller zero threshold or a higher resolution.
   bool detect_reset(const FloatHistogram& previous) const;
+  // The same by the counts alone, whatever the hint says.
+  bool shrank_since(const FloatHistogram& previous) const;
 
   // Same bits in all counts and the same populated layout (zero-length spans do not matter). The hint is not compared.
   bool equals(const FloatHistogram& other) const;

@@ -437,6 +437,10 @@ Result<> FloatHistogram::reduce_resolution(std::int32_t target) {
 bool FloatHistogram::detect_reset(const FloatHistogram& previous) const {
   if (hint == ResetHint::reset) return true;
   if (hint == ResetHint::not_reset) return false;
+  return shrank_since(previous);
+}
+
+bool FloatHistogram::shrank_since(const FloatHistogram& previous) const {
   if (count < previous.count) return true;
   if (uses_custom_buckets()) {
     if (!previous.uses_custom_buckets()) return true;

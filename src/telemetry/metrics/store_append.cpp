@@ -85,6 +85,13 @@ Task<Result<AppendResult>> StoreImpl::append(std::string_view tenant_name, Appen
   co_return std::move(request.result);
 }
 
+// Asks for the labels when the series came without.
+bool StoreImpl::labels_known(const Request& request, std::uint32_t index) {
+  SeriesRows& rows = request.batch.series[index];
+  if (rows.labels == nullptr && request.batch.source != nullptr) rows.labels = request.batch.source->labels(index);
+  return rows.labels != nullptr;
+}
+
 void StoreImpl::encode(Request& request, const std::shared_ptr<Commit>& commit) {
   auto series = request.batch.series;
   Tenant& tenant = *request.tenant;
@@ -98,7 +105,7 @@ void StoreImpl::encode(Request& request, const std::shared_ptr<Commit>& commit) 
     SeriesId id = 0;
     if (series[i].ref != 0 && split_ref(tenant, series[i].ref, shard, id)) {
       rows[shard].push_back(i);
-    } else if (series[i].labels != nullptr) {
+    } else if (labels_known(request, i)) {
       series[i].ref = 0;
       rows[shard_of(series_hash(*series[i].labels, scratch))].push_back(i);
     } else {
@@ -125,6 +132,7 @@ void StoreImpl::encode_part(Request& request, Part& part, std::span<const std::u
   part.rows.reserve(rows.size());
   std::unique_lock lock(part.head->mutex);
   encoder.begin(request.tenant->name);
+  part.head->pending.push_back(&part);
   Encoding encoding(*this, request, part, encoder);
   for (std::uint32_t index : rows) encoding.series_rows(index);
   if (part.shard == 0) {
@@ -145,8 +153,34 @@ void StoreImpl::encode_part(Request& request, Part& part, std::span<const std::u
   part.head->in_flight.push_back(*position);
 }
 
+std::optional<HeadShard::Found> StoreImpl::Part::at(const Series& series, TimestampMs time) {
+  if (const PlannedRow* row = row_index.find(rows, &series, time)) return row->found();
+  if (const PlannedHistogram* row = histogram_index.find(histograms, &series, time)) return row->found();
+  return std::nullopt;
+}
+
+void StoreImpl::Part::raise_accepted() {
+  for (const PlannedRow& planned : rows) {
+    Series& series = *planned.series;
+    if (planned.time() <= series.last_time) continue;
+    series.last_time = planned.time();
+    series.last_value = planned.row->value;
+    series.last_is_histogram = false;
+    series.stale = is_stale(planned.row->value);
+  }
+  for (const PlannedHistogram& planned : histograms) {
+    Series& series = *planned.series;
+    if (planned.time() <= series.last_time) continue;
+    series.last_time = planned.time();
+    series.last_is_histogram = true;
+    series.stale = is_stale(planned.row.histogram->sum);
+    head->extra_of(series).newest_histogram = planned.row.histogram;
+  }
+}
+
 namespace {
-void erase_one(std::vector<std::uint64_t>& list, std::uint64_t value) {
+template <typename T>
+void erase_one(std::vector<T>& list, T value) {
   auto found = std::find(list.begin(), list.end(), value);
   if (found == list.end()) return;
   *found = list.back();
@@ -172,12 +206,21 @@ void StoreImpl::apply(Request& request) {
           head.undo.pop_front();
         }
       };
+      erase_one<HeadShard::Pending*>(head.pending, &part);
       for (const PlannedRow& planned : part.rows) {
+        if (planned.again && head.lookup(*planned.series, planned.time())) {
+          --planned.series->pending;
+          continue;
+        }
         remember(*planned.series);
         head.push(*planned.series, Row{planned.row->time, planned.row->value, planned.row->start_time});
         --planned.series->pending;
       }
       for (const PlannedHistogram& planned : part.histograms) {
+        if (planned.again && head.lookup(*planned.series, planned.time())) {
+          --planned.series->pending;
+          continue;
+        }
         remember(*planned.series);
         head.push(*planned.series, planned.row);
         --planned.series->pending;
@@ -241,6 +284,8 @@ void StoreImpl::abort(Request& request, const Commit& commit) {
     }
     for (const PlannedExemplar& planned : part.exemplars) --planned.series->pending;
     for (Series* series : part.defined) --series->pending;
+    erase_one<HeadShard::Pending*>(part.head->pending, &part);
+    for (HeadShard::Pending* other : part.head->pending) other->raise_accepted();
     if (!part.recorded) continue;
     erase_one(part.head->in_flight, part.position);
     if (!commit.durable(part.shard)) continue;

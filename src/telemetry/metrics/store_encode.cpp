@@ -38,7 +38,7 @@ Error limit_error(std::string text, std::string_view id, std::string_view key) {
 void StoreImpl::Encoding::series_rows(std::uint32_t index) {
   SeriesRows& rows = request_.batch.series[index];
   const std::size_t unresolved = request_.result.unresolved.size();
-  Series* series = resolve(rows);
+  Series* series = resolve(index);
   if (series == nullptr) {
     if (rows.labels == nullptr && unresolved == request_.result.unresolved.size())
       request_.result.unresolved.push_back(index);
@@ -52,12 +52,13 @@ void StoreImpl::Encoding::series_rows(std::uint32_t index) {
   for (const ExemplarRow& row : rows.exemplars) exemplar_row(*series, row);
 }
 
-Series* StoreImpl::Encoding::resolve(SeriesRows& rows) {
+Series* StoreImpl::Encoding::resolve(std::uint32_t index) {
+  SeriesRows& rows = request_.batch.series[index];
   if (rows.ref != 0) {
     Series* series = head_.find(static_cast<SeriesId>(rows.ref));
     if (series != nullptr) return series;
     rows.ref = 0;
-    if (rows.labels == nullptr) return nullptr;
+    if (!labels_known(request_, index)) return nullptr;
   }
   const std::uint64_t hash = series_hash(*rows.labels, scratch_);
   Series* series = head_.find(hash, *rows.labels);
@@ -113,7 +114,14 @@ Series* StoreImpl::Encoding::create(std::uint64_t hash, const SeriesRows& rows) 
   store_.metrics_.prometheus_created.add();
   // One that left memory goes on where it was: duplicates and late rows are judged by what is sealed.
   const TimestampMs sealed = store_.newest_sealed(tenant_, labels, request_.limits);
-  if (sealed != kMinTime) series.last_time = series.applied_time = sealed;
+  if (sealed != kMinTime) {
+    series.last_time = series.applied_time = sealed;
+    if (auto newest = store_.find_sealed(tenant_, head_, series, sealed)) {
+      series.last_value = newest->value;
+      series.last_is_histogram = newest->histogram != nullptr;
+      if (newest->histogram) head_.extra_of(series).newest_histogram = std::move(newest->histogram);
+    }
+  }
   ++series.pending;
   part_.defined.push_back(&series);
   encoder_.series(series.id, labels);
@@ -135,8 +143,11 @@ StoreImpl::Encoding::TimeCheck StoreImpl::Encoding::check_time(TimestampMs time)
   if (limits.creation_grace_period.count() > 0 && time > request_.now + limits.creation_grace_period.count()) {
     return TimeCheck::future;
   }
-  if (limits.past_grace_period.count() > 0 && time < request_.now - limits.past_grace_period.count())
+  // As Mimir counts: late rows are not of the past.
+  if (limits.past_grace_period.count() > 0 &&
+      time < request_.now - limits.past_grace_period.count() - limits.out_of_order_time_window.count()) {
     return TimeCheck::past;
+  }
   const TimestampMs newest = tenant_.max_time.load(std::memory_order_relaxed);
   const auto window =
       std::max<std::int64_t>(limits.out_of_order_time_window.count(), store_.options_.head_window.count() / 2);
@@ -200,13 +211,16 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
   };
   const HeadShard::Found newest{series.last_value,
                                 series.last_is_histogram && series.extra ? series.extra->newest_histogram : nullptr};
-  if (time == series.last_time && equal(newest.value, newest.histogram.get())) return Verdict::known;
-  auto found = head_.lookup(series, time);
+  bool own = true;
+  std::optional<HeadShard::Found> found;
+  if (series.pending > 0) found = pending_row(series, time, own);
+  if (!found && time == series.last_time && equal(newest.value, newest.histogram.get())) return Verdict::known;
+  if (!found) found = head_.lookup(series, time);
   if (!found) found = store_.find_sealed(tenant_, head_, series, time);
-  if (!found && time == series.last_time) found = newest;  // of a request still under way
-  if (!found && series.pending > 0) found = planned(series, time);
+  if (!found && time == series.last_time) found = newest;
   if (found) {
-    if (equal(found->value, found->histogram.get())) return Verdict::known;
+    // Another request's row is not durable yet: this one must not be acknowledged by it.
+    if (equal(found->value, found->histogram.get())) return own ? Verdict::known : Verdict::again;
     store_.reject(request_.result, "sample_duplicate_timestamp", 1, [&] {
       return sample_error("another sample with the same timestamp, but a different value, has already been ingested",
                           "sample-duplicate-timestamp", time, name_of(series));
@@ -235,23 +249,17 @@ StoreImpl::Encoding::Verdict StoreImpl::Encoding::judge(Series& series, Timestam
   return Verdict::accept;
 }
 
-// A row of this request that is not applied yet.
-std::optional<HeadShard::Found> StoreImpl::Encoding::planned(const Series& series, TimestampMs time) const {
-  constexpr std::size_t kLookBack = 2048;
-  auto look = [&](const auto& list, auto&& hit) -> std::optional<HeadShard::Found> {
-    for (std::size_t i = list.size(); i > list.size() - std::min(kLookBack, list.size()); --i) {
-      if (list[i - 1].series != &series) continue;
-      if (auto found = hit(list[i - 1])) return found;
+std::optional<HeadShard::Found> StoreImpl::Encoding::pending_row(const Series& series, TimestampMs time,
+                                                                 bool& own) const {
+  if (auto found = part_.at(series, time)) return found;
+  for (HeadShard::Pending* other : head_.pending) {
+    if (other == &part_) continue;
+    if (auto found = other->at(series, time)) {
+      own = false;
+      return found;
     }
-    return std::nullopt;
-  };
-  auto found = look(part_.rows, [&](const PlannedRow& p) {
-    return p.row->time == time ? std::optional(HeadShard::Found{p.row->value, nullptr}) : std::nullopt;
-  });
-  if (found) return found;
-  return look(part_.histograms, [&](const PlannedHistogram& p) {
-    return p.row.time == time ? std::optional(HeadShard::Found{0, p.row.histogram}) : std::nullopt;
-  });
+  }
+  return std::nullopt;
 }
 
 void StoreImpl::Encoding::accepted(Series& series, TimestampMs time) {
@@ -284,7 +292,7 @@ void StoreImpl::Encoding::float_row(Series& series, const FloatRow& row) {
     series.stale = is_stale(row.value);
   }
   encoder_.row(series.id, Row{row.time, row.value, row.start_time});
-  part_.rows.push_back({&series, &row});
+  part_.rows.push_back({&series, &row, verdict == Verdict::again});
 }
 
 void StoreImpl::Encoding::histogram_row(Series& series, HistRow row) {
@@ -301,7 +309,7 @@ void StoreImpl::Encoding::histogram_row(Series& series, HistRow row) {
     head_.extra_of(series).newest_histogram = row.histogram;
   }
   encoder_.histogram(series.id, row);
-  part_.histograms.push_back({&series, std::move(row)});
+  part_.histograms.push_back({&series, std::move(row), verdict == Verdict::again});
 }
 
 void StoreImpl::Encoding::exemplar_row(Series& series, const ExemplarRow& row) {

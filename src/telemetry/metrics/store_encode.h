@@ -26,16 +26,17 @@ class StoreImpl::Encoding {
   TimeCheck check_time(TimestampMs time) const;
   bool out_of_order_allowed(TimestampMs time) const;
 
-  Series* resolve(SeriesRows& rows);
+  Series* resolve(std::uint32_t index);
   Series* create(std::uint64_t hash, const SeriesRows& rows);
   void define(Series& series);
   void float_row(Series& series, const FloatRow& row);
   void histogram_row(Series& series, HistRow row);
   void exemplar_row(Series& series, const ExemplarRow& row);
   // The series' own order: newer than all, the newest again, or late. Counts what is known already as written.
-  enum class Verdict : unsigned char { accept, known, rejected };
+  enum class Verdict : unsigned char { accept, again, known, rejected };
   Verdict judge(Series& series, TimestampMs time, double value, const FloatHistogram* histogram);
-  std::optional<HeadShard::Found> planned(const Series& series, TimestampMs time) const;
+  // A row of a request under way; `own` tells whether it is this one.
+  std::optional<HeadShard::Found> pending_row(const Series& series, TimestampMs time, bool& own) const;
   void accepted(Series& series, TimestampMs time);
   void reject_time(TimeCheck check, TimestampMs time, const std::function<std::string()>& series);
   std::string name_of(const Series& series) const { return head_.labels_of(series).to_string(); }

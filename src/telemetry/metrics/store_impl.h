@@ -19,6 +19,7 @@
 
 #include "core/registry.h"
 #include "metrics/store.h"
+#include "metrics/store_row_index.h"
 #include "metrics/tenant.h"
 #include "metrics/wal_record.h"
 
@@ -84,17 +85,26 @@ class StoreImpl final : public Store {
   struct PlannedRow {
     Series* series;
     const FloatRow* row;
+    bool again = false;  // another request under way has the same
+    TimestampMs time() const { return row->time; }
+    HeadShard::Found found() const { return {row->value, nullptr}; }
   };
   struct PlannedHistogram {
     Series* series;
     HistRow row;
+    bool again = false;
+    TimestampMs time() const { return row.time; }
+    HeadShard::Found found() const { return {0, row.histogram}; }
   };
   struct PlannedExemplar {
     Series* series;
     const ExemplarRow* row;
   };
   // What one request does to one head shard.
-  struct Part {
+  struct Part final : HeadShard::Pending {
+    std::optional<HeadShard::Found> at(const Series& series, TimestampMs time) override;
+    void raise_accepted() override;
+
     std::uint32_t shard = 0;
     HeadShard* head = nullptr;
     bool recorded = false;  // its record is in the journal's hands
@@ -102,6 +112,7 @@ class StoreImpl final : public Store {
     std::vector<PlannedRow> rows;
     std::vector<PlannedHistogram> histograms;
     std::vector<PlannedExemplar> exemplars;
+    RowIndex row_index, histogram_index;
     std::vector<Series*> defined;  // whose definition the record carries
   };
   struct Request {
@@ -118,6 +129,7 @@ class StoreImpl final : public Store {
 
   // store_append.cpp
   void encode(Request& request, const std::shared_ptr<Commit>& commit);
+  static bool labels_known(const Request& request, std::uint32_t index);
   void encode_part(Request& request, Part& part, std::span<const std::uint32_t> rows,
                    const std::shared_ptr<Commit>& commit);
   void apply(Request& request);

@@ -12,8 +12,6 @@ namespace tocayo::metrics::api {
 
 namespace {
 
-using LabelView = IngestRows::LabelView;
-
 struct ImportParameters {
   TimestampMs time = 0;  // of samples that carry none
   std::vector<std::pair<std::string, std::string>> extra_labels;
@@ -165,14 +163,15 @@ Task<http::Response> PushHandler::import_text(http::Request& request) {
 
   Inflight inflight(*this);
   if (auto over = inflight.admit(2 * request.body.size()); !over.empty()) co_return refusal(request, 503, over);
-  Tenant& tenant = this->tenant(request.identity.tenant);
+  const std::shared_ptr<Tenant> shared_tenant = this->tenant(request.identity.tenant);
+  Tenant& tenant = *shared_tenant;
   tenant.requests_in.add();
   const ApiLimits limits = limits_(request.identity.tenant);
   if (auto refused = check_request_rate(request, tenant, limits)) co_return std::move(*refused);
 
   co_await compute_.schedule();
   auto arena = take_arena();
-  arena->rows.reset(limits.ingest, clock_.now_ms());
+  arena->rows.reset(limits.ingest, clock_.now_ms(), tenant.name);
   Importer importer(*parameters, arena->rows);
   auto decoded = format == ExpositionFormat::protobuf
                      ? decode_protobuf(request.body, importer, arena->rows)

@@ -18,6 +18,7 @@ namespace {
 constexpr std::string_view kRoom = "metrics_api";
 constexpr std::size_t kArenaKeepBytes = 8 << 20;  // larger ones are freed, not pooled
 constexpr std::size_t kArenasKept = 16;
+constexpr TimestampMs kEvictionInterval = 60'000;
 
 // Of a batch that failed as a whole.
 int status_of_failure(ErrorKind kind) {
@@ -128,15 +129,47 @@ PushHandler::PushHandler(Appender& appender, Pool& compute, LimitsLookup limits,
       unsorted_series_(
           registry.counter("tocayo_metrics_api_unsorted_series_total", "Series whose labels came unsorted.")),
       inflight_gauge_(
-          registry.gauge("tocayo_metrics_api_inflight_push_bytes", "Bytes of write requests being handled.")) {}
+          registry.gauge("tocayo_metrics_api_inflight_push_bytes", "Bytes of write requests being handled.")) {
+  registry.add_collector(this, [this](std::vector<Registry::Family>& families) {
+    std::size_t bytes = 0;
+    std::size_t entries = 0;
+    std::size_t tenants = 0;
+    {
+      std::lock_guard lock(tenants_mutex_);
+      tenants = tenants_.size();
+      for (const auto& [name, tenant] : tenants_) {
+        bytes += tenant->series.memory_bytes();
+        entries += tenant->series.size();
+      }
+    }
+    const auto gauge = [&](std::string name, std::string help, std::size_t value, Labels labels = {}) {
+      Registry::Family family{std::move(name), std::move(help), MetricType::gauge, {}};
+      family.samples.push_back({"", std::move(labels), static_cast<double>(value)});
+      families.push_back(std::move(family));
+    };
+    gauge("tocayo_memory_bytes", "Memory in use, by component.", bytes, {{"component", "sender_cache"}});
+    gauge("tocayo_metrics_api_sender_cache_series", "Series as senders spell them that are remembered.", entries);
+    gauge("tocayo_metrics_api_push_tenants", "Tenants that sent something lately.", tenants);
+  });
+}
 
-PushHandler::~PushHandler() = default;
+PushHandler::~PushHandler() { registry_.remove_collectors(this); }
 
-PushHandler::Tenant& PushHandler::tenant(std::string_view name) {
+std::shared_ptr<PushHandler::Tenant> PushHandler::tenant(std::string_view name) {
+  const TimestampMs now = clock_.now_ms();
   std::lock_guard lock(tenants_mutex_);
+  if (now >= next_eviction_ || now < next_eviction_ - kEvictionInterval) evict_idle(now);
   auto& slot = tenants_[std::string(name)];
-  if (!slot) slot = std::make_unique<Tenant>(registry_, std::string(name));
-  return *slot;
+  if (!slot) slot = std::make_shared<Tenant>(registry_, std::string(name));
+  slot->last_used.store(now, std::memory_order_relaxed);
+  return slot;
+}
+
+void PushHandler::evict_idle(TimestampMs now) {
+  next_eviction_ = now + kEvictionInterval;
+  std::erase_if(tenants_, [&](const auto& entry) {
+    return now - entry.second->last_used.load(std::memory_order_relaxed) > options_.tenant_idle_timeout.count();
+  });
 }
 
 std::unique_ptr<PushHandler::Arena> PushHandler::take_arena() {
@@ -193,7 +226,8 @@ Task<http::Response> PushHandler::remote_write(http::Request& request) {
   Inflight inflight(*this);
   if (auto over = inflight.admit(request.body.size() + *length); !over.empty()) co_return refusal(request, 503, over);
 
-  Tenant& tenant = this->tenant(request.identity.tenant);
+  const std::shared_ptr<Tenant> shared_tenant = this->tenant(request.identity.tenant);
+  Tenant& tenant = *shared_tenant;
   tenant.requests_in.add();
   const ApiLimits limits = limits_(request.identity.tenant);
   if (auto refused = check_request_rate(request, tenant, limits)) co_return std::move(*refused);
@@ -205,12 +239,18 @@ Task<http::Response> PushHandler::remote_write(http::Request& request) {
   if (!decompressed) {
     response = refusal(request, 400, decompressed.error().message);
   } else {
-    arena->rows.reset(limits.ingest, clock_.now_ms());
-    auto decoded = decode_remote_write(format.version, arena->body, arena->rows);
+    arena->rows.reset(limits.ingest, clock_.now_ms(), tenant.name);
+    std::uint64_t generation = 0;
+    const Result<> decoded = [&] {
+      SeriesCache::Lookup known = tenant.series.begin(limits.ingest);
+      generation = known.generation();
+      return arena->decoder.decode(format.version, arena->body, arena->rows, &known);
+    }();
     if (!decoded) {
       response = refusal(request, 400, decoded.error().message);
     } else {
       response = co_await store(request, tenant, limits, *arena);
+      if (const auto seen = arena->rows.seen(); !seen.empty()) tenant.series.learn(generation, seen);
     }
   }
   return_arena(std::move(arena));
@@ -229,7 +269,9 @@ std::string summary(std::string_view first_error, std::size_t rejected, std::siz
     text += fmt::format("{}{}={}", first ? ": " : ", ", reason, count);
     first = false;
   };
-  for (const auto& reason : door) add(reason.name, reason.count);
+  for (const auto& reason : door) {
+    if (!reason.silent) add(reason.name, reason.count);
+  }
   for (const auto& reason : stored) add(reason.reason, reason.count);
   return text;
 }
@@ -294,8 +336,8 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
     const std::size_t written = result.floats_written + result.histograms_written;
     const bool active_limit = first->message.find("err-mimir-max-active-series") != std::string::npos;
     response = plain_error(active_limit ? (limits.overload_status_on_rate_limit ? 529 : 429) : 400,
-                           summary(first->message, received - std::min(received, written), received,
-                                   rows.rejections().reasons(), result.rejected));
+                           summary(first->message, received - std::min(received, written + rows.relabelled_away()),
+                                   received, rows.rejections().reasons(), result.rejected));
     add_retry_after(response, request);
   }
   add_written(response, result.floats_written, result.histograms_written, result.exemplars_written);

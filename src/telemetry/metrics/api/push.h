@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,6 +29,7 @@ struct PushOptions {
   std::size_t max_inflight_push_requests_bytes = 512
                                                  << 20;  // bodies, compressed and not, of all requests being worked on
   std::size_t max_inflight_push_requests = 2000;         // 0: no limit
+  std::chrono::milliseconds tenant_idle_timeout = std::chrono::minutes(30);  // then what is kept for one is freed
 };
 
 // Thread-safe. Borrows everything it is given.
@@ -48,7 +50,9 @@ class PushHandler {
   class Inflight;
   struct Arena;
 
-  Tenant& tenant(std::string_view name);
+  // Shared: a request under way keeps its tenant's state when that is given up for being idle.
+  std::shared_ptr<Tenant> tenant(std::string_view name);
+  void evict_idle(TimestampMs now);  // with tenants_mutex_ held
   std::unique_ptr<Arena> take_arena();
   void return_arena(std::unique_ptr<Arena> arena);
   // Appends what the arena holds and renders the outcome.
@@ -65,8 +69,9 @@ class PushHandler {
 
   std::atomic<std::size_t> inflight_bytes_{0};
   std::atomic<std::size_t> inflight_requests_{0};
-  std::mutex tenants_mutex_;
-  std::unordered_map<std::string, std::unique_ptr<Tenant>> tenants_;
+  mutable std::mutex tenants_mutex_;
+  std::unordered_map<std::string, std::shared_ptr<Tenant>> tenants_;
+  TimestampMs next_eviction_ = 0;
   std::mutex arenas_mutex_;
   std::vector<std::unique_ptr<Arena>> arenas_;
   Counter& unsorted_series_;

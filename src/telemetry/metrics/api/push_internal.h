@@ -26,6 +26,8 @@ struct PushHandler::Tenant {
   Counter &requests_in, &samples_in, &exemplars_in, &metadata_in;
   Counter &samples, &exemplars, &metadata;
   Gauge& last_sample;
+  SeriesCache series;  // what remote write sent before
+  std::atomic<TimestampMs> last_used{0};
 
   Tenant(Registry& registry, std::string tenant_name)
       : name(std::move(tenant_name)),
@@ -48,6 +50,7 @@ struct PushHandler::Tenant {
 
 struct PushHandler::Arena {
   IngestRows rows;
+  RemoteWriteDecoder decoder;
   std::string body;  // decompressed
 };
 
