@@ -14,6 +14,7 @@
 #include "core/labels.h"
 #include "core/time.h"
 #include "metrics/histogram.h"
+#include "metrics/querier_meter.h"
 
 namespace tocayo::metrics {
 
@@ -31,10 +32,11 @@ struct SampleColumns {
 struct SelectHints {
   TimestampMs start = 0;  // only samples in [start, end] are of interest
   TimestampMs end = 0;
-  std::int64_t step = 0;   // of the query, 0 for instant
-  std::int64_t range = 0;  // of a matrix selector, else 0
-  std::string function;    // enclosing function or aggregation, "" when none
-  std::size_t limit = 0;   // at most so many series are needed; 0 = all
+  std::int64_t step = 0;        // of the query, 0 for instant
+  std::int64_t range = 0;       // of a matrix selector, else 0
+  std::string function;         // enclosing function or aggregation, "" when none
+  std::size_t limit = 0;        // at most so many series are needed; 0 = all
+  QueryMeter* meter = nullptr;  // counts what is selected and may refuse it; null = nobody does. Outlives the set.
 };
 
 // The series a selector chose, sorted by labels, on one consistent snapshot. read() may be called from several threads.

@@ -326,6 +326,11 @@ std::pair<TimestampMs, TimestampMs> Segment::time_range(std::uint32_t series) co
   return {r.min_time, r.max_time};
 }
 
+Segment::Extent Segment::extent(std::uint32_t series) const {
+  const std::uint8_t* p = data_ + series_.offset + series * kSeriesRowSize;
+  return {std::uint64_t{get<std::uint32_t>(p + 48)} + get<std::uint32_t>(p + 52), get<std::uint32_t>(p + 16)};
+}
+
 Result<> Segment::read(std::uint32_t series, TimestampMs start, TimestampMs end, RowBuffer& out) const {
   const Row64 r = row(series);
   if (r.min_time > end || r.max_time < start) return {};

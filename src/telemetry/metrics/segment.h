@@ -82,6 +82,11 @@ class Segment {
   std::uint64_t hash(std::uint32_t series) const;
   bool labels_equal(std::uint32_t series, const Labels& labels) const;
   std::pair<TimestampMs, TimestampMs> time_range(std::uint32_t series) const;
+  // How much of it there is, over its whole time range.
+  struct Extent {
+    std::uint64_t rows, bytes;
+  };
+  Extent extent(std::uint32_t series) const;
   // Appends the rows in [start, end].
   Result<> read(std::uint32_t series, TimestampMs start, TimestampMs end, RowBuffer& out) const;
   // Calls f(name, value, series indices) for every label pair, sorted; `name` "" = all names. f returns false to stop.

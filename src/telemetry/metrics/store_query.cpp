@@ -11,6 +11,7 @@ namespace tocayo::metrics {
 namespace {
 
 constexpr std::size_t kCheckEvery = 10'000;  // series between looks at the context
+constexpr std::size_t kMeterEvery = 512;     // series between reports to the meter
 
 struct HeadRef {
   std::int32_t shard = -1;  // -1: not in the head
@@ -25,6 +26,50 @@ struct Item {
   Labels labels;
   HeadRef head;
   std::vector<SealedRef> sealed;
+};
+
+// The part of `rows`, spread evenly over [first, last], that lies in [start, end]; at least 1.
+std::uint64_t rows_within(std::uint64_t rows, TimestampMs first, TimestampMs last, TimestampMs start, TimestampMs end) {
+  if (rows <= 1 || (start <= first && end >= last)) return std::max<std::uint64_t>(rows, 1);
+  const double whole = static_cast<double>(last) - static_cast<double>(first) + 1;
+  const double part = static_cast<double>(std::min(last, end)) - static_cast<double>(std::max(first, start)) + 1;
+  return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(static_cast<double>(rows) * part / whole), 1, rows);
+}
+
+// Reports what a selection takes to its meter, in batches.
+class Metered {
+ public:
+  Metered(QueryMeter* meter, TimestampMs start, TimestampMs end) : meter_(meter), start_(start), end_(end) {
+    if (meter_ != nullptr) hashes_.reserve(kMeterEvery);
+  }
+
+  bool counts_bytes() const { return meter_ != nullptr && meter_->limits().max_chunk_bytes != 0; }
+  // `rows` rows of `bytes` over [first, last] of one series; `memory` 0 when the series is known already.
+  Result<> add(std::uint64_t hash, std::uint64_t rows, std::uint64_t bytes, TimestampMs first, TimestampMs last,
+               std::uint64_t memory) {
+    if (meter_ == nullptr) return {};
+    const std::uint64_t inside = rows_within(rows, first, last, start_, end_);
+    chunks_ += (inside + kSamplesPerChunk - 1) / kSamplesPerChunk;
+    bytes_ += rows == 0 ? bytes
+                        : static_cast<std::uint64_t>(static_cast<double>(bytes) * static_cast<double>(inside) /
+                                                     static_cast<double>(rows));
+    memory_ += memory;
+    hashes_.push_back(hash);
+    return hashes_.size() < kMeterEvery ? Result<>{} : flush();
+  }
+  Result<> flush() {
+    if (meter_ == nullptr || hashes_.empty()) return {};
+    auto fetched = meter_->fetch(hashes_, chunks_, bytes_, memory_);
+    hashes_.clear();
+    chunks_ = bytes_ = memory_ = 0;
+    return fetched;
+  }
+
+ private:
+  QueryMeter* meter_;
+  TimestampMs start_, end_;
+  std::vector<std::uint64_t> hashes_;
+  std::uint64_t chunks_ = 0, bytes_ = 0, memory_ = 0;
 };
 
 // What a reader that began at `sequence` may see of the series that later requests changed.
@@ -121,8 +166,10 @@ class StoreQuerier final : public Querier {
                                 const Context& context) const override;
 
  private:
-  Result<> select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const;
-  Result<> select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers, const Context& context) const;
+  Result<> select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, Metered& metered,
+                       const Context& context) const;
+  Result<> select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers, Metered& metered,
+                           const Context& context) const;
   // Adds every label name, or value of `name`, to `found`.
   Result<> gather(const std::string* name, std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
                   std::unordered_set<std::string>& found, const Context& context) const;
@@ -133,11 +180,31 @@ class StoreQuerier final : public Querier {
   std::uint64_t sequence_;
 };
 
+std::uint64_t memory_of(const Item& item) {
+  constexpr std::uint64_t kHashEntry = 48;  // of select_segments' table
+  return sizeof(Item) - sizeof(Labels) + memory_bytes(item.labels) + item.sealed.capacity() * sizeof(SealedRef) +
+         kHashEntry;
+}
+
 bool in_range(const Series& series, TimestampMs start, TimestampMs end) {
   return series.has_rows() && series.min_time <= end && series.max_time >= start;
 }
 
-Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher> matchers,
+// Rows of a series in the head.
+std::uint64_t rows_of(const Series& series) {
+  std::uint64_t rows = std::uint64_t{series.block_rows} + series.tail_count;
+  if (series.extra) rows += series.extra->late.size() + series.extra->histogram_count;
+  return rows;
+}
+// Bytes they take. O(nodes of the chain).
+std::uint64_t bytes_of(const Series& series) {
+  std::uint64_t bytes = std::uint64_t{series.tail_count} * (sizeof(double) + sizeof(std::int32_t));
+  for (const SlabNode* node = series.first_node; node != nullptr; node = node->next) bytes += node->used;
+  if (series.extra) bytes += series.extra->histograms.size() + series.extra->late.size() * sizeof(LateRow);
+  return bytes;
+}
+
+Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher> matchers, Metered& metered,
                                    const Context& context) const {
   for (std::size_t shard = 0; shard < tenant_->shards.size(); ++shard) {
     const HeadShard& head = *tenant_->shards[shard];
@@ -155,12 +222,16 @@ Result<> StoreQuerier::select_head(StoreSeriesSet& set, std::span<const Matcher>
       if (auto before = cuts.find(id); before != cuts.end()) cut = before->second;
       if (cut.time == kMinTime && cut.late == 0) continue;
       set.items.push_back({head.labels_of(series), {static_cast<std::int32_t>(shard), id, cut}, {}});
+      if (auto ok = metered.add(series.hash, rows_of(series), metered.counts_bytes() ? bytes_of(series) : 0,
+                                series.min_time, series.max_time, memory_of(set.items.back()));
+          !ok)
+        return ok;
     }
   }
   return {};
 }
 
-Result<> StoreQuerier::select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers,
+Result<> StoreQuerier::select_segments(StoreSeriesSet& set, std::span<const Matcher> matchers, Metered& metered,
                                        const Context& context) const {
   std::unordered_multimap<std::uint64_t, std::size_t> by_hash;
   std::string scratch;
@@ -186,6 +257,11 @@ Result<> StoreQuerier::select_segments(StoreSeriesSet& set, std::span<const Matc
       } else {
         set.items[first->second].sealed.push_back({s, series});
       }
+      const Segment::Extent extent = segment.extent(series);
+      if (auto ok = metered.add(hash, extent.rows, extent.bytes, min_time, max_time,
+                                first == last ? memory_of(set.items.back()) : sizeof(SealedRef));
+          !ok)
+        return ok;
     }
   }
   return {};
@@ -197,10 +273,12 @@ Result<std::unique_ptr<SeriesSet>> StoreQuerier::select(std::span<const Matcher>
   set->tenant = tenant_;
   set->start = hints.start;
   set->end = hints.end;
-  if (auto ok = select_head(*set, matchers, context); !ok) return std::unexpected(std::move(ok.error()));
+  Metered metered(hints.meter, hints.start, hints.end);
+  if (auto ok = select_head(*set, matchers, metered, context); !ok) return std::unexpected(std::move(ok.error()));
   // After the head: what left it before we looked is in this list for sure.
   set->segments = tenant_->segments();
-  if (auto ok = select_segments(*set, matchers, context); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = select_segments(*set, matchers, metered, context); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = metered.flush(); !ok) return std::unexpected(std::move(ok.error()));
   std::sort(set->items.begin(), set->items.end(), [](const Item& a, const Item& b) { return a.labels < b.labels; });
   if (hints.limit != 0 && set->items.size() > hints.limit) set->items.resize(hints.limit);
   return set;

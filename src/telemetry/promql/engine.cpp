@@ -49,10 +49,18 @@ QueryError bad_data(std::string message) {
   return {QueryError::Type::bad_data, Error{ErrorKind::bad_input, std::move(message)}};
 }
 
-VectorValue to_vector(std::vector<eval::EvalSeries>&& series, TimestampMs time) {
+// Counts what goes into the result. An empty meter counts nothing.
+Outcome<> count_result(metrics::QueryMeter* meter, std::uint64_t bytes) {
+  if (meter == nullptr) return {};
+  if (auto taken = meter->take(bytes); !taken) return std::unexpected(QueryError(std::move(taken.error())));
+  return {};
+}
+
+Outcome<VectorValue> to_vector(std::vector<eval::EvalSeries>&& series, TimestampMs time, metrics::QueryMeter* meter) {
   VectorValue vector{.time = time};
   vector.samples.reserve(series.size());
   for (auto& one : series) {
+    TRY_VOID(count_result(meter, sizeof(Sample) + metrics::memory_bytes(*one.labels)));
     if (one.column.has_histogram(0)) {
       vector.samples.push_back({*one.labels, 0, one.column.histogram(0)});
     } else {
@@ -62,13 +70,15 @@ VectorValue to_vector(std::vector<eval::EvalSeries>&& series, TimestampMs time) 
   return vector;
 }
 
-MatrixValue to_matrix(std::vector<eval::EvalSeries>&& series, const Grid& grid) {
+Outcome<MatrixValue> to_matrix(std::vector<eval::EvalSeries>&& series, const Grid& grid, metrics::QueryMeter* meter) {
   MatrixValue matrix;
   matrix.series.reserve(series.size());
   for (auto& one : series) {
-    Series out{*one.labels, {}, {}};
     const eval::Column& column = one.column;
-    out.floats.reserve(column.float_count());
+    const std::size_t floats = column.float_count();
+    TRY_VOID(count_result(meter, sizeof(Series) + metrics::memory_bytes(*one.labels) + floats * sizeof(FloatPoint)));
+    Series out{*one.labels, {}, {}};
+    out.floats.reserve(floats);
     eval::for_each_bit(column.words(), column.word_count(),
                        [&](std::size_t i) { out.floats.push_back({grid.time(i), column.value(i)}); });
     if (column.any_histograms()) {
@@ -130,8 +140,9 @@ Outcome<Value> evaluate(Evaluator& evaluator, const Expr& expr, const Grid& grid
   }
   auto batch = TRY_EVAL(evaluator.collect(expr, grid));
   auto series = TRY_EVAL(final_series(evaluator, batch, grid));
-  if (instant) return to_vector(std::move(series), grid.start);
-  MatrixValue matrix = to_matrix(std::move(series), grid);
+  metrics::QueryMeter* meter = evaluator.settings().meter;
+  if (instant) return TRY_EVAL(to_vector(std::move(series), grid.start, meter));
+  MatrixValue matrix = TRY_EVAL(to_matrix(std::move(series), grid, meter));
   const auto started = Clock::now();
   sort_by_labels(matrix);
   timings.result_sort = seconds_since(started);
@@ -269,6 +280,8 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
           .context = timeout > Duration(0) ? context.with_timeout(timeout) : context,
           .max_samples = max_samples,
           .max_bytes = options.memory_limit,
+          .meter = options.meter,
+          .parallelism = options.parallelism,
           .per_step_stats = features.per_step_stats && options.per_step_stats,
       },
       grid);

@@ -57,12 +57,16 @@ struct EngineOptions {
 
 // What one query may want differently.
 struct QueryOptions {
-  Duration lookback{0};              // 0 = the engine's
-  Duration timeout{0};               // 0 = the engine's; a longer one than the engine's is cut to it
-  std::size_t max_samples = 0;       // 0 = the engine's
-  std::size_t memory_limit = 0;      // bytes of intermediate and final results, 0 = none
-  bool per_step_stats = false;       // stats=all; needs the feature
-  Pool* pool = nullptr;              // evaluates big selectors on it; null = on the calling thread only
+  Duration lookback{0};          // 0 = the engine's
+  Duration timeout{0};           // 0 = the engine's; a longer one than the engine's is cut to it
+  std::size_t max_samples = 0;   // 0 = the engine's
+  std::size_t memory_limit = 0;  // bytes of intermediate and final results, 0 = none
+  bool per_step_stats = false;   // stats=all; needs the feature
+  Pool* pool = nullptr;          // evaluates big selectors on it; null = on the calling thread only
+  std::size_t parallelism = 0;   // threads of the pool at once, 0 = all
+  // Counts the memory of the query, its result included, and may end it. The result's part stays counted: whoever
+  // drops the result drops the meter. Null = nobody counts.
+  metrics::QueryMeter* meter = nullptr;
   std::optional<Features> features;  // instead of the engine's (per tenant)
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/pool.h"
@@ -40,6 +41,16 @@ class LabelIndex {
  private:
   std::unordered_multimap<std::uint64_t, std::pair<const Labels*, std::size_t>> groups_;
 };
+
+// fill(0) … fill(blocks - 1) on at most `parallelism` threads (0 = all).
+template <typename Fill>
+void run_blocks(Pool& pool, std::size_t blocks, std::size_t parallelism, const Fill& fill) {
+  if (parallelism == 0 || parallelism >= blocks) return pool.parallel_for(blocks, fill);
+  std::atomic<std::size_t> next{0};
+  pool.parallel_for(parallelism, [&](std::size_t) {
+    for (std::size_t b = next++; b < blocks; b = next++) fill(b);
+  });
+}
 
 std::unexpected<QueryError> same_labelset() {
   return execution_error("vector cannot contain metrics with the same labelset");
@@ -122,6 +133,10 @@ Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
   live_ += samples;
   bytes_ += bytes;
   peak_ = std::max(peak_, live_);
+  // First, so that what is given back later was taken there too.
+  if (meter_ != nullptr && bytes != 0) {
+    if (auto taken = meter_->take(bytes); !taken) return std::unexpected(QueryError(std::move(taken.error())));
+  }
   if (live_ > max_samples_) return too_many_samples();
   if (max_bytes_ != 0 && bytes_ > max_bytes_) {
     return std::unexpected(
@@ -137,6 +152,7 @@ Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
 void Budget::give_back(std::size_t samples, std::size_t bytes) {
   live_ -= samples;
   bytes_ -= bytes;
+  if (meter_ != nullptr) meter_->give_back(bytes);
 }
 
 Outcome<> Budget::touch(std::size_t samples) {
@@ -153,16 +169,6 @@ Outcome<> Batch::add(EvalSeries&& one) {
   return charge_.take(samples, bytes);
 }
 
-std::size_t memory_bytes(const Labels& labels) {
-  std::size_t bytes = sizeof(Labels);
-  for (const Label& label : labels) {
-    bytes += sizeof(Label);
-    for (const std::string* text : {&label.name, &label.value})
-      bytes += text->capacity() > 15 ? text->capacity() + 1 : 0;
-  }
-  return bytes;
-}
-
 void StepStats::add(const StepStats& other) {
   total += other.total;
   read += other.read;
@@ -174,7 +180,7 @@ void StepStats::add(const StepStats& other) {
 
 Evaluator::Evaluator(Settings settings, const Grid& grid)
     : settings_(std::move(settings)),
-      budget_(settings_.max_samples, settings_.max_bytes),
+      budget_(settings_.max_samples, settings_.max_bytes, settings_.meter),
       root_stats_(grid, settings_.per_step_stats) {}
 
 Outcome<> Evaluator::check() const {
@@ -256,7 +262,7 @@ Outcome<> Evaluator::for_each_series(std::size_t count, const Grid& grid, const 
   for (std::size_t first = 0; first < blocks; first += wave) {
     std::vector<Block> running(std::min(wave, blocks - first));
     for (Block& block : running) block.worker.stats = stats_->like();
-    pool->parallel_for(running.size(), [&](std::size_t b) {
+    const auto fill = [&](std::size_t b) {
       Block& block = running[b];
       const std::size_t begin = (first + b) * size;
       for (std::size_t i = begin; i < std::min(begin + size, count); ++i) {
@@ -268,7 +274,8 @@ Outcome<> Evaluator::for_each_series(std::size_t count, const Grid& grid, const 
         }
         if (*made && !(*made)->column.empty()) block.made.push_back(std::move(**made));
       }
-    });
+    };
+    run_blocks(*pool, running.size(), settings_.parallelism, fill);
     for (Block& block : running) {
       if (block.error) return std::unexpected(std::move(*block.error));
       for (EvalSeries& series : block.made) TRY_VOID(sink(std::move(series)));

@@ -61,7 +61,11 @@ using Sink = std::function<Outcome<>(EvalSeries&&)>;
 // What may be alive at once. Single-threaded.
 class Budget {
  public:
-  Budget(std::size_t max_samples, std::size_t max_bytes) : max_samples_(max_samples), max_bytes_(max_bytes) {}
+  // With a meter, bytes are counted there as well.
+  Budget(std::size_t max_samples, std::size_t max_bytes, metrics::QueryMeter* meter)
+      : max_samples_(max_samples), max_bytes_(max_bytes), meter_(meter) {}
+  Budget(const Budget&) = delete;
+  Budget& operator=(const Budget&) = delete;
   // Error in Prometheus' (samples) or Mimir's (bytes) words when it does not fit.
   Outcome<> take(std::size_t samples, std::size_t bytes);
   void give_back(std::size_t samples, std::size_t bytes);
@@ -72,6 +76,7 @@ class Budget {
 
  private:
   std::size_t max_samples_, max_bytes_;
+  metrics::QueryMeter* meter_;
   std::size_t live_ = 0, bytes_ = 0, peak_ = 0;
 };
 
@@ -106,7 +111,7 @@ class Batch {
   Charge charge_;
 };
 
-std::size_t memory_bytes(const Labels& labels);
+using metrics::memory_bytes;
 
 // Samples looked at, per evaluator frame (the query, a subquery, a step-invariant part).
 struct StepStats {
@@ -154,6 +159,8 @@ class Evaluator {
     Context context;
     std::size_t max_samples;
     std::size_t max_bytes;
+    metrics::QueryMeter* meter;  // may be null
+    std::size_t parallelism;     // threads at once; 0 = all of the pool
     bool per_step_stats;
   };
   Evaluator(Settings settings, const Grid& grid);

@@ -131,7 +131,14 @@ Result<std::unique_ptr<metrics::SeriesSet>> TestStorage::select(std::span<const 
   std::vector<Chosen::Entry> entries;
   for (const auto& [labels, points] : series_) {
     if (hints.limit > 0 && entries.size() == hints.limit) break;
-    if (matches(labels, matchers) && has_points(*points, hints.start, hints.end)) entries.push_back({labels, points});
+    if (!matches(labels, matchers) || !has_points(*points, hints.start, hints.end)) continue;
+    entries.push_back({labels, points});
+    if (hints.meter == nullptr) continue;
+    const std::uint64_t hash = labels.hash();
+    const auto chunks = (points->size() + metrics::kSamplesPerChunk - 1) / metrics::kSamplesPerChunk;
+    auto fetched =
+        hints.meter->fetch(std::span(&hash, 1), chunks, points->size() * sizeof(double), metrics::memory_bytes(labels));
+    if (!fetched) return std::unexpected(std::move(fetched.error()));
   }
   return std::make_unique<Chosen>(std::move(entries), hints.start, hints.end);
 }

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "metrics/api/handlers.h"
+#include "metrics/api/limited_querier.h"
 #include "metrics/api/respond.h"
 
 namespace tocayo::metrics::api {
@@ -54,10 +55,12 @@ Task<Result<>> run_timed(std::shared_ptr<TimedStream> timed, http::BodySink& sin
 
 using Function = Handled (*)(ApiCore&, http::Request&);
 
-Task<http::Response> run(std::shared_ptr<ApiCore> core, std::string route, std::move_only_function<Handled()> handle,
-                         std::string method) {
-  RequestTimer timer(*core->deps.registry, std::move(method), std::move(route));
-  http::Response response = co_await handle();
+Task<http::Response> run(std::shared_ptr<ApiCore> core, std::string route, Function handle, http::Request& request,
+                         bool blockable) {
+  RequestTimer timer(*core->deps.registry, request.method, std::move(route));
+  Result<> allowed;
+  if (blockable) allowed = core->limits(request)->check_request(request);
+  http::Response response = allowed ? co_await handle(*core, request) : error_response(allowed.error());
   if (response.stream) {
     // Shared: by the response's function object and the coroutine that it starts.
     auto timed =
@@ -73,6 +76,7 @@ Task<http::Response> run(std::shared_ptr<ApiCore> core, std::string route, std::
 
 ApiCore::ApiCore(ApiDependencies dependencies)
     : deps(std::move(dependencies)),
+      memory(deps.memory, *deps.registry),
       gate(concurrency_of(deps), deps.query_queue, *deps.compute),
       push(*deps.appender, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
       sequences(deps.sequences, deps.record_gap),
@@ -96,16 +100,29 @@ ApiCore::ApiCore(ApiDependencies dependencies)
 
 ApiCore::~ApiCore() { deps.registry->remove_collectors(this); }
 
+Result<Reading> ApiCore::begin(const http::Request& request, const Context& context) {
+  Reading reading;
+  reading.limits = limits(request);
+  reading.query = TRY(memory.admit(request.identity.tenant, reading.limits->fetch, context));
+  QuerierLimits limits;
+  limits.longest_select = reading.limits->max_partial_query_length;
+  if (reading.limits->max_query_lookback.count() > 0)
+    limits.oldest = deps.clock->now_ms() - reading.limits->max_query_lookback.count();
+  reading.querier = limit_querier(TRY(deps.querier(request.identity.tenant)), limits, reading.query->meter());
+  return reading;
+}
+
 struct MetricsApi::Impl {
   std::shared_ptr<ApiCore> core;  // shared: with handlers that are under way
 
   void add(http::Router& router, std::string_view method, std::string_view pattern, std::string_view route,
            Function function, http::RouteOptions options) {
     options.metric_name = route;
+    const bool blockable = options.access == http::Access::read;  // blocked_requests are about reads
     router.add(
         method, pattern,
-        [core = core, route = std::string(route), function](http::Request& request) {
-          return run(core, route, [core, function, &request] { return function(*core, request); }, request.method);
+        [core = core, route = std::string(route), function, blockable](http::Request& request) {
+          return run(core, route, function, request, blockable);
         },
         std::move(options));
   }

@@ -21,8 +21,10 @@
 #include "core/time.h"
 #include "http/router.h"
 #include "metrics/api/limits.h"
+#include "metrics/api/memory_guard.h"
 #include "metrics/api/notifications.h"
 #include "metrics/api/push.h"
+#include "metrics/api/query_limits.h"
 #include "metrics/api/sequence.h"
 #include "metrics/api/targets.h"
 #include "metrics/appender.h"
@@ -76,7 +78,9 @@ struct ApiDependencies {
   QuerierFactory querier;
   const promql::Engine* engine = nullptr;
   Pool* compute = nullptr;
-  LimitsLookup limits = [](std::string_view) { return ApiLimits{}; };
+  LimitsLookup limits = [](std::string_view) { return ApiLimits{}; };                                       // of writes
+  QueryLimitsLookup query_limits = [](std::string_view) { return std::make_shared<const QueryLimits>(); };  // of reads
+  MemoryGuardOptions memory;
   Registry* registry = &Registry::global();
   const Clock* clock = &Clock::system();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <utility>
 
 #include "metrics/api/handlers.h"
 #include "metrics/api/params.h"
@@ -13,9 +14,17 @@ namespace tocayo::metrics::api {
 
 namespace {
 
-// The `query` parameter as a tree, in the language the engine speaks.
-Result<promql::ExprPtr> parse_query_param(const ApiCore& core, std::string_view query) {
-  return promql::parse_expr(query, core.deps.engine->options().features.parser_options());
+// The `query` parameter as a tree, in the language the engine speaks with this tenant.
+Result<promql::ExprPtr> parse_query_param(const ApiCore& core, const http::Request& request, std::string_view query) {
+  const auto limits = core.limits(request);
+  auto features = core.deps.engine->options().features;
+  const bool all =
+      std::exchange(features.experimental_functions, features.experimental_functions || limits->any_experimental());
+  auto expr = promql::parse_expr(query, features.parser_options());
+  if (expr && !all) {
+    if (auto enabled = limits->check_functions(**expr); !enabled) return std::unexpected(std::move(enabled.error()));
+  }
+  return expr;
 }
 
 }  // namespace
@@ -23,7 +32,7 @@ Result<promql::ExprPtr> parse_query_param(const ApiCore& core, std::string_view 
 Handled handle_format_query(ApiCore& core, http::Request& request) {
   co_await core.deps.compute->schedule();
   const http::Params form = request.form();
-  auto expr = parse_query_param(core, form.get_or("query", ""));
+  auto expr = parse_query_param(core, request, form.get_or("query", ""));
   if (!expr) co_return error_response(invalid_parameter("query", expr.error().message));
   JsonWriter writer;
   writer.string(promql::pretty(**expr));
@@ -33,7 +42,7 @@ Handled handle_format_query(ApiCore& core, http::Request& request) {
 Handled handle_parse_query(ApiCore& core, http::Request& request) {
   co_await core.deps.compute->schedule();
   const http::Params form = request.form();
-  auto expr = parse_query_param(core, form.get_or("query", ""));
+  auto expr = parse_query_param(core, request, form.get_or("query", ""));
   if (!expr) co_return error_response(invalid_parameter("query", expr.error().message));
   co_return data_response(boost::json::serialize(promql::ast_to_json(**expr)));
 }
@@ -47,7 +56,7 @@ Handled handle_query_exemplars(ApiCore& core, http::Request& request) {
   if (*end < *start) co_return error_response(ErrorType::bad_data, "end timestamp must not be before start timestamp");
 
   co_await core.deps.compute->schedule();
-  auto expr = parse_query_param(core, form.get_or("query", ""));
+  auto expr = parse_query_param(core, request, form.get_or("query", ""));
   if (!expr) co_return error_response(expr.error());
   std::vector<std::vector<Matcher>> sets;
   promql::walk(static_cast<const promql::Expr&>(**expr),
@@ -58,7 +67,7 @@ Handled handle_query_exemplars(ApiCore& core, http::Request& request) {
 
   std::vector<ExemplarSeries> found;
   if (core.deps.exemplars) {
-    auto read = core.deps.exemplars(request.identity.tenant, sets, clamp_start(core, core.limits(request), *start),
+    auto read = core.deps.exemplars(request.identity.tenant, sets, clamp_start(core, *core.limits(request), *start),
                                     *end, request.context);
     if (!read) co_return error_response(read.error());
     found = std::move(*read);

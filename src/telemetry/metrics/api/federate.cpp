@@ -291,12 +291,13 @@ Handled handle_federate(ApiCore& core, http::Request& request) {
   auto sets = [&]() -> Result<std::vector<std::vector<Matcher>>> { return matcher_params(request.form()); }();
   if (!sets) co_return http::Response::text(400, sets.error().message + "\n");
   co_await core.deps.compute->schedule();
-  auto querier = core.querier(request);
-  if (!querier) co_return http::Response::text(503, querier.error().message + "\n");
+  auto reading = core.begin(request);
+  if (!reading) co_return http::Response::text(503, reading.error().message + "\n");
   std::vector<Sample> samples;
-  if (auto done = collect(core, **querier, *sets, request.context, samples); !done) {
-    co_return http::Response::text(status_of(tocayo::metrics::api::type_of(done.error().kind, ErrorType::internal)),
-                                   done.error().message + "\n");
+  if (auto done = collect(core, *reading->querier, *sets, reading->query->context(), samples); !done) {
+    const Error error = reading->query->cause(done.error());
+    co_return http::Response::text(status_of(tocayo::metrics::api::type_of(error.kind, ErrorType::internal)),
+                                   error.message + "\n");
   }
   attach_external_labels(core.deps.external_labels, samples);
   const bool protobuf = accepts_delimited_protobuf(request.headers.get("Accept"));

@@ -8,16 +8,27 @@
 
 #include "metrics/api/api.h"
 #include "metrics/api/gate.h"
+#include "metrics/api/memory_guard.h"
 #include "metrics/api/quantiles.h"
+#include "metrics/api/query_limits.h"
 
 namespace tocayo::metrics::api {
+
+// One query of a tenant, from its admission until its result is gone.
+struct Reading {
+  std::shared_ptr<MemoryGuard::Query> query;  // shared: by the handler and the stream of its result
+  std::shared_ptr<const QueryLimits> limits;
+  std::shared_ptr<const Querier> querier;  // limited; reads from `query`'s meter
+};
 
 struct ApiCore {
   explicit ApiCore(ApiDependencies dependencies);
   ~ApiCore();
 
   ApiDependencies deps;
+  MemoryGuard memory;
   QueryGate gate;
+  QueryFrequency frequency;
   PushHandler push;
   SequenceDoor sequences;  // before `push`
   QueryDurations durations;
@@ -25,10 +36,12 @@ struct ApiCore {
   Counter& api_queries;
   TimestampMs started;
 
-  Result<std::shared_ptr<const Querier>> querier(const http::Request& request) const {
-    return deps.querier(request.identity.tenant);
+  std::shared_ptr<const QueryLimits> limits(const http::Request& request) const {
+    return deps.query_limits(request.identity.tenant);
   }
-  ApiLimits limits(const http::Request& request) const { return deps.limits(request.identity.tenant); }
+  // Admits a query that lives in `context`. unavailable when memory is short or the store is not there.
+  Result<Reading> begin(const http::Request& request, const Context& context);
+  Result<Reading> begin(const http::Request& request) { return begin(request, request.context); }
 };
 
 using Core = const std::shared_ptr<ApiCore>&;
@@ -79,6 +92,6 @@ Handled handle_federate(ApiCore& core, http::Request& request);
 Handled handle_remote_read(ApiCore& core, http::Request& request);
 
 // The earliest instant that a query of this tenant may look at (max_query_lookback).
-TimestampMs clamp_start(const ApiCore& core, const ApiLimits& limits, TimestampMs start);
+TimestampMs clamp_start(const ApiCore& core, const QueryLimits& limits, TimestampMs start);
 
 }  // namespace tocayo::metrics::api

@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <tuple>
 
 #include "metrics/api/handlers.h"
 #include "metrics/api/params.h"
 #include "metrics/api/respond.h"
 #include "metrics/api/result_writer.h"
+#include "promql/parser.h"
+#include "promql/printer.h"
 
 namespace tocayo::metrics::api {
 
@@ -25,7 +28,7 @@ struct QueryParameters {
   std::chrono::milliseconds step{0};
 };
 
-Result<> read_common(const http::Params& form, const ApiCore& core, const ApiLimits& limits, QueryParameters& out) {
+Result<> read_common(const http::Params& form, const ApiCore& core, const QueryLimits& limits, QueryParameters& out) {
   out.query = form.get_or("query", "");
   out.stats = form.get_or("stats", "");
   if (form.has("timeout") && !form.get_or("timeout", "").empty()) {
@@ -40,16 +43,17 @@ Result<> read_common(const http::Params& form, const ApiCore& core, const ApiLim
   }
   out.options.per_step_stats = out.stats == "all";
   out.options.pool = core.deps.compute;
-  if (limits.max_query_expression_size_bytes != 0 && out.query.size() > limits.max_query_expression_size_bytes) {
-    return fail(ErrorKind::bad_input,
-                with_error_id(fmt::format("the query expression exceeds the size limit of {} bytes with {} bytes",
-                                          limits.max_query_expression_size_bytes, out.query.size()),
-                              "max-query-expression-size-bytes", "max_query_expression_size_bytes"));
-  }
+  out.options.parallelism = limits.max_query_parallelism;
   return {};
 }
 
-Result<QueryParameters> read_instant(const http::Params& form, const ApiCore& core, const ApiLimits& limits) {
+// The largest multiple of `step` that is not after `time`.
+TimestampMs floor_to(TimestampMs time, std::int64_t step) {
+  const TimestampMs down = time / step * step;
+  return down > time && down >= INT64_MIN + step ? down - step : down;
+}
+
+Result<QueryParameters> read_instant(const http::Params& form, const ApiCore& core, const QueryLimits& limits) {
   QueryParameters out;
   out.limit = TRY(limit_param(form));
   out.start = out.end = TRY(time_param(form, "time", core.deps.clock->now_ms()));
@@ -57,7 +61,7 @@ Result<QueryParameters> read_instant(const http::Params& form, const ApiCore& co
   return out;
 }
 
-Result<QueryParameters> read_range(const http::Params& form, const ApiCore& core, const ApiLimits& limits) {
+Result<QueryParameters> read_range(const http::Params& form, const ApiCore& core, const QueryLimits& limits) {
   QueryParameters out;
   out.range = true;
   out.limit = TRY(limit_param(form));
@@ -84,6 +88,10 @@ Result<QueryParameters> read_range(const http::Params& form, const ApiCore& core
                 with_error_id(fmt::format("the total query time range exceeds the limit (query length: {}, limit: {})",
                                           format_duration(std::chrono::milliseconds(span)), format_duration(length)),
                               "max-total-query-length", "max_total_query_length"));
+  }
+  if (limits.align_queries_with_step) {
+    out.start = floor_to(out.start, out.step.count());
+    out.end = floor_to(out.end, out.step.count());
   }
   return out;
 }
@@ -114,7 +122,8 @@ bool truncate(promql::Value& value, std::size_t limit) {
   return false;
 }
 
-http::Response render(ApiCore& core, const QueryParameters& parameters, promql::QueryResult result, double waited) {
+http::Response render(ApiCore& core, const QueryParameters& parameters, promql::QueryResult result, double waited,
+                      std::shared_ptr<MemoryGuard::Query> query) {
   result.stats.timings.exec_queue += waited;
   result.stats.timings.exec_total += waited;
   core.durations.observe(QueryDurations::queue_time, waited);
@@ -135,12 +144,57 @@ http::Response render(ApiCore& core, const QueryParameters& parameters, promql::
   auto texts = result.annotations.texts(parameters.query, promql::kApiAnnotationLimit, promql::kApiAnnotationLimit);
   ResultWriter writer(std::move(result), !parameters.stats.empty(), std::move(texts.warnings), std::move(texts.infos));
   return stream_json(
-      [writer = std::move(writer)](JsonWriter& out) mutable -> Result<bool> { return writer.advance(out); },
+      // The query lives in the producer: what it holds counts until the last byte is sent.
+      [query = std::move(query), writer = std::move(writer)](JsonWriter& out) mutable -> Result<bool> {
+        if (auto stopped = query->meter().stopped()) return std::unexpected(std::move(*stopped));
+        return writer.advance(out);
+      },
       *core.deps.compute);
+}
+
+// Whether this tenant may ask this, and the expression when it had to be parsed to know.
+Result<promql::ExprPtr> check_expression(ApiCore& core, const http::Request& request, const QueryLimits& limits,
+                                         QueryParameters& parameters) {
+  if (auto small = limits.check_query(parameters.query, ""); !small) return std::unexpected(std::move(small.error()));
+  if (auto rare = core.frequency.admit(request.identity.tenant, parameters.query, limits); !rare)
+    return std::unexpected(std::move(rare.error()));
+  const promql::Features& engine = core.deps.engine->options().features;
+  const bool more_functions = limits.any_experimental() && !engine.experimental_functions;
+  if (limits.blocked_queries.empty() && !more_functions) return promql::ExprPtr();
+  promql::Features features = engine;
+  features.experimental_functions |= more_functions;
+  auto expr = promql::parse_expr(parameters.query, features.parser_options());
+  if (!expr) return std::unexpected(invalid_parameter("query", expr.error().message));
+  if (auto open = limits.check_query(parameters.query, promql::print(**expr)); !open)
+    return std::unexpected(std::move(open.error()));
+  if (more_functions) {
+    parameters.options.features = features;
+    if (auto enabled = limits.check_functions(**expr); !enabled)
+      return std::unexpected(invalid_parameter("query", enabled.error().message));
+  }
+  return expr;
+}
+
+promql::QueryOutcome evaluate(const promql::Engine& engine, const Reading& reading, const promql::Expr* expr,
+                              const QueryParameters& parameters) {
+  const Querier& querier = *reading.querier;
+  const Context& context = reading.query->context();
+  const auto& [query, options] = std::tie(parameters.query, parameters.options);
+  if (parameters.range) {
+    return expr ? engine.range(querier, *expr, parameters.start, parameters.end, parameters.step, options, context)
+                : engine.range(querier, query, parameters.start, parameters.end, parameters.step, options, context);
+  }
+  return expr ? engine.instant(querier, *expr, parameters.start, options, context)
+              : engine.instant(querier, query, parameters.start, options, context);
 }
 
 Handled run_query(ApiCore& core, http::Request& request, QueryParameters parameters) {
   core.api_queries.add();
+  auto expr = check_expression(core, request, *core.limits(request), parameters);
+  if (!expr) {
+    if (expr.error().kind != ErrorKind::limit) co_return error_response(expr.error());
+    co_return error_response(ErrorType::too_many_requests, expr.error().message);
+  }
   Context context = request.context;
   if (parameters.options.timeout.count() > 0) context = context.with_timeout(parameters.options.timeout);
   const auto asked = std::chrono::steady_clock::now();
@@ -154,37 +208,38 @@ Handled run_query(ApiCore& core, http::Request& request, QueryParameters paramet
   }
   co_await core.deps.compute->schedule();
   const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
-  auto querier = core.querier(request);
-  if (!querier) co_return error_response(querier.error());
-  promql::QueryOutcome outcome =
-      parameters.range
-          ? core.deps.engine->range(**querier, parameters.query, parameters.start, parameters.end, parameters.step,
-                                    parameters.options, context)
-          : core.deps.engine->instant(**querier, parameters.query, parameters.start, parameters.options, context);
+  auto reading = core.begin(request, context);
+  if (!reading) co_return error_response(reading.error());
+  QueryMeter& meter = reading->query->meter();
+  parameters.options.meter = &meter;
+  promql::QueryOutcome outcome = evaluate(*core.deps.engine, *reading, expr->get(), parameters);
+  meter.release_selections();
   if (!outcome) {
+    if (auto stopped = meter.stopped()) co_return error_response(*stopped);
     const promql::QueryError& error = outcome.error();
     if (error.type == promql::QueryError::Type::bad_data)
       co_return error_response(invalid_parameter("query", error.message()));
     co_return error_response(type_of(error.type), error.message());
   }
-  co_return render(core, parameters, std::move(*outcome), waited);
+  reading->querier.reset();  // it counts into the query, which goes with the answer
+  co_return render(core, parameters, std::move(*outcome), waited, std::move(reading->query));
 }
 
 }  // namespace
 
 Handled handle_query(ApiCore& core, http::Request& request) {
-  auto parameters = read_instant(request.form(), core, core.limits(request));
+  auto parameters = read_instant(request.form(), core, *core.limits(request));
   if (!parameters) co_return error_response(parameters.error());
   co_return co_await run_query(core, request, std::move(*parameters));
 }
 
 Handled handle_query_range(ApiCore& core, http::Request& request) {
-  auto parameters = read_range(request.form(), core, core.limits(request));
+  auto parameters = read_range(request.form(), core, *core.limits(request));
   if (!parameters) co_return error_response(parameters.error());
   co_return co_await run_query(core, request, std::move(*parameters));
 }
 
-TimestampMs clamp_start(const ApiCore& core, const ApiLimits& limits, TimestampMs start) {
+TimestampMs clamp_start(const ApiCore& core, const QueryLimits& limits, TimestampMs start) {
   if (limits.max_query_lookback.count() <= 0) return start;
   return std::max(start, core.deps.clock->now_ms() - limits.max_query_lookback.count());
 }

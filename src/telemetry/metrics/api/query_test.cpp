@@ -182,11 +182,11 @@ TEST(Query, LookbackDelta) {
 
 TEST(Query, TenantLimits) {
   Loaded fixture;
-  fixture.limits.max_query_expression_size_bytes = 5;
+  fixture.reads.max_query_expression_size_bytes = 5;
   auto size = fixture.ask(handle_query, "query=sum(up)");
   EXPECT_EQ(size.first, 400);
   EXPECT_NE(size.second.find("err-mimir-max-query-expression-size-bytes"), std::string::npos);
-  fixture.limits.max_total_query_length = std::chrono::seconds(10);
+  fixture.reads.max_total_query_length = std::chrono::seconds(10);
   auto length = fixture.ask(handle_query_range, "query=up&start=0&end=11&step=1");
   EXPECT_EQ(length.first, 400);
   EXPECT_NE(length.second.find("err-mimir-max-total-query-length"), std::string::npos);

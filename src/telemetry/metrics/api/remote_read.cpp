@@ -192,10 +192,10 @@ Handled handle_remote_read(ApiCore& core, http::Request& request) {
     co_return plain(permit.error());
   }
   co_await core.deps.compute->schedule();
-  auto querier = core.querier(request);
-  if (!querier) co_return plain(querier.error());
-  auto answered = answer(**querier, *queries, request.context);
-  if (!answered) co_return plain(answered.error());
+  auto reading = core.begin(request);
+  if (!reading) co_return plain(reading.error());
+  auto answered = answer(*reading->querier, *queries, reading->query->context());
+  if (!answered) co_return plain(reading->query->cause(answered.error()));
   http::Response response;
   response.headers.add("Content-Type", "application/x-protobuf");
   response.headers.add("Content-Encoding", "snappy");

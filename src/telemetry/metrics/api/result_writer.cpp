@@ -31,7 +31,7 @@ bool ResultWriter::advance(JsonWriter& writer) {
       writer.raw(',');
       writer.string(text->text);
       writer.raw(']');
-    } else if (const auto* vector = std::get_if<promql::VectorValue>(&result_.value)) {
+    } else if (auto* vector = std::get_if<promql::VectorValue>(&result_.value)) {
       if (!advance_vector(writer, *vector)) return false;
     } else {
       if (!advance_matrix(writer, std::get<promql::MatrixValue>(result_.value))) return false;
@@ -47,11 +47,11 @@ bool ResultWriter::advance(JsonWriter& writer) {
   return true;
 }
 
-bool ResultWriter::advance_vector(JsonWriter& writer, const promql::VectorValue& vector) {
+bool ResultWriter::advance_vector(JsonWriter& writer, promql::VectorValue& vector) {
   if (item_ == 0) writer.raw('[');
   for (; item_ < vector.samples.size(); ++item_) {
     if (writer.full()) return false;
-    const promql::Sample& sample = vector.samples[item_];
+    promql::Sample& sample = vector.samples[item_];
     if (item_ > 0) writer.raw(',');
     writer.raw(R"({"metric":)");
     writer.labels(sample.labels);
@@ -63,15 +63,16 @@ bool ResultWriter::advance_vector(JsonWriter& writer, const promql::VectorValue&
       writer.point(vector.time, sample.value);
     }
     writer.raw('}');
+    sample = {};
   }
   writer.raw(']');
   return true;
 }
 
-bool ResultWriter::advance_matrix(JsonWriter& writer, const promql::MatrixValue& matrix) {
+bool ResultWriter::advance_matrix(JsonWriter& writer, promql::MatrixValue& matrix) {
   if (item_ == 0 && !series_open_) writer.raw('[');
   for (; item_ < matrix.series.size(); ++item_) {
-    const promql::Series& series = matrix.series[item_];
+    promql::Series& series = matrix.series[item_];
     if (!series_open_) {
       if (writer.full()) return false;
       if (item_ > 0) writer.raw(',');
@@ -94,6 +95,7 @@ bool ResultWriter::advance_matrix(JsonWriter& writer, const promql::MatrixValue&
     }
     writer.raw('}');
     series_open_ = false;
+    series = {};
   }
   writer.raw(']');
   return true;

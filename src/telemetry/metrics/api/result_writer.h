@@ -17,12 +17,12 @@ class ResultWriter {
   ResultWriter(promql::QueryResult result, bool with_stats, std::vector<std::string> warnings,
                std::vector<std::string> infos);
 
-  // Appends to `writer` until it is full or everything is written; true when everything is.
+  // Appends to `writer` until it is full or everything is written; true when everything is. What is written is freed.
   bool advance(JsonWriter& writer);
 
  private:
-  bool advance_matrix(JsonWriter& writer, const promql::MatrixValue& matrix);
-  bool advance_vector(JsonWriter& writer, const promql::VectorValue& vector);
+  bool advance_matrix(JsonWriter& writer, promql::MatrixValue& matrix);
+  bool advance_vector(JsonWriter& writer, promql::VectorValue& vector);
   void write_stats(JsonWriter& writer) const;
 
   promql::QueryResult result_;

@@ -19,7 +19,7 @@ struct LookupParameters {
   std::vector<std::vector<Matcher>> matcher_sets;
 };
 
-Result<LookupParameters> read_lookup(const http::Params& form, const ApiCore& core, const ApiLimits& limits) {
+Result<LookupParameters> read_lookup(const http::Params& form, const ApiCore& core, const QueryLimits& limits) {
   LookupParameters out;
   out.limit = TRY(limit_param(form));
   out.start = TRY(time_param(form, "start", kMinTime));
@@ -93,14 +93,14 @@ class SeriesMerge {
 }  // namespace
 
 Handled handle_labels(ApiCore& core, http::Request& request) {
-  auto parameters = read_lookup(request.form(), core, core.limits(request));
+  auto parameters = read_lookup(request.form(), core, *core.limits(request));
   if (!parameters) co_return error_response(parameters.error());
   co_await core.deps.compute->schedule();
-  auto querier = core.querier(request);
-  if (!querier) co_return error_response(querier.error());
-  auto names = (*querier)->label_names(parameters->matcher_sets, parameters->start, parameters->end, parameters->limit,
-                                       request.context);
-  if (!names) co_return error_response(names.error());
+  auto reading = core.begin(request);
+  if (!reading) co_return error_response(reading.error());
+  auto names = reading->querier->label_names(parameters->matcher_sets, parameters->start, parameters->end,
+                                             parameters->limit, reading->query->context());
+  if (!names) co_return error_response(reading->query->cause(names.error()));
   co_return name_list(std::move(*names), parameters->limit, *core.deps.compute);
 }
 
@@ -109,30 +109,30 @@ Handled handle_label_values(ApiCore& core, http::Request& request) {
   if (name.empty() || !is_valid_utf8(name)) {
     co_return error_response(ErrorType::bad_data, fmt::format("invalid label name: {}", go_quote(name)));
   }
-  auto parameters = read_lookup(request.form(), core, core.limits(request));
+  auto parameters = read_lookup(request.form(), core, *core.limits(request));
   if (!parameters) co_return error_response(parameters.error());
   co_await core.deps.compute->schedule();
-  auto querier = core.querier(request);
-  if (!querier) co_return error_response(querier.error());
-  auto values = (*querier)->label_values(name, parameters->matcher_sets, parameters->start, parameters->end,
-                                         parameters->limit, request.context);
-  if (!values) co_return error_response(values.error());
+  auto reading = core.begin(request);
+  if (!reading) co_return error_response(reading.error());
+  auto values = reading->querier->label_values(name, parameters->matcher_sets, parameters->start, parameters->end,
+                                               parameters->limit, reading->query->context());
+  if (!values) co_return error_response(reading->query->cause(values.error()));
   co_return name_list(std::move(*values), parameters->limit, *core.deps.compute);
 }
 
 Handled handle_series(ApiCore& core, http::Request& request) {
   const http::Params form = request.form();
   if (form.all("match[]").empty()) co_return error_response(ErrorType::bad_data, "no match[] parameter provided");
-  const ApiLimits limits = core.limits(request);
-  auto parameters = read_lookup(form, core, limits);
+  const auto limits = core.limits(request);
+  auto parameters = read_lookup(form, core, *limits);
   if (!parameters) co_return error_response(parameters.error());
-  if (limits.max_series_query_limit != 0 &&
-      (parameters->limit == 0 || parameters->limit > limits.max_series_query_limit)) {
-    parameters->limit = limits.max_series_query_limit;
+  if (limits->max_series_query_limit != 0 &&
+      (parameters->limit == 0 || parameters->limit > limits->max_series_query_limit)) {
+    parameters->limit = limits->max_series_query_limit;
   }
   co_await core.deps.compute->schedule();
-  auto querier = core.querier(request);
-  if (!querier) co_return error_response(querier.error());
+  auto reading = core.begin(request);
+  if (!reading) co_return error_response(reading.error());
   SelectHints hints;
   hints.start = parameters->start;
   hints.end = parameters->end;
@@ -140,15 +140,16 @@ Handled handle_series(ApiCore& core, http::Request& request) {
   hints.limit = parameters->limit == 0 ? 0 : parameters->limit + 1;
   std::vector<std::unique_ptr<SeriesSet>> sets;
   for (const auto& matchers : parameters->matcher_sets) {
-    auto set = (*querier)->select(matchers, hints, request.context);
-    if (!set) co_return error_response(set.error());
+    auto set = reading->querier->select(matchers, hints, reading->query->context());
+    if (!set) co_return error_response(reading->query->cause(set.error()));
     sets.push_back(std::move(*set));
   }
-  // The querier lives in the producer: its sets read from it.
+  // The reading lives in the producer: its sets read from it.
   co_return stream_json(
-      [held = std::move(*querier), merge = SeriesMerge(std::move(sets)), limit = parameters->limit,
-       context = request.context, written = std::size_t{0}, started = false](JsonWriter& out) mutable -> Result<bool> {
-        if (auto alive = context.check(); !alive) return std::unexpected(std::move(alive.error()));
+      [held = std::move(*reading), merge = SeriesMerge(std::move(sets)), limit = parameters->limit,
+       written = std::size_t{0}, started = false](JsonWriter& out) mutable -> Result<bool> {
+        if (auto alive = held.query->context().check(); !alive)
+          return std::unexpected(held.query->cause(alive.error()));
         if (!started) {
           out.raw(kEnvelopeStart);
           out.raw('[');

@@ -31,7 +31,7 @@ TEST(Series, ListsMergesAndLimits) {
           200,
           R"({"status":"success","data":[{"__name__":"up","job":"a"}],"warnings":["results truncated due to limit"]})"}));
   EXPECT_EQ(fixture.ask(handle_series, "match[]=up&limit=2").second.find("warnings"), std::string::npos);
-  fixture.limits.max_series_query_limit = 1;
+  fixture.reads.max_series_query_limit = 1;
   EXPECT_NE(fixture.ask(handle_series, "match[]=up").second.find("results truncated"), std::string::npos);
 }
 

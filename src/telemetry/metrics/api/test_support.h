@@ -88,6 +88,7 @@ struct Fixture {
     deps.registry = &registry;
     deps.clock = &clock;
     deps.limits = [this](std::string_view) { return limits; };
+    deps.query_limits = [this](std::string_view) { return std::make_shared<const QueryLimits>(reads); };
     deps.query_concurrency = 4;
     if (change) change(deps);
     core = std::make_unique<ApiCore>(std::move(deps));
@@ -144,7 +145,8 @@ struct Fixture {
   FakeAppender appender;
   promql::testing::TestStorage storage;
   Registry registry;
-  ApiLimits limits;
+  ApiLimits limits;   // of writes
+  QueryLimits reads;  // of reads
   std::optional<Error> store_failure;
   Pool pool{"compute", 2};
   promql::Engine engine{promql::EngineOptions{.features = promql::Features{.per_step_stats = true}}};
