@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row group as it lies in the file: its part of the index, checked once, and its blocks, decoded on demand.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "logs/segment/column.h"
+#include "logs/segment/format.h"
+#include "logs/segment/template_shape.h"
+
+namespace tocayo::logs {
+
+struct GroupView {
+  const format::Group* head = nullptr;
+  std::span<const format::Template> templates;
+  std::span<const format::Column> columns;
+  std::span<const format::Block> blocks;
+  std::span<const format::Key> keys;
+  std::span<const std::uint32_t> stream_rows;
+  std::string_view dictionary_ids;
+  std::string_view token_filter;
+  std::string_view gram_filter;
+
+  // Every count, offset and reference is inside its bounds afterwards. `shapes` are the segment's templates.
+  static Result<GroupView> read(std::string_view part, std::size_t file_size, std::span<const TemplateShape> shapes,
+                                std::size_t streams, std::size_t dictionary_size);
+};
+
+// Rows of one group for one thread. Everything is decoded at most once.
+class GroupRows {
+ public:
+  GroupRows(const GroupView& view, std::string_view file, std::span<const TemplateShape> shapes,
+            const DictionaryView& dictionary)
+      : view_(view),
+        file_(file),
+        shapes_(shapes),
+        dictionary_(dictionary),
+        blocks_(view.blocks.size()),
+        columns_(view.columns.size()) {}
+
+  const GroupView& view() const { return view_; }
+  std::size_t size() const { return view_.head->rows; }
+  const TemplateShape& shape(std::uint32_t local) const { return shapes_[view_.templates[local].id]; }
+
+  Result<std::span<const std::int64_t>> times();
+  // Number of the row's template in the group; templates.size() for a text row.
+  Result<std::span<const std::int64_t>> template_ids();
+  // The rows of a template (or of text, local = templates.size()), ascending.
+  Result<std::span<const std::uint32_t>> rows_of(std::uint32_t local);
+  // A slot's column (slot < slots) or, with slot == slots, the lengths of the slots' texts.
+  Result<const DecodedColumn*> slot(std::uint32_t local, std::uint32_t slot);
+  Result<const DecodedColumn*> key_values(std::size_t key);
+  // For each row its place among the values of the key, -1 when it has none. Empty: place = row.
+  Result<std::span<const std::int32_t>> key_places(std::size_t key);
+
+  Result<> append_line(std::uint32_t row, std::string& out);
+  Result<std::uint32_t> length(std::uint32_t row);
+  std::uint64_t bytes_read() const { return bytes_read_; }
+
+ private:
+  Result<std::string_view> bytes(const format::Column& column);
+  Result<const DecodedColumn*> column(std::uint32_t index, std::size_t count, const SlotKind& kind);
+  Result<> rank();
+  Result<std::span<const std::uint64_t>> text_starts();
+  std::unexpected<Error> damaged(const char* what) const;
+
+  const GroupView& view_;
+  std::string_view file_;
+  std::span<const TemplateShape> shapes_;
+  const DictionaryView& dictionary_;
+  std::vector<std::optional<std::string>> blocks_;
+  std::vector<std::optional<DecodedColumn>> columns_;
+  std::vector<std::uint32_t> first_;  // of each template in ordered_
+  std::vector<std::uint32_t> ordered_;
+  std::vector<std::uint32_t> rank_;
+  std::vector<std::uint64_t> text_starts_;
+  std::vector<std::vector<std::int32_t>> places_;
+  std::uint64_t bytes_read_ = 0;
+};
+
+}  // namespace tocayo::logs

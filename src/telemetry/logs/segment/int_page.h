@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// A column of integers: frames of 1,024 values, each as difference to the frame's smallest or to the value before,
+// whichever packs narrower. Bytes: docs/formats/segment-logs.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tocayo::logs {
+
+inline constexpr std::size_t kIntFrame = 1024;
+
+void encode_ints(std::span<const std::int64_t> values, std::string& out);
+// Replaces `out` by `count` values; false when the bytes are damaged.
+bool decode_ints(std::string_view bytes, std::size_t count, std::vector<std::int64_t>& out);
+
+}  // namespace tocayo::logs
