@@ -6,7 +6,6 @@ import { decodeError } from './api/request';
 import { bind, handleKey, keyOf } from './keys/hotkeys';
 import { prefs } from './prefs';
 import { axisLabels, formatDuration, formatOffset, formatStamp } from './time/format';
-import { refreshMs } from './time/useTime';
 import { formatValue, unitForExpression } from './units/format';
 
 beforeEach(() => prefs.set((p) => ({ ...p, language: 'en', hour12: null, singleKeys: true })));
@@ -77,9 +76,6 @@ describe('values and times', () => {
     expect([3_600_000, -12_600_000, 0].map(formatOffset)).toEqual(['UTC+01:00', 'UTC−03:30', 'UTC+00:00']);
     const day = Date.UTC(2026, 10, 24);
     expect(axisLabels([day - 3_600_000, day, day + 3_600_000], 3_600_000, 'utc')).toEqual(['23:00', 'Nov 24', '01:00']);
-    expect(refreshMs('10s', 0)).toBe(10_000);
-    expect(refreshMs('auto', 3_600_000)).toBe(6000);
-    expect(refreshMs('soon', 0)).toBeNull();
   });
 });
 

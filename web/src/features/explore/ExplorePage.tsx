@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconClockShare, IconColumns2, IconHistory, IconLink, IconList } from '@tabler/icons-react';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
-import { absolute } from '@/shared/time/range';
+import { absolute, resolveRange } from '@/shared/time/range';
 import { TimeBar } from '@/shared/time/TimeBar';
+import type { TimeControls } from '@/shared/time/useTime';
 import { CopyButton } from '@/shared/ui/CopyButton';
 import { copyText } from '@/shared/ui/clipboard';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
 import { Page } from '@/shared/ui/Page';
-import { exploreSearch, type Pane } from '@/shared/url/panes';
+import { EVEN_SHARE, exploreSearch, MOST_PANES, type Pane } from '@/shared/url/panes';
 import { stringifySearch } from '@/shared/url/search';
 import css from './Explore.module.css';
 import { ExplorePane } from './ExplorePane';
+import { Split } from './Split';
 import { usePanes } from './usePanes';
 
 const MetricsBrowser = lazy(() => import('./MetricsBrowser'));
@@ -40,7 +42,7 @@ export function ExplorePage() {
   const [busy, setBusy] = useState<Record<string, boolean>>({});
 
   const search = (fixed: boolean) => ({
-    ...exploreSearch(fixed ? panes.map((p) => ({ ...p, range: absolute(time.range) })) : panes),
+    ...exploreSearch(fixed ? panes.map((p) => ({ ...p, range: absolute(rangeOf(p, time)) })) : panes),
     timezone: fixed || time.zone !== 'browser' ? time.zone : undefined,
   });
   useHotkeys({ 't s': () => void linkTo(search(true)).then(copyText) });
@@ -52,7 +54,7 @@ export function ExplorePage() {
     );
   const split = () => {
     const last = panes.at(-1);
-    if (last) change([...panes, { ...last, id: nextId(panes), hidden: [] }]);
+    if (last) change([...panes, { ...last, id: nextId(panes), hidden: [], share: EVEN_SHARE }]);
   };
   const insert = (expr: string) => {
     const pane = panes[target] ?? panes[0];
@@ -63,6 +65,22 @@ export function ExplorePage() {
     setPane(target)({ ...pane, queries });
     setBox(null);
   };
+
+  const rows = [panes.slice(0, 2), panes.slice(2, 4)].filter((row) => row.length > 0);
+  const paneView = (pane: Pane, index: number) => (
+    <ExplorePane
+      key={pane.id}
+      pane={pane}
+      time={time}
+      first={index === 0}
+      several={panes.length > 1}
+      onChange={setPane(index)}
+      onRunAgain={time.refreshNow}
+      onFocus={() => setTarget(index)}
+      onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
+      onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
+    />
+  );
 
   return (
     <Page
@@ -83,7 +101,7 @@ export function ExplorePage() {
             icon={<IconHistory aria-hidden />}
             onClick={() => setBox('history')}
           />
-          {panes.length < 2 && (
+          {panes.length < MOST_PANES && (
             <IconButton framed label={t('split')} icon={<IconColumns2 aria-hidden />} onClick={split} />
           )}
           <CopyButton
@@ -103,18 +121,13 @@ export function ExplorePage() {
       }
     >
       {broken && <Message level="warning">{t('broken')}</Message>}
-      <div className={panes.length > 1 ? css.split : css.single}>
-        {panes.map((pane, index) => (
-          <ExplorePane
-            key={pane.id}
-            pane={pane}
-            time={time}
-            first={index === 0}
-            onChange={setPane(index)}
-            onRunAgain={time.refreshNow}
-            onFocus={() => setTarget(index)}
-            onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
-            onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
+      <div className={css.panes}>
+        {rows.map((row) => (
+          <Row
+            key={row.map((p) => p.id).join()}
+            panes={row}
+            onShare={(share) => row[0] && setPane(panes.indexOf(row[0]))({ ...row[0], share }, { replace: true })}
+            render={(pane) => paneView(pane, panes.indexOf(pane))}
           />
         ))}
       </div>
@@ -124,6 +137,23 @@ export function ExplorePage() {
       </Suspense>
     </Page>
   );
+}
+
+/** The instants that a pane shows now. */
+function rangeOf(pane: Pane, time: TimeControls) {
+  return (pane.ownRange && resolveRange(pane.range, time.context())) || time.range;
+}
+
+interface RowProps {
+  panes: readonly Pane[];
+  onShare: (share: number) => void;
+  render: (pane: Pane) => ReactNode;
+}
+
+function Row({ panes: [left, right], onShare, render }: RowProps) {
+  if (!left) return null;
+  if (!right) return render(left);
+  return <Split left={render(left)} right={render(right)} share={left.share} onShare={onShare} />;
 }
 
 function nextId(panes: readonly Pane[]): string {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
-import { IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
-import { useEffect, useMemo, useState } from 'react';
+import { IconClockEdit, IconListSearch, IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
+import { lazy, Suspense, useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { usePanelTime } from '@/shared/charts/useComparison';
 import { usePanelSource } from '@/shared/charts/usePanelSource';
+import { TimeBar } from '@/shared/time/TimeBar';
 import type { TimeControls } from '@/shared/time/useTime';
 import { Choice } from '@/shared/ui/Choice';
 import { IconButton } from '@/shared/ui/IconButton';
@@ -15,6 +17,9 @@ import { rememberQueries } from './queryHistory';
 import { ExplainResult } from './results/ExplainResult';
 import { GraphResult } from './results/GraphResult';
 import { TableResult } from './results/TableResult';
+import { usePaneTime } from './usePanes';
+
+const Inspector = lazy(() => import('./Inspector'));
 
 interface Props {
   pane: Pane;
@@ -25,10 +30,13 @@ interface Props {
   onFocus: () => void;
   onBusy: (busy: boolean) => void;
   onClose: (() => void) | undefined;
+  /** Several panes: each may have a range of its own. */
+  several: boolean;
 }
 
 /** Query rows that hold drafts until they are run, and the result of what was run last. */
-export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, onBusy, onClose }: Props) {
+export function ExplorePane(props: Props) {
+  const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several } = props;
   const { t } = useTranslation('explore');
   const { t: tc } = useTranslation('common');
   const [drafts, setDrafts] = useState<Record<string, string>>({});
@@ -37,7 +45,9 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
     () => ran.map((q) => ({ key: q.refId, expr: q.expr, name: legendName(q.legendFormat, q.expr) })),
     [ran],
   );
-  const panel = usePanelSource(queries, time.range, time.live, tc('chart.noData'), 640);
+  const [inspecting, setInspecting] = useState(false);
+  const time = usePaneTime(pane, props.time, onChange);
+  const panel = usePanelSource(queries, usePanelTime(time), tc('chart.noData'), 640);
   useEffect(() => onBusy(panel.busy), [panel.busy, onBusy]);
 
   const draftOf = (refId: string, expr: string) => drafts[refId] ?? expr;
@@ -47,6 +57,7 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
     rememberQueries(next.filter((q) => !q.hide).map((q) => q.expr));
     setDrafts({});
     if (dirty) onChange({ ...pane, queries: next, hidden: [] });
+    else if (pane.ownRange) time.refreshNow();
     else onRunAgain();
   };
   const set = (refId: string, change: Partial<Pane['queries'][number]>) =>
@@ -87,6 +98,20 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
             {t('run')}
           </Button>
           <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={add} />
+          <IconButton
+            label={t('inspect')}
+            icon={<IconListSearch aria-hidden />}
+            disabled={ran.length === 0}
+            onClick={() => setInspecting(true)}
+          />
+          {several && (
+            <IconButton
+              label={pane.ownRange ? t('ownRangeOn') : t('ownRange')}
+              icon={<IconClockEdit aria-hidden />}
+              active={pane.ownRange}
+              onClick={() => onChange({ ...pane, ownRange: !pane.ownRange, range: time.raw, compare: time.compare })}
+            />
+          )}
           <span className={css.grow} />
           <Choice<PaneView>
             label={t('view')}
@@ -102,12 +127,22 @@ export function ExplorePane({ pane, time, first, onChange, onRunAgain, onFocus, 
           {onClose && <IconButton label={t('closePane')} icon={<IconX aria-hidden />} onClick={onClose} />}
         </div>
       </div>
+      {pane.ownRange && (
+        <div className={css.paneTime}>
+          <TimeBar time={time} busy={panel.busy} live={false} shortcuts={false} lockable={false} />
+        </div>
+      )}
       {ran.length === 0 && <p className={css.start}>{t('start')}</p>}
       {ran.length > 0 && pane.view === 'graph' && (
-        <GraphResult pane={pane} panel={panel} time={time} onChange={(next) => onChange(next, { replace: true })} />
+        <GraphResult pane={pane} panel={panel} time={time} onChange={onChange} />
       )}
       {ran.length > 0 && pane.view === 'table' && <TableResult queries={ran} atMs={time.range.toMs} zone={time.zone} />}
       {ran.length > 0 && pane.view === 'explain' && <ExplainResult queries={ran} atMs={time.range.toMs} />}
+      {inspecting && (
+        <Suspense>
+          <Inspector queries={ran} outcomes={panel.outcomes} zone={time.zone} onClose={() => setInspecting(false)} />
+        </Suspense>
+      )}
     </section>
   );
 }

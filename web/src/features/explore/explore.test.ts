@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
+import { toCsv } from './csv';
 import { caretLines, splitPosition } from './errors';
+import { serverStats } from './instant';
 import { legendName } from './legend';
-import { metadataOf, suggestion } from './MetricsBrowser';
+import { withMatcher } from './matchers';
+import { ageQuery, selectorOf, sparkPath, suggestion, trendOf } from './metricHelp';
 import { buildTree, countExpr, promDuration } from './promAst';
 
 describe('server errors', () => {
@@ -88,10 +91,79 @@ describe('query tree', () => {
 });
 
 describe('metrics browser', () => {
-  it('suggests by type and finds the metadata of parts', () => {
+  it('suggests by type', () => {
     expect(suggestion('a_total', 'counter')).toBe('rate(a_total[5m])');
     expect(suggestion('a_seconds_bucket', 'histogram')).toContain('histogram_quantile');
+    expect(suggestion('a_seconds', 'histogram')).toBe('histogram_quantile(0.95, rate(a_seconds[5m]))');
     expect(suggestion('a_bytes', 'gauge')).toBe('a_bytes');
-    expect(metadataOf({ a_seconds: [{ type: 'histogram', help: 'h', unit: '' }] }, 'a_seconds_bucket')?.help).toBe('h');
+  });
+  it('asks for several metrics at once', () => {
+    expect(selectorOf(['up', 'a.b'])).toBe('{__name__=~"up|a\\\\.b"}');
+    expect(ageQuery(['up', 'odd $1'])).toBe(
+      'label_replace(max(timestamp(up)), "metric", "up", "", "") or ' +
+        'label_replace(max(timestamp({"odd $1"})), "metric", "odd $$1", "", "")',
+    );
+  });
+  it('draws what a counter gained, over resets and gaps', () => {
+    expect([...trendOf(Float64Array.of(1, 3, 1, Number.NaN, 5, 6), true)]).toEqual([
+      Number.NaN,
+      2,
+      1,
+      Number.NaN,
+      Number.NaN,
+      1,
+    ]);
+    const gauge = Float64Array.of(0, 10, Number.NaN, 5);
+    expect(trendOf(gauge, false)).toBe(gauge);
+    expect(sparkPath(gauge, 30, 12)).toBe('M0.0 11.0L10.0 1.0M30.0 6.0');
+    expect(sparkPath(Float64Array.of(7), 30, 12)).toBe('M0.0 6.0');
+    expect(sparkPath(Float64Array.of(Number.NaN), 30, 12)).toBe('');
+  });
+});
+
+describe('narrowing a query', () => {
+  it.each([
+    ['up', 'job', 'node', true, 'up{job="node"}'],
+    ['up{}', 'job', 'node', false, 'up{job!="node"}'],
+    ['up{job="a"}', 'job', 'b', true, 'up{job="b"}'],
+    ['up{job="a"}', 'job', 'b', false, 'up{job="a", job!="b"}'],
+    ['up{job=~"a.*",}', 'job', 'ab', true, 'up{job=~"a.*",job="ab"}'],
+    ['up{job="a"}', 'job', 'a', true, 'up{job="a"}'],
+    ['{"odd name"}', 'x y', 'q"', true, '{"odd name", "x y"="q\\""}'],
+    ['sum(rate(a[5m])) / b', 'x', '1', true, 'sum(rate(a{x="1"}[5m])) / b{x="1"}'],
+    ['sum(rate(a[5m])', 'x', '1', true, 'sum(rate(a[5m])'],
+    ['1 + 1', 'x', '1', true, '1 + 1'],
+  ] as const)('%s by %s', (expr, label, value, keep, want) => {
+    expect(withMatcher(expr, label, value, keep)).toBe(want);
+  });
+});
+
+describe('inspector', () => {
+  it('reads what the server says of itself, and nothing else', () => {
+    expect(
+      serverStats({ timings: { evalTotalTime: 0.25, execQueueTime: 0 }, samples: { totalQueryableSamples: 7 } }),
+    ).toEqual({ evalSeconds: 0.25, queueSeconds: 0, samples: 7 });
+    for (const odd of [null, undefined, {}, { timings: { evalTotalTime: 'x' } }, 5])
+      expect(serverStats(odd)).toEqual({ evalSeconds: null, queueSeconds: null, samples: null });
+  });
+  it('writes columns as CSV', () => {
+    const frame = {
+      startMs: 0,
+      endMs: 1000,
+      stepMs: 1000,
+      columns: [
+        { labels: { a: 'x,y' }, values: Float64Array.of(1.5, Number.NaN), pyramid: [] },
+        { labels: { a: '"' }, values: Float64Array.of(0.1, 1e21), pyramid: [] },
+      ],
+      warnings: [],
+      infos: [],
+      histogramSeries: 0,
+      stats: null,
+      bytes: 0,
+      samples: 3,
+    };
+    expect(toCsv(frame, (l) => l.a ?? '')).toBe(
+      'time,"x,y",""""\r\n1970-01-01T00:00:00.000Z,1.5,0.1\r\n1970-01-01T00:00:01.000Z,,1e+21\r\n',
+    );
   });
 });

@@ -1,28 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explore's panes in the URL. Running and zooming push a history entry; view toggles replace it.
+// Explore's panes in the URL. Running and zooming push a history entry; view toggles replace it. All panes share one range
+// but those that were given their own.
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
+import { useStore } from '@/shared/store';
+import { timeLock } from '@/shared/time/lock';
 import { endsNow, type RawRange } from '@/shared/time/range';
 import { rememberRange } from '@/shared/time/recent';
-import { type TimeControls, useTimeValues } from '@/shared/time/useTime';
-import { exploreSearch, PANE_RANGE, type Pane, parsePanes } from '@/shared/url/panes';
+import { type TimeControls, useFollowLock, useTimeValues } from '@/shared/time/useTime';
+import { emptyPane, exploreSearch, PANE_RANGE, type Pane, parsePanes } from '@/shared/url/panes';
 import { text, timeSearch } from '@/shared/url/search';
 
 export interface PanesState {
   panes: Pane[];
   broken: boolean;
   time: TimeControls;
-  change: (panes: Pane[], options?: { replace?: boolean; refresh?: string }) => void;
+  change: (panes: Pane[], options?: { replace?: boolean }) => void;
+}
+
+const LIVE_RANGE: RawRange = { from: 'now-5m', to: 'now' };
+
+/** What else the URL carries stays, except the older spellings of the same state. */
+function keep(search: Record<string, unknown>): Record<string, unknown> {
+  const { left: _left, from: _from, to: _to, ...rest } = search;
+  return rest;
 }
 
 export function usePanes(): PanesState {
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const navigate = useNavigate();
+  const locked = useStore(timeLock);
   const [panesText, left] = [text(search.panes), text(search.left)];
-  const { panes, broken } = useMemo(() => parsePanes({ panes: panesText, left }), [panesText, left]);
+  const parsed = useMemo(() => parsePanes({ panes: panesText, left }), [panesText, left]);
+  const panes = useMemo(
+    () =>
+      panesText === undefined && left === undefined && locked ? [{ ...emptyPane(), range: locked }] : parsed.panes,
+    [parsed, panesText, left, locked],
+  );
   const { timezone, refresh } = timeSearch(search);
-  const raw = panes[0]?.range ?? PANE_RANGE;
-  const values = useTimeValues({ raw, refresh: refresh === 'off' ? '' : (refresh ?? ''), zone: timezone }, PANE_RANGE);
+  const shared = panes.find((pane) => !pane.ownRange) ?? panes[0];
+  const raw = shared?.range ?? PANE_RANGE;
+  const values = useTimeValues(
+    { raw, refresh: refresh === 'off' ? '' : (refresh ?? ''), zone: timezone, compare: shared?.compare },
+    PANE_RANGE,
+  );
+  useFollowLock(values.raw);
 
   const go = (next: Pane[], extra: Record<string, string | undefined>, replace: boolean) =>
     void navigate({
@@ -31,32 +53,48 @@ export function usePanes(): PanesState {
       resetScroll: false,
       search: { ...keep(search), ...exploreSearch(next), ...extra } as never,
     });
-  const withRange = (range: RawRange) => panes.map((pane) => ({ ...pane, range }));
+  const all = (change: Partial<Pane>) => panes.map((pane) => (pane.ownRange ? pane : { ...pane, ...change }));
 
   return {
     panes,
-    broken,
-    change: (next, options) =>
-      go(next, options?.refresh === undefined ? {} : { refresh: options.refresh }, options?.replace ?? false),
+    broken: parsed.broken,
+    change: (next, options) => go(next, {}, options?.replace ?? false),
     time: {
       ...values,
       setRange: (range) => {
         rememberRange(range);
-        go(withRange(range), endsNow(range) || !values.live ? {} : { refresh: undefined }, false);
+        go(all({ range }), endsNow(range) || !values.live ? {} : { refresh: undefined }, false);
       },
-      setRefresh: (next) =>
-        go(
-          next === 'live' && !endsNow(raw) ? withRange({ from: 'now-5m', to: 'now' }) : panes,
-          { refresh: next || undefined },
-          false,
-        ),
+      setRefresh: (next) => {
+        const toLive = next === 'live' ? { compare: '', ...(endsNow(raw) ? {} : { range: LIVE_RANGE }) } : {};
+        go(all(toLive), { refresh: next || undefined }, false);
+      },
       setZone: (zone) => go(panes, { timezone: zone === 'browser' ? undefined : zone }, false),
+      setCompare: (compare) => go(all({ compare }), {}, false),
     },
   };
 }
 
-/** What else the URL carries stays, except the older spellings of the same state. */
-function keep(search: Record<string, unknown>): Record<string, unknown> {
-  const { left: _left, from: _from, to: _to, ...rest } = search;
-  return rest;
+/** The time of one pane: the page's, or its own while it is unlocked. */
+export function usePaneTime(pane: Pane, page: TimeControls, change: (pane: Pane) => void): TimeControls {
+  const values = useTimeValues(
+    { raw: pane.range, refresh: page.live ? 'auto' : page.refresh, zone: page.zone, compare: pane.compare },
+    PANE_RANGE,
+  );
+  if (!pane.ownRange) return page;
+  return {
+    ...values,
+    zone: page.zone,
+    setRange: (range) => {
+      rememberRange(range);
+      change({ ...pane, range });
+    },
+    setCompare: (compare) => change({ ...pane, compare }),
+    setRefresh: page.setRefresh,
+    setZone: page.setZone,
+    refreshNow: () => {
+      values.refreshNow();
+      page.refreshNow();
+    },
+  };
 }

@@ -91,12 +91,13 @@ async function once(path: string, options: RequestOptions): Promise<Response> {
   }
 }
 
-export async function requestText(path: string, options: RequestOptions = {}): Promise<string> {
+/** A response that says success; anything else is thrown as an ApiError. */
+async function answer(path: string, options: RequestOptions): Promise<Response> {
   const attempts = (options.method ?? 'GET') === 'GET' ? 3 : 1;
   for (let attempt = 1; ; attempt++) {
     const response = await once(path, options);
+    if (response.ok) return response;
     const body = await response.text();
-    if (response.ok) return body;
     if (attempt < attempts && RETRYABLE.has(response.status)) {
       await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
       continue;
@@ -105,6 +106,15 @@ export async function requestText(path: string, options: RequestOptions = {}): P
       window.dispatchEvent(new CustomEvent('tocayo:session-expired'));
     throw decodeError(response.status, body, response.headers.get('X-Request-Id'));
   }
+}
+
+export async function requestText(path: string, options: RequestOptions = {}): Promise<string> {
+  return (await answer(path, options)).text();
+}
+
+/** The body as it came, for a worker to decode. */
+export async function requestBytes(path: string, options: RequestOptions = {}): Promise<ArrayBuffer> {
+  return (await answer(path, options)).arrayBuffer();
 }
 
 export async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {

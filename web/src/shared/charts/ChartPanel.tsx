@@ -9,10 +9,12 @@ import { DataRegion } from '../ui/DataRegion';
 import { IconButton } from '../ui/IconButton';
 import { Panel } from '../ui/Panel';
 import type { Unit } from '../units/format';
+import { type PageState, readPage, writePage } from '../url/page';
 import { emptyPane, emptyQuery, exploreSearch } from '../url/panes';
 import css from './ChartPanel.module.css';
 import type { ChartMode } from './options';
 import { TimeChart } from './TimeChart';
+import { usePanelTime } from './useComparison';
 import { type PanelQuery, usePanelSource } from './usePanelSource';
 
 interface Props {
@@ -28,40 +30,35 @@ interface Props {
   height?: number;
 }
 
-const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : value ? [String(value)] : []);
-
 /** Legend toggles and "as table" of a panel, in `hide` and `table` of the URL. */
 function usePanelUrlState(id: string) {
-  const search = useSearch({ strict: false }) as Record<string, unknown>;
+  const page = readPage(useSearch({ strict: false }) as Record<string, unknown>);
   const navigate = useNavigate();
-  const hideText = list(search.hide)
-    .filter((h) => h.startsWith(`${id}.`))
-    .join();
+  const hideText = page.hide.filter((h) => h.startsWith(`${id}.`)).join();
   const hidden = useMemo(
     () => new Set(hideText === '' ? [] : hideText.split(',').map((h) => h.slice(id.length + 1))),
     [hideText, id],
   );
-  const asTable = list(search.table).includes(id);
-  const change = (key: 'hide' | 'table', own: (entry: string) => boolean, next: string[]) =>
+  const change = (next: (page: PageState) => PageState) =>
     void navigate({
       to: '.',
       replace: true,
       resetScroll: false,
-      search: ((previous: Record<string, unknown>) => {
-        const entries = [...list(previous[key]).filter((entry) => !own(entry)), ...next];
-        return { ...previous, [key]: entries.length > 0 ? entries : undefined };
-      }) as never,
+      search: ((previous: Record<string, unknown>) => ({
+        ...previous,
+        ...writePage(next(readPage(previous))),
+      })) as never,
     });
   return {
     hidden,
-    asTable,
-    setHidden: (next: ReadonlySet<string>) =>
-      change(
-        'hide',
-        (h) => h.startsWith(`${id}.`),
-        [...next].map((s) => `${id}.${s}`),
-      ),
-    setAsTable: (on: boolean) => change('table', (entry) => entry === id, on ? [id] : []),
+    asTable: page.table.includes(id),
+    setHidden: (off: ReadonlySet<string>) =>
+      change((p) => ({
+        ...p,
+        hide: [...p.hide.filter((h) => !h.startsWith(`${id}.`)), ...[...off].map((s) => `${id}.${s}`)],
+      })),
+    setAsTable: (on: boolean) =>
+      change((p) => ({ ...p, table: [...p.table.filter((other) => other !== id), ...(on ? [id] : [])] })),
   };
 }
 
@@ -69,12 +66,19 @@ function usePanelUrlState(id: string) {
 export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line', min, max, height = 190 }: Props) {
   const { t } = useTranslation();
   const { hidden, asTable, setHidden, setAsTable } = usePanelUrlState(id);
-  const { source, state } = usePanelSource(queries, time.range, time.live, t('chart.noData'));
+  const { source, state } = usePanelSource(queries, usePanelTime(time), t('chart.noData'));
+  const navigate = useNavigate();
   const fixed =
     state.kind === 'empty'
       ? { ...state, fixes: [{ label: t('time.zoomOut'), run: () => time.setRange(absolute(zoomOut(time.range))) }] }
       : state;
-  const pane = { ...emptyPane('a'), queries: queries.map((q, i) => emptyQuery(i, q.expr)), range: time.raw };
+  const search = { timezone: time.zone === 'browser' ? undefined : time.zone };
+  const pane = {
+    ...emptyPane('a'),
+    queries: queries.map((q, i) => emptyQuery(i, q.expr)),
+    range: time.raw,
+    compare: time.compare,
+  };
   return (
     <Panel
       title={title}
@@ -88,7 +92,7 @@ export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line
           />
           <Link
             to="/explore"
-            search={{ ...exploreSearch([pane]), timezone: time.zone === 'browser' ? undefined : time.zone } as never}
+            search={{ ...exploreSearch([pane]), ...search } as never}
             className={css.link}
             aria-label={t('chart.explore', { title })}
             title={t('chart.explore', { title })}
@@ -112,6 +116,14 @@ export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line
           onZoom={(range) => time.setRange(absolute(range))}
           onZoomOut={() => time.setRange(absolute(zoomOut(time.range)))}
           syncKey="page"
+          actions={{
+            more: () => [
+              {
+                label: t('chart.explore', { title }),
+                run: () => void navigate({ to: '/explore', search: { ...exploreSearch([pane]), ...search } as never }),
+              },
+            ],
+          }}
           {...(min === undefined ? {} : { min })}
           {...(max === undefined ? {} : { max })}
         />

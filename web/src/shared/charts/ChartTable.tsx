@@ -6,7 +6,7 @@ import { formatStamp } from '../time/format';
 import type { Zone } from '../time/zone';
 import { formatValue, type Unit } from '../units/format';
 import css from './Chart.module.css';
-import type { ChartModel } from './model';
+import { type ChartModel, valueAt } from './model';
 
 interface Props {
   title: string;
@@ -60,7 +60,7 @@ export function ChartTable({ title, model, hidden, unit, zone }: Props) {
               <tr key={item.key}>
                 <th scope="row">{formatStamp(model.x[k] ?? 0, zone)}</th>
                 {series.map((s) => (
-                  <td key={s.id}>{formatValue(s.values[k] ?? null, unit)}</td>
+                  <td key={s.id}>{formatValue(valueAt(s, k), unit)}</td>
                 ))}
               </tr>
             );

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type CSSProperties, type MouseEvent, useRef } from 'react';
+import { type CSSProperties, type MouseEvent, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { seriesColour } from '../theme';
 import { formatValue, type Unit } from '../units/format';
 import css from './Chart.module.css';
-import { type ChartModel, type SeriesModel, statsOf } from './model';
+import { type Calc, legendOrder, nextHidden, nextSort, type Sort, statsFor } from './legendModel';
+import type { ChartModel, SeriesModel } from './model';
 
 interface Props {
   model: ChartModel;
@@ -16,23 +17,8 @@ interface Props {
   onHover: (index: number | null) => void;
 }
 
-/** Click shows one series alone, a second click shows all again; Ctrl-click or Shift-click toggles one. */
-export function nextHidden(
-  all: readonly string[],
-  hidden: ReadonlySet<string>,
-  id: string,
-  toggle: boolean,
-): ReadonlySet<string> {
-  const next = new Set([...hidden].filter((h) => all.includes(h)));
-  if (toggle) {
-    if (!next.delete(id)) next.add(id);
-    return next.size === all.length ? new Set() : next;
-  }
-  const alone = !next.has(id) && next.size === all.length - 1;
-  return alone || all.length === 1 ? new Set() : new Set(all.filter((other) => other !== id));
-}
-
 const VIRTUAL_FROM = 40;
+const CALCS: readonly Calc[] = ['last', 'min', 'mean', 'max'];
 
 export function Legend(props: Props) {
   const { model, kind } = props;
@@ -71,7 +57,7 @@ function LegendButton(props: Props & { series: SeriesModel; index: number }) {
       style={style}
       aria-pressed={!off}
       title={`${series.name}\n${t('chart.legendHint')}`}
-      data-dashed={series.slot >= 12 ? '' : undefined}
+      data-dashed={series.slot >= 12 || series.ghost ? '' : undefined}
       onClick={click}
       onMouseEnter={() => onHover(off ? null : index)}
       onFocus={() => onHover(off ? null : index)}
@@ -87,35 +73,49 @@ function LegendButton(props: Props & { series: SeriesModel; index: number }) {
 function LegendRows(props: Props) {
   const { model, unit } = props;
   const { t } = useTranslation();
+  const [sort, setSort] = useState<Sort | null>(null);
+  const order = useMemo(() => legendOrder(model, sort), [model, sort]);
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
-    count: model.series.length,
+    count: order.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => 26,
     overscan: 8,
     initialRect: { width: 800, height: 208 },
   });
+  const head = (by: Sort['by'], label: string) => {
+    const arrow = sort?.by === by ? (sort.down ? '↓' : '↑') : '';
+    const state = sort?.by === by ? t(sort.down ? 'chart.sortedDown' : 'chart.sortedUp') : '';
+    return (
+      <button type="button" onClick={() => setSort(nextSort(sort, by))} title={t('chart.sortBy', { column: label })}>
+        {label}
+        <span aria-hidden>{arrow}</span>
+        {state && <span className="sr-only">{state}</span>}
+      </button>
+    );
+  };
   return (
     <div className={css.legendTable}>
-      <div className={css.legendHead} aria-hidden>
-        <span>{t('chart.series')}</span>
-        <span>{t('chart.last')}</span>
-        <span>{t('chart.min')}</span>
-        <span>{t('chart.mean')}</span>
-        <span>{t('chart.max')}</span>
+      <div className={css.legendHead}>
+        {head('name', t('chart.series'))}
+        {head('last', t('chart.last'))}
+        {head('min', t('chart.min'))}
+        {head('mean', t('chart.mean'))}
+        {head('max', t('chart.max'))}
       </div>
       <div ref={scroller} className={css.legendScroll}>
         <ul style={{ height: rows.getTotalSize() }} className={css.legendRows} onMouseLeave={() => props.onHover(null)}>
           {rows.getVirtualItems().map((item) => {
-            const series = model.series[item.index];
+            const index = order[item.index] as number;
+            const series = model.series[index];
             if (!series) return null;
-            const stats = statsOf(series.values);
+            const stats = statsFor(series);
             return (
               <li key={series.id} className={css.legendRow} style={{ transform: `translateY(${item.start}px)` }}>
-                <LegendButton {...props} series={series} index={item.index} />
-                {[stats.last, stats.min, stats.mean, stats.max].map((value, k) => (
-                  <span key={k} className={css.legendValue}>
-                    {formatValue(value, unit)}
+                <LegendButton {...props} series={series} index={index} />
+                {CALCS.map((calc) => (
+                  <span key={calc} className={css.legendValue}>
+                    {formatValue(stats[calc], unit)}
                   </span>
                 ))}
               </li>

@@ -21,7 +21,7 @@ interface Props {
 /** One number that matters, with the line it came along on. */
 export function StatTile({ label, queries, unit, time, slot }: Props) {
   const { t } = useTranslation();
-  const { source, state } = usePanelSource(queries, time.range, time.live, t('chart.noData'));
+  const { source, state } = usePanelSource(queries, { range: time.range, live: time.live }, t('chart.noData'));
   const value = useLast(source);
   const failed = state.kind === 'error' || state.kind === 'forbidden';
   return (
@@ -35,8 +35,10 @@ export function StatTile({ label, queries, unit, time, slot }: Props) {
   );
 }
 
+const NO_VALUES = new Float64Array(0);
+
 function useLast(source: ChartSource): number | null {
-  const read = () => statsOf(source.model().series[0]?.values ?? []).last;
+  const read = () => statsOf(source.model().series[0]?.values ?? NO_VALUES).last;
   const [value, setValue] = useState(read);
   // biome-ignore lint/correctness/useExhaustiveDependencies: read only looks at the source
   useEffect(() => {
@@ -91,7 +93,7 @@ function paint(canvas: HTMLCanvasElement, source: ChartSource, colour: string): 
   g.beginPath();
   let pen = false;
   series.values.forEach((value, k) => {
-    if (value === null) pen = false;
+    if (Number.isNaN(value)) pen = false;
     else {
       const at = x(source.model().x[k] ?? 0);
       if (pen) g.lineTo(at, y(value));

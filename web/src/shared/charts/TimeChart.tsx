@@ -11,9 +11,11 @@ import type { Zone } from '../time/zone';
 import { formatValue, type Unit } from '../units/format';
 import css from './Chart.module.css';
 import { ChartTable } from './ChartTable';
+import { moved, type Place } from './keyboard';
 import { Legend } from './Legend';
-import { type ChartModel, type ChartSource, peakOf } from './model';
+import { type ChartModel, type ChartSource, peakOf, valueAt } from './model';
 import type { ChartMode } from './options';
+import type { SeriesActions } from './tooltip';
 import { ChartView } from './view';
 import 'uplot/dist/uPlot.min.css';
 
@@ -30,9 +32,12 @@ export interface TimeChartProps {
   onHiddenChange: (next: ReadonlySet<string>) => void;
   onZoom?: (range: Range) => void;
   onZoomOut?: () => void;
+  /** Charts of one key share crosshair and selection. */
   syncKey?: string;
   asTable?: boolean;
   legend?: 'list' | 'table';
+  /** What the pinned tooltip offers to do with a series. */
+  actions?: SeriesActions;
 }
 
 /** The model, at most once a second: enough for legend values, and no frame waits for React. */
@@ -57,46 +62,11 @@ function useSlowModel(source: ChartSource): ChartModel {
   return model;
 }
 
-interface Place {
-  index: number;
-  series: number;
-}
+const NO_ACTIONS: SeriesActions = {};
 
-/** Where an arrow key takes the crosshair; null when the key means nothing here. */
-function moved(key: string, from: Place, last: number, lastSeries: number): Place | null {
-  const index = from.index < 0 ? last : Math.min(from.index, last);
-  const clamp = (value: number, max: number) => Math.min(max, Math.max(0, value));
-  switch (key) {
-    case 'ArrowLeft':
-      return { ...from, index: clamp(index - 1, last) };
-    case 'ArrowRight':
-      return { ...from, index: clamp(index + 1, last) };
-    case 'ArrowUp':
-      return { index, series: clamp(from.series - 1, lastSeries) };
-    case 'ArrowDown':
-      return { index, series: clamp(from.series + 1, lastSeries) };
-    case 'Home':
-      return { ...from, index: 0 };
-    case 'End':
-      return { ...from, index: last };
-    default:
-      return null;
-  }
-}
-
+/** Title for assistive technology, plot, legend; or the same as a table. */
 export function TimeChart(props: TimeChartProps) {
-  const {
-    title,
-    source,
-    unit,
-    mode = 'line',
-    zone,
-    height = 200,
-    hidden,
-    onHiddenChange,
-    asTable,
-    legend = 'list',
-  } = props;
+  const { title, source, unit, mode = 'line', zone, height = 200, hidden, asTable, legend = 'list' } = props;
   const { t } = useTranslation();
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
@@ -119,7 +89,8 @@ export function TimeChart(props: TimeChartProps) {
   useEffect(() => {
     const current = view.current;
     if (!current) return;
-    current.callbacks = { onZoom: props.onZoom, onZoomOut: props.onZoomOut, onCursor: undefined };
+    current.callbacks = { onZoom: props.onZoom, onZoomOut: props.onZoomOut };
+    current.actions = props.actions ?? NO_ACTIONS;
     current.update(source, { unit, mode, zone, min: props.min, max: props.max, syncKey: props.syncKey }, hidden);
   });
 
@@ -138,22 +109,28 @@ export function TimeChart(props: TimeChartProps) {
     : t('chart.summaryEmpty', { title });
 
   const speak = () => {
-    const series = model.series[cursor.current.series];
+    const { index, series: at } = cursor.current;
+    const series = model.series[at];
     if (!series) return;
-    view.current?.pointAt(cursor.current.index, cursor.current.series);
+    view.current?.pointAt(index, at);
     announce(
       t('chart.point', {
         series: series.name,
-        value: formatValue(series.values[cursor.current.index] ?? null, unit),
-        time: formatStamp(model.x[cursor.current.index] ?? 0, zone),
+        value: formatValue(valueAt(series, index), unit),
+        time: formatStamp(model.x[index] ?? 0, zone),
       }),
     );
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const last = model.x.length - 1;
-    if (last < 0 || event.altKey || event.ctrlKey) return;
-    const next = moved(event.key, cursor.current, last, model.series.length - 1);
+    if (event.target !== host.current || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === 'Enter' && cursor.current.index >= 0) {
+      event.preventDefault();
+      view.current?.pin();
+      return;
+    }
+    const shown = model.series.map((s) => !hidden.has(s.id));
+    const next = moved(event.key, cursor.current, model.x.length, shown);
     if (!next) return;
     event.preventDefault();
     cursor.current = next;
@@ -176,7 +153,7 @@ export function TimeChart(props: TimeChartProps) {
             aria-label={summary}
             aria-describedby={hintId}
             onKeyDown={onKeyDown}
-            onBlur={() => view.current?.pointAt(null, null)}
+            onBlur={() => view.current?.pointAt(null, 0)}
           />
           <p id={hintId} className="sr-only">
             {t('chart.keyboardHint')}
@@ -188,7 +165,7 @@ export function TimeChart(props: TimeChartProps) {
         hidden={hidden}
         unit={unit}
         kind={legend}
-        onChange={onHiddenChange}
+        onChange={props.onHiddenChange}
         onHover={(index) => view.current?.focus(index)}
       />
       {asTable && <figcaption className={css.caption}>{summary}</figcaption>}

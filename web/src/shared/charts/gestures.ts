@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Moves on a chart that uPlot does not know: Shift-drag pans, two fingers zoom, one finger reads values.
-import type uPlot from 'uplot';
+// Pointer, wheel and touch on a chart: drag zooms, Shift-drag pans, double click zooms out, Ctrl-wheel zooms at the cursor,
+// two fingers zoom, one finger reads values, a click pins.
 import type { Range } from '../time/range';
+import type { Box } from './overlay';
 
-interface Target {
-  plot(): uPlot | null;
+export interface GestureTarget {
+  /** The plot within the host, and the span that it shows; null while nothing is drawn. */
+  view(): { box: Box; min: number; max: number } | null;
+  canZoom(): boolean;
   zoom(range: Range): void;
+  zoomOut(): void;
+  /** Shows another span until the next data or null. */
+  preview(span: { min: number; max: number } | null): void;
+  /** Pixels within the host; null when the pointer left. */
+  point(at: { x: number; y: number } | null): void;
+  mark(span: readonly [number, number] | null): void;
+  pin(): void;
 }
 
 const SHORTEST_MS = 1000;
+const DRAG_PX = 4;
+const WHEEL = 0.6;
 
 /** Range after the points `a` and `b` (pixels) of `min..max` over `width` moved to `a2` and `b2`. */
 export function pinched(
   min: number,
   max: number,
   width: number,
-  from: [number, number],
-  to: [number, number],
+  from: readonly [number, number],
+  to: readonly [number, number],
 ): Range | null {
   const perPixel = (max - min) / width;
   const [v1, v2] = [min + from[0] * perPixel, min + from[1] * perPixel];
@@ -28,79 +40,146 @@ export function pinched(
   return toMs - fromMs >= SHORTEST_MS ? { fromMs, toMs } : null;
 }
 
-function span(plot: uPlot): { min: number; max: number; width: number; left: number } {
-  const box = plot.over.getBoundingClientRect();
-  return { min: plot.scales.x?.min ?? 0, max: plot.scales.x?.max ?? 1, width: box.width, left: box.left };
+/** Range after one turn of the wheel at the time `at`. */
+export function wheeled(min: number, max: number, at: number, towards: boolean): Range | null {
+  const factor = towards ? WHEEL : 1 / WHEEL;
+  const range = { fromMs: Math.round(at - (at - min) * factor), toMs: Math.round(at + (max - at) * factor) };
+  return range.toMs - range.fromMs >= SHORTEST_MS ? range : null;
 }
 
+type Drag = { kind: 'zoom' | 'pan'; x: number; min: number; max: number; box: Box; moved: boolean };
+
 /** Attaches to the chart's element; returns what detaches again. */
-export function attachGestures(host: HTMLElement, target: Target): () => void {
-  let pan: { x: number; min: number; max: number; width: number } | null = null;
+export function attachGestures(host: HTMLElement, target: GestureTarget): () => void {
+  let drag: Drag | null = null;
   let pinch: { from: [number, number]; to: [number, number] } | null = null;
 
-  const shiftDown = (event: MouseEvent) => {
-    const plot = target.plot();
-    if (!event.shiftKey || event.button !== 0 || !plot || !plot.over.contains(event.target as Node)) return;
+  const inHost = (event: { clientX: number; clientY: number }) => {
+    const rect = host.getBoundingClientRect();
+    return { x: event.clientX - rect.left, y: event.clientY - rect.top };
+  };
+  const inside = ({ x, y }: { x: number; y: number }, box: Box) =>
+    x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height;
+  const clamp = (x: number, box: Box) => Math.min(box.left + box.width, Math.max(box.left, x));
+  const timeAt = (x: number, d: Pick<Drag, 'box' | 'min' | 'max'>) =>
+    d.min + ((x - d.box.left) / d.box.width) * (d.max - d.min);
+
+  const down = (event: PointerEvent) => {
+    const view = target.view();
+    const at = inHost(event);
+    if (event.pointerType === 'touch' || event.button !== 0 || !view || !inside(at, view.box)) return;
+    // Keeps the text around from being selected while dragging; focus still moves here.
     event.preventDefault();
-    event.stopPropagation();
-    pan = { x: event.clientX, ...span(plot) };
+    host.focus({ preventScroll: true });
+    const kind = event.shiftKey ? 'pan' : 'zoom';
+    drag = { kind, x: at.x, ...view, moved: false };
   };
-  const move = (event: MouseEvent) => {
-    const plot = target.plot();
-    if (!pan || !plot) return;
-    const by = ((pan.x - event.clientX) / pan.width) * (pan.max - pan.min);
-    plot.setScale('x', { min: pan.min + by, max: pan.max + by });
-  };
-  const up = () => {
-    const plot = target.plot();
-    if (pan && plot) {
-      const { min, max } = span(plot);
-      if (min !== pan.min) target.zoom({ fromMs: Math.round(min), toMs: Math.round(max) });
+  const move = (event: PointerEvent) => {
+    if (event.pointerType === 'touch') return;
+    const at = inHost(event);
+    if (drag) {
+      if (Math.abs(at.x - drag.x) >= DRAG_PX) drag.moved = true;
+      if (!drag.moved || !target.canZoom()) return;
+      if (drag.kind === 'pan') {
+        const by = timeAt(drag.x, drag) - timeAt(at.x, drag);
+        target.preview({ min: drag.min + by, max: drag.max + by });
+      } else target.mark([timeAt(drag.x, drag), timeAt(clamp(at.x, drag.box), drag)]);
+      return;
     }
-    pan = null;
+    if (!host.contains(event.target as Node)) return;
+    const view = target.view();
+    target.point(view && inside(at, view.box) ? at : null);
+  };
+  const up = (event: PointerEvent) => {
+    const done = drag;
+    drag = null;
+    if (!done || event.pointerType === 'touch') return;
+    target.mark(null);
+    if (!done.moved) {
+      if (done.kind === 'zoom') target.pin();
+      return;
+    }
+    if (!target.canZoom()) return;
+    const at = inHost(event);
+    if (done.kind === 'pan') {
+      const by = timeAt(done.x, done) - timeAt(at.x, done);
+      target.zoom({ fromMs: Math.round(done.min + by), toMs: Math.round(done.max + by) });
+      return;
+    }
+    const ends = [timeAt(done.x, done), timeAt(clamp(at.x, done.box), done)].sort((a, b) => a - b) as [number, number];
+    if (ends[1] - ends[0] >= SHORTEST_MS) target.zoom({ fromMs: Math.round(ends[0]), toMs: Math.round(ends[1]) });
+  };
+  const cancel = (event: KeyboardEvent) => {
+    if (event.key !== 'Escape' || !drag) return;
+    drag = null;
+    target.mark(null);
+    target.preview(null);
+  };
+  const leave = () => {
+    if (!drag) target.point(null);
+  };
+  const twice = (event: MouseEvent) => {
+    const view = target.view();
+    if (!view || !target.canZoom() || !inside(inHost(event), view.box)) return;
+    event.preventDefault();
+    target.zoomOut();
+  };
+  const wheel = (event: WheelEvent) => {
+    const view = target.view();
+    if (!event.ctrlKey || !view || !target.canZoom()) return;
+    event.preventDefault();
+    const range = wheeled(view.min, view.max, timeAt(inHost(event).x, view), event.deltaY < 0);
+    if (range) target.zoom(range);
   };
 
   const fingers = (event: TouchEvent, left: number): [number, number] => {
-    const xs = [...event.touches].slice(0, 2).map((touch) => touch.clientX - left);
+    const xs = [...event.touches].slice(0, 2).map((touch) => inHost(touch).x - left);
     return [Math.min(...xs), Math.max(...xs)];
   };
   const touch = (event: TouchEvent) => {
-    const plot = target.plot();
-    if (!plot) return;
-    const { left } = span(plot);
-    if (event.touches.length === 2) {
+    const view = target.view();
+    if (!view) return;
+    if (event.touches.length === 2 && target.canZoom()) {
       event.preventDefault();
-      const now = fingers(event, left);
+      const now = fingers(event, view.box.left);
       pinch = pinch ? { ...pinch, to: now } : { from: now, to: now };
+      if (event.type === 'touchstart') pinchStart = view;
+      const range = pinchStart && pinched(pinchStart.min, pinchStart.max, view.box.width, pinch.from, pinch.to);
+      if (range) target.preview({ min: range.fromMs, max: range.toMs });
       return;
     }
     const finger = event.touches[0];
-    if (finger && !pinch) {
-      const box = plot.over.getBoundingClientRect();
-      plot.setCursor({ left: finger.clientX - box.left, top: finger.clientY - box.top });
-    }
+    if (finger && !pinch) target.point(inHost(finger));
   };
+  let pinchStart: { box: Box; min: number; max: number } | null = null;
   const touchEnd = (event: TouchEvent) => {
-    const plot = target.plot();
     if (!pinch || event.touches.length > 0) return;
-    if (plot) {
-      const { min, max, width } = span(plot);
-      const range = pinched(min, max, width, pinch.from, pinch.to);
-      if (range) target.zoom(range);
-    }
+    const start = pinchStart;
+    const range = start && pinched(start.min, start.max, start.box.width, pinch.from, pinch.to);
+    if (range) target.zoom(range);
+    else target.preview(null);
     pinch = null;
+    pinchStart = null;
   };
 
-  host.addEventListener('mousedown', shiftDown, { capture: true });
-  window.addEventListener('mousemove', move);
-  window.addEventListener('mouseup', up);
+  host.addEventListener('pointerdown', down);
+  window.addEventListener('pointermove', move);
+  window.addEventListener('pointerup', up);
+  window.addEventListener('keydown', cancel);
+  host.addEventListener('pointerleave', leave);
+  host.addEventListener('dblclick', twice);
+  host.addEventListener('wheel', wheel, { passive: false });
   host.addEventListener('touchstart', touch, { passive: false });
   host.addEventListener('touchmove', touch, { passive: false });
   host.addEventListener('touchend', touchEnd);
   return () => {
-    host.removeEventListener('mousedown', shiftDown, { capture: true });
-    window.removeEventListener('mousemove', move);
-    window.removeEventListener('mouseup', up);
+    host.removeEventListener('pointerdown', down);
+    window.removeEventListener('pointermove', move);
+    window.removeEventListener('pointerup', up);
+    window.removeEventListener('keydown', cancel);
+    host.removeEventListener('pointerleave', leave);
+    host.removeEventListener('dblclick', twice);
+    host.removeEventListener('wheel', wheel);
     host.removeEventListener('touchstart', touch);
     host.removeEventListener('touchmove', touch);
     host.removeEventListener('touchend', touchEnd);

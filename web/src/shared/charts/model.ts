@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a chart draws: one time column shared by all series, and where it comes from.
-import type { Labels, MatrixSeries } from '../api/prom';
+import type { Labels, RangeFrame } from '../frames/matrix';
+import { stepCount } from '../frames/matrix';
+import type { Pyramid } from '../frames/pyramid';
 
 export interface SeriesModel {
   /** Stable across refreshes: legend toggles and colours hang on it. */
   id: string;
   name: string;
   labels: Labels;
-  values: (number | null)[];
-  /** Position in the palette. */
+  /** One value per time; NaN is a gap. */
+  values: Float64Array;
+  /** Empty when the column is short enough to be drawn from its values. */
+  pyramid: Pyramid;
+  /** Position in the palette; -1 is drawn in grey. */
   slot: number;
+  /** A series of another time, moved over this one: drawn dashed and faint, in its counterpart's colour. */
+  ghost?: boolean;
 }
 
 export interface ChartModel {
   /** Milliseconds, ascending. */
-  x: number[];
+  x: Float64Array;
   series: SeriesModel[];
 }
 
@@ -24,6 +31,8 @@ export interface ChartSource {
   window(): { min: number; max: number };
   subscribe(listener: () => void): () => void;
 }
+
+export const NO_MODEL: ChartModel = { x: new Float64Array(0), series: [] };
 
 export function staticSource(model: ChartModel, min: number, max: number): ChartSource {
   return { model: () => model, window: () => ({ min, max }), subscribe: () => () => undefined };
@@ -48,49 +57,32 @@ export function seriesId(queryKey: string, labels: Labels): string {
   return fnv1a(text, 0x811c9dc5).toString(36) + fnv1a(text, 0x2f0b4c47).toString(36).slice(0, 3);
 }
 
-/** Text of a sample value to a number to draw; NaN and what is no number become gaps, infinities stay. */
-export function drawable(text: string): number | null {
-  if (text === '+Inf') return Number.POSITIVE_INFINITY;
-  if (text === '-Inf') return Number.NEGATIVE_INFINITY;
-  const value = Number(text);
-  return Number.isNaN(value) ? null : value;
-}
-
-/** Puts results of one range query on its step grid; steps without a sample are gaps. */
-export function fromMatrix(
-  result: readonly MatrixSeries[],
-  startMs: number,
-  endMs: number,
-  stepMs: number,
-  query: SeriesNaming,
-): ChartModel {
-  const count = Math.max(0, Math.floor((endMs - startMs) / stepMs) + 1);
-  const x = Array.from({ length: count }, (_, k) => startMs + k * stepMs);
-  const series = result.map((row, index) => {
-    const values = new Array<number | null>(count).fill(null);
-    for (const [seconds, text] of row.values ?? []) {
-      const k = Math.round((seconds * 1000 - startMs) / stepMs);
-      if (k >= 0 && k < count) {
-        const value = drawable(text);
-        values[k] = value !== null && Number.isFinite(value) ? value : null;
-      }
-    }
-    return {
-      id: seriesId(query.key, row.metric),
-      name: query.name(row.metric),
-      labels: row.metric,
-      values,
-      slot: query.rest ? -1 : index,
-    };
-  });
-  return { x, series: series.sort((a, b) => inOrder(query, a, b)) };
-}
-
 export interface SeriesNaming {
   key: string;
   name: (labels: Labels) => string;
   rank?: (labels: Labels) => number;
   rest?: boolean;
+}
+
+export function timesOf({ startMs, endMs, stepMs }: Pick<RangeFrame, 'startMs' | 'endMs' | 'stepMs'>): Float64Array {
+  const x = new Float64Array(stepCount({ startMs, endMs, stepMs }));
+  for (let k = 0; k < x.length; k++) x[k] = startMs + k * stepMs;
+  return x;
+}
+
+/** The columns of one range query as series, sorted by rank and name. The columns are not copied. */
+export function fromFrame(frame: RangeFrame, query: SeriesNaming): ChartModel {
+  const series = frame.columns.map(
+    (c, index): SeriesModel => ({
+      id: seriesId(query.key, c.labels),
+      name: query.name(c.labels),
+      labels: c.labels,
+      values: c.values,
+      pyramid: c.pyramid,
+      slot: query.rest ? -1 : index,
+    }),
+  );
+  return { x: timesOf(frame), series: series.sort((a, b) => inOrder(query, a, b)) };
 }
 
 export function inOrder(
@@ -111,8 +103,35 @@ export function assignSlots(series: readonly SeriesModel[]): SeriesModel[] {
 /** Joins models that share one grid. */
 export function mergeModels(models: readonly ChartModel[]): ChartModel {
   const first = models[0];
-  if (!first) return { x: [], series: [] };
+  if (!first) return NO_MODEL;
   return { x: first.x, series: assignSlots(models.flatMap((m) => m.series)) };
+}
+
+/**
+ * Puts series of an older time, `backMs` ago, over the ones they are compared with: same colour as the series of the same
+ * labels of the same query, or a colour of their own when that one is gone. Both have the same number of steps.
+ */
+export function withComparison(
+  now: ChartModel,
+  past: readonly { key: string; model: ChartModel }[],
+  backMs: number,
+  name: (name: string) => string,
+): ChartModel {
+  const slots = new Map(now.series.map((s) => [s.id, s.slot]));
+  let next = now.series.reduce((most, s) => Math.max(most, s.slot + 1), 0);
+  const ghosts = past.flatMap(({ key, model }) =>
+    model.series.map(
+      (s): SeriesModel => ({
+        ...s,
+        id: seriesId(`${key}\u0004past`, s.labels),
+        name: name(s.name),
+        slot: s.slot < 0 ? -1 : (slots.get(s.id) ?? next++),
+        ghost: true,
+      }),
+    ),
+  );
+  const x = now.x.length > 0 ? now.x : (past[0]?.model.x.map((ms) => ms + backMs) ?? now.x);
+  return { x, series: [...now.series, ...ghosts] };
 }
 
 export interface SeriesStats {
@@ -122,14 +141,15 @@ export interface SeriesStats {
   mean: number | null;
 }
 
-export function statsOf(values: readonly (number | null)[]): SeriesStats {
+export function statsOf(values: Float64Array): SeriesStats {
   let last: number | null = null;
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   let sum = 0;
   let n = 0;
-  for (const value of values) {
-    if (value === null) continue;
+  for (let k = 0; k < values.length; k++) {
+    const value = values[k] as number;
+    if (Number.isNaN(value)) continue;
     last = value;
     if (value < min) min = value;
     if (value > max) max = value;
@@ -137,6 +157,12 @@ export function statsOf(values: readonly (number | null)[]): SeriesStats {
     n += 1;
   }
   return n === 0 ? { last, min: null, max: null, mean: null } : { last, min, max, mean: sum / n };
+}
+
+/** The value at a step, null for a gap. */
+export function valueAt(series: SeriesModel, index: number): number | null {
+  const value = series.values[index];
+  return value === undefined || Number.isNaN(value) ? null : value;
 }
 
 /** The highest point of all shown series: what the summary sentence names. */
@@ -147,10 +173,24 @@ export function peakOf(
   let best: { name: string; atMs: number; value: number } | null = null;
   for (const series of model.series) {
     if (hidden.has(series.id)) continue;
-    series.values.forEach((value, k) => {
-      if (value !== null && (best === null || value > best.value))
-        best = { name: series.name, atMs: model.x[k] ?? 0, value };
-    });
+    const { values } = series;
+    for (let k = 0; k < values.length; k++) {
+      const value = values[k] as number;
+      if (value > (best?.value ?? Number.NEGATIVE_INFINITY)) best = { name: series.name, atMs: model.x[k] ?? 0, value };
+    }
   }
   return best;
+}
+
+/** Index of the time nearest to `ms`; -1 when there is none. */
+export function nearest(x: Float64Array, ms: number): number {
+  if (x.length === 0) return -1;
+  let low = 0;
+  let high = x.length - 1;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if ((x[mid] as number) < ms) low = mid + 1;
+    else high = mid;
+  }
+  return low > 0 && ms - (x[low - 1] as number) <= (x[low] as number) - ms ? low - 1 : low;
 }

@@ -1,47 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-// One chart on screen: owns the uPlot instance, redraws it when its source changed, and turns pointer and keys into moves.
-// Nothing here passes through React: samples and crosshair go straight to the canvas.
+// One chart on screen. uPlot draws axes and keeps scales, painter.ts draws the series into uPlot's canvas, and a second
+// canvas above holds crosshair, markers and selection. Nothing here passes through React. A chart that is further from the
+// screen than one screen holds no canvas at all.
 import uPlot from 'uplot';
-import { themeTokens } from '../theme';
+import { seriesColour } from '../theme';
 import type { Range } from '../time/range';
+import css from './Chart.module.css';
 import { attachGestures } from './gestures';
-import type { ChartModel, ChartSource } from './model';
-import { chartOptions, type LookOptions, seriesOptions, stacked } from './options';
+import { type ChartModel, type ChartSource, NO_MODEL, nearest, valueAt } from './model';
+import { chartOptions, type LookOptions, shrinkFor, yRange } from './options';
+import { type Box, type Marker, Overlay } from './overlay';
+import { type Frame, paint, places, stepsIn } from './painter';
 import { type Drawable, schedule, unschedule } from './scheduler';
-import { Tooltip } from './tooltip';
+import { type Drawn, plain, spanOf, stacked } from './stack';
+import { type Follower, join, tell } from './sync';
+import { type SeriesActions, Tooltip } from './tooltip';
 
-const FADED = 0.35;
+/** A pointer this near to a line means that line. */
+const NEAR_PX = 24;
+const MOST_MARKERS = 60;
 
 export interface ViewCallbacks {
   onZoom: ((range: Range) => void) | undefined;
   onZoomOut: (() => void) | undefined;
-  onCursor: ((index: number | null) => void) | undefined;
 }
 
-export class ChartView implements Drawable {
+export class ChartView implements Drawable, Follower {
   private plot: uPlot | null = null;
-  private shape = '';
+  private overlay: Overlay | null = null;
   private near = false;
   private width = 0;
   private height = 0;
-  private shown: ChartModel = { x: [], series: [] };
+  private shrink = 1;
+  private model: ChartModel = NO_MODEL;
+  private drawn: readonly Drawn[] = [];
+  private drawnOf: { model: ChartModel; key: string } | null = null;
   private unsubscribe: () => void = () => undefined;
+  private leave: () => void = () => undefined;
   private readonly tooltip: Tooltip;
   private readonly seen: IntersectionObserver;
   private readonly sized: ResizeObserver;
-  private readonly detachGestures: () => void;
+  private readonly detach: () => void;
   private source: ChartSource | null = null;
   private look: LookOptions = { unit: 'short', mode: 'line', zone: 'browser' };
   private hidden: ReadonlySet<string> = new Set();
-  callbacks: ViewCallbacks = { onZoom: undefined, onZoomOut: undefined, onCursor: undefined };
+  private previewed: { min: number; max: number } | null = null;
+  /** Own pointer within the host, another chart's time, or a step that the keyboard chose. */
+  private pointer: { x: number; y: number } | null = null;
+  private chosen: { step: number; series: number } | null = null;
+  private followed: number | null = null;
+  private selection: readonly [number, number] | null = null;
+  private focused: number | null = null;
+  private pinnedFocus: number | null = null;
+  /** Entries read by the last drawing: what the benchmark and tests look at. */
+  entriesRead = 0;
+  callbacks: ViewCallbacks = { onZoom: undefined, onZoomOut: undefined };
 
   constructor(private readonly host: HTMLElement) {
     this.tooltip = new Tooltip(host);
-    // Within one viewport of the screen counts as seen, so that scrolling finds charts drawn.
+    // Within one screen counts as seen, so that scrolling finds charts drawn.
     this.seen = new IntersectionObserver(
       (entries) => {
-        this.near = entries.some((e) => e.isIntersecting);
+        this.near = entries.at(-1)?.isIntersecting ?? false;
         if (this.near) schedule(this);
+        else this.release();
       },
       { rootMargin: '100% 0px' },
     );
@@ -54,44 +76,48 @@ export class ChartView implements Drawable {
       schedule(this);
     });
     this.sized.observe(host);
-    host.addEventListener('dblclick', this.doubleClick);
-    host.addEventListener('wheel', this.wheel, { passive: false });
-    this.detachGestures = attachGestures(host, {
-      plot: () => (this.callbacks.onZoom ? this.plot : null),
+    this.detach = attachGestures(host, {
+      view: () => (this.plot ? { box: this.box(), ...this.window() } : null),
+      canZoom: () => this.callbacks.onZoom !== undefined,
       zoom: (range) => this.callbacks.onZoom?.(range),
+      zoomOut: () => this.callbacks.onZoomOut?.(),
+      preview: (span) => this.preview(span),
+      point: (at) => this.pointAtPixel(at),
+      mark: (span) => {
+        this.mark(span);
+        if (this.look.syncKey) tell(this.look.syncKey, this, (other) => other.mark(span));
+      },
+      pin: () => this.tooltip.togglePin(),
     });
-    host.addEventListener('pointerenter', this.entered);
-    host.addEventListener('pointerleave', this.left);
-  }
-
-  private readonly entered = (): void => this.fade(this.look.mode !== 'stack');
-  private readonly left = (): void => {
-    this.fade(false);
-    this.plot?.setSeries(null, { focus: true });
-  };
-
-  /** Whether the series that is not focused fades. Charts that only follow another one's crosshair never do. */
-  private fade(on: boolean): void {
-    const focus = (this.plot as unknown as { focus?: { alpha: number } } | null)?.focus;
-    if (focus) focus.alpha = on ? FADED : 1;
   }
 
   update(source: ChartSource, look: LookOptions, hidden: ReadonlySet<string>): void {
     if (source !== this.source) {
       this.unsubscribe();
       this.source = source;
+      this.previewed = null;
       this.unsubscribe = source.subscribe(() => schedule(this));
     }
-    if (JSON.stringify(look) !== JSON.stringify(this.look)) this.shape = '';
-    this.look = look;
+    if (JSON.stringify(look) !== JSON.stringify(this.look)) {
+      if (look.syncKey !== this.look.syncKey) {
+        this.leave();
+        this.leave = look.syncKey ? join(look.syncKey, this) : () => undefined;
+      }
+      this.look = look;
+      this.release();
+    }
     this.hidden = hidden;
     this.tooltip.look = look;
     schedule(this);
   }
 
-  /** Theme, language or clock changed: colours and labels are baked into the options. */
+  set actions(actions: SeriesActions) {
+    this.tooltip.actions = actions;
+  }
+
+  /** Theme, language or clock changed: colours and labels are baked into the axes. */
   rebuild(): void {
-    this.shape = '';
+    this.release();
     schedule(this);
   }
 
@@ -99,123 +125,256 @@ export class ChartView implements Drawable {
     return this.near && this.width > 40 && this.height > 40;
   }
 
+  distance(): number {
+    const { top, bottom } = this.host.getBoundingClientRect();
+    return Math.abs((top + bottom) / 2 - innerHeight / 2);
+  }
+
+  /** Another span than the source's, until new data comes: while panning and pinching. */
+  preview(span: { min: number; max: number } | null): void {
+    this.previewed = span;
+    schedule(this);
+  }
+
+  private window(): { min: number; max: number } {
+    return this.previewed ?? this.source?.window() ?? { min: 0, max: 1 };
+  }
+
   draw(): void {
     const { source } = this;
     if (!source) return;
-    const model = source.model();
-    const { min, max } = source.window();
-    this.shown = model;
-    const stack = this.look.mode === 'stack' ? stacked(model.series, this.hidden) : null;
-    const columns = stack?.columns ?? model.series.map((s) => s.values);
-    const data = [model.x, ...columns] as uPlot.AlignedData;
-    const shape = `${this.look.mode}|${[...this.hidden].join()}|${model.series.map((s) => `${s.id}#${s.slot}`).join('|')}`;
-    if (!this.plot || shape !== this.shape) this.create(data, stack?.bands ?? [], shape);
-    const plot = this.plot;
-    if (!plot) return;
-    if (plot.width !== this.width || plot.height !== this.height)
-      plot.setSize({ width: this.width, height: this.height });
+    this.model = source.model();
+    this.drawn = this.columns();
+    const { min, max } = this.window();
+    const [from, to] = stepsIn(this.model.x, min, max);
+    const shown = (index: number) => !this.hidden.has(this.model.series[index]?.id ?? '');
+    const span = spanOf(this.drawn, shown, from, to);
+    const [low, high] = yRange(span?.[0] ?? null, span?.[1] ?? null, this.look);
+    const plot = this.plot ?? this.create(min, max);
+    this.resize(plot);
     plot.batch(() => {
-      plot.setData(data, false);
+      // uPlot itself only ever sees the two ends.
+      plot.setData(
+        [
+          [min, max],
+          [low, high],
+        ],
+        false,
+      );
       plot.setScale('x', { min, max });
+      plot.setScale('y', { min: low, max: high });
     });
-    this.tooltip.refresh(plot, model, this.hidden);
+    this.drawOverlay();
   }
 
-  private create(data: uPlot.AlignedData, bands: uPlot.Band[], shape: string): void {
-    this.plot?.destroy();
-    const hooks: uPlot.Hooks.Arrays = {
-      setSelect: [(u) => this.selected(u)],
-      setCursor: [
-        (u) => {
-          this.tooltip.refresh(u, this.shown, this.hidden);
-          this.callbacks.onCursor?.(u.cursor.idx ?? null);
-        },
-      ],
-      setSeries: [
-        (u, index) => {
-          this.tooltip.focused = index === null ? null : index - 1;
-          this.tooltip.refresh(u, this.shown, this.hidden);
-        },
-      ],
+  /** Sums are made again only when the data or the choice of series changed. */
+  private columns(): readonly Drawn[] {
+    const key = `${this.look.mode}|${[...this.hidden].join()}`;
+    if (this.drawnOf?.model === this.model && this.drawnOf.key === key) return this.drawn;
+    this.drawnOf = { model: this.model, key };
+    return this.look.mode === 'stack' ? stacked(this.model.series, this.hidden) : plain(this.model.series);
+  }
+
+  private create(min: number, max: number): uPlot {
+    this.shrink = shrinkFor(devicePixelRatio);
+    const [width, height] = this.plotSize();
+    const options = chartOptions(this.look, width, height, this.shrink, { draw: [(u) => this.paint(u)] });
+    const ends: uPlot.AlignedData = [
+      [min, max],
+      [0, 1],
+    ];
+    const plot = new uPlot(options, ends, this.host);
+    if (this.shrink < 1) {
+      plot.root.style.transform = `scale(${1 / this.shrink})`;
+      plot.root.style.transformOrigin = '0 0';
+    }
+    this.overlay = new Overlay(this.host, css.overlay ?? '');
+    this.plot = plot;
+    return plot;
+  }
+
+  private plotSize(): [number, number] {
+    return [Math.round(this.width * this.shrink), Math.round(this.height * this.shrink)];
+  }
+
+  private resize(plot: uPlot): void {
+    const [width, height] = this.plotSize();
+    if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+    this.overlay?.resize(this.width, this.height);
+  }
+
+  private frame(u: uPlot): Frame {
+    const { left, top, width, height } = u.bbox;
+    const [x, y] = [u.scales.x, u.scales.y];
+    return {
+      left,
+      top,
+      width,
+      height,
+      ratio: Math.min(2, devicePixelRatio),
+      xMin: x?.min ?? 0,
+      xMax: x?.max ?? 1,
+      yMin: y?.min ?? 0,
+      yMax: y?.max ?? 1,
     };
-    const series = seriesOptions(this.shown.series, this.hidden, this.look.mode);
-    const options = chartOptions(this.look, this.width, this.height, series, bands, hooks);
-    this.plot = new uPlot(options, data, this.host);
-    this.fade(false);
-    this.plot.over.style.setProperty('--select', themeTokens().component.select);
-    this.plot.over.addEventListener('click', () => {
-      if (this.plot && this.plot.select.width === 0) this.tooltip.togglePin();
+  }
+
+  private paint(u: uPlot): void {
+    this.entriesRead = paint(u.ctx, {
+      frame: this.frame(u),
+      model: this.model,
+      drawn: this.drawn,
+      hidden: this.hidden,
+      mode: this.look.mode,
+      focus: this.pinnedFocus ?? (this.look.mode === 'stack' ? null : this.focused),
+      connect: this.look.connect ?? 'never',
     });
-    this.shape = shape;
   }
 
-  private selected(u: uPlot): void {
-    const { left, width } = u.select;
-    if (width < 4) return;
-    const range = { fromMs: Math.round(u.posToVal(left, 'x')), toMs: Math.round(u.posToVal(left + width, 'x')) };
-    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    if (range.toMs - range.fromMs >= 1000) this.callbacks.onZoom?.(range);
+  private box(): Box {
+    const ratio = Math.min(2, devicePixelRatio);
+    const { left = 0, top = 0, width = 0, height = 0 } = this.plot?.bbox ?? {};
+    return { left: left / ratio, top: top / ratio, width: width / ratio, height: height / ratio };
   }
 
-  private readonly doubleClick = (event: MouseEvent): void => {
-    if (!this.callbacks.onZoomOut || !(event.target instanceof Element) || !event.target.closest('.u-over')) return;
-    event.preventDefault();
-    this.callbacks.onZoomOut();
-  };
+  // ---- crosshair ----
 
-  /** Ctrl-wheel zooms at the cursor. */
-  private readonly wheel = (event: WheelEvent): void => {
-    const { plot } = this;
-    if (!event.ctrlKey || !plot || !this.callbacks.onZoom) return;
-    event.preventDefault();
-    const box = plot.over.getBoundingClientRect();
-    const at = plot.posToVal(event.clientX - box.left, 'x');
-    const { min = 0, max = 0 } = plot.scales.x ?? {};
-    const factor = event.deltaY < 0 ? 0.6 : 1 / 0.6;
-    const range = {
-      fromMs: Math.round(at - (at - (min ?? 0)) * factor),
-      toMs: Math.round(at + ((max ?? 0) - at) * factor),
-    };
-    if (range.toMs - range.fromMs >= 1000) this.callbacks.onZoom(range);
-  };
+  private pointAtPixel(at: { x: number; y: number } | null): void {
+    if (this.tooltip.isPinned()) return;
+    this.pointer = at;
+    this.chosen = null;
+    this.drawOverlay();
+    if (!this.look.syncKey) return;
+    const time = at && this.plot ? this.timeAt(at.x) : null;
+    tell(this.look.syncKey, this, (other) => other.follow(time));
+  }
 
-  /** Moves the crosshair to a point; used by the keyboard. */
-  pointAt(index: number | null, seriesIndex: number | null): void {
-    const { plot } = this;
-    if (!plot) return;
-    const x = index === null ? undefined : plot.data[0][index];
-    if (x === undefined) {
-      plot.setCursor({ left: -10, top: -10 });
+  private timeAt(x: number): number {
+    const box = this.box();
+    const { min, max } = this.window();
+    return min + ((x - box.left) / box.width) * (max - min);
+  }
+
+  follow(timeMs: number | null): void {
+    this.followed = timeMs;
+    if (this.near) this.drawOverlay();
+  }
+
+  mark(span: readonly [number, number] | null): void {
+    this.selection = span;
+    if (this.near) this.drawOverlay();
+  }
+
+  private drawOverlay(): void {
+    const { plot, overlay } = this;
+    if (!plot || !overlay) return;
+    const box = this.box();
+    const { min, max } = this.window();
+    const xOf = (ms: number) => box.left + ((ms - min) / (max - min)) * box.width;
+    const selection = this.selection ? ([xOf(this.selection[0]), xOf(this.selection[1])] as const) : null;
+    const own = this.chosen?.step ?? (this.pointer ? nearest(this.model.x, this.timeAt(this.pointer.x)) : -1);
+    if (own < 0) {
+      this.setFocus(null);
+      this.tooltip.hide();
+      overlay.draw(box, this.followed === null ? null : xOf(this.followed), selection);
       return;
     }
-    const y = seriesIndex === null ? null : plot.data[seriesIndex + 1]?.[index as number];
-    this.tooltip.focused = seriesIndex;
-    plot.setCursor({ left: plot.valToPos(x, 'x'), top: y === null || y === undefined ? 8 : plot.valToPos(y, 'y') });
+    const markers = this.markers(plot, own);
+    const x = xOf(this.model.x[own] as number);
+    this.setFocus(this.chosen?.series ?? this.nearestSeries(markers));
+    overlay.draw(box, x, selection, markers.slice(0, MOST_MARKERS));
+    this.tooltip.focused = this.focused;
+    const rect = this.host.getBoundingClientRect();
+    const y = this.pointer?.y ?? markers.find((m) => m.index === this.focused)?.y ?? box.top;
+    this.tooltip.show({
+      model: this.model,
+      hidden: this.hidden,
+      step: own,
+      clientX: rect.left + x,
+      clientY: rect.top + y,
+    });
+  }
+
+  private markers(plot: uPlot, step: number): (Marker & { index: number })[] {
+    const frame = this.frame(plot);
+    const place = places(frame, this.model.x);
+    const out: (Marker & { index: number })[] = [];
+    this.model.series.forEach((series, index) => {
+      const value = this.drawn[index]?.values[step];
+      if (this.hidden.has(series.id) || value === undefined || Number.isNaN(value)) return;
+      out.push({
+        index,
+        x: place.x(step) / frame.ratio,
+        y: place.y(value) / frame.ratio,
+        colour: seriesColour(series.slot),
+      });
+    });
+    return out;
+  }
+
+  private nearestSeries(markers: readonly (Marker & { index: number })[]): number | null {
+    const y = this.pointer?.y;
+    if (y === undefined) return null;
+    let best: number | null = null;
+    let distance = NEAR_PX;
+    for (const marker of markers)
+      if (Math.abs(marker.y - y) < distance) {
+        distance = Math.abs(marker.y - y);
+        best = marker.index;
+      }
+    return best;
+  }
+
+  private setFocus(index: number | null): void {
+    if (index === this.focused) return;
+    this.focused = index;
+    schedule(this);
+  }
+
+  /** Moves the crosshair to a step of a series; used by the keyboard. */
+  pointAt(step: number | null, series: number): void {
+    this.chosen = step === null ? null : { step, series };
+    if (step === null) this.pointer = null;
+    this.drawOverlay();
+    const time = step === null ? null : (this.model.x[step] ?? null);
+    if (this.look.syncKey) tell(this.look.syncKey, this, (other) => other.follow(time));
+  }
+
+  /** Pins the tooltip at the crosshair and moves the focus into it. */
+  pin(): void {
+    this.tooltip.togglePin(true);
   }
 
   /** Fades the others while a legend row is hovered. */
-  focus(seriesIndex: number | null): void {
-    this.fade(seriesIndex !== null);
-    this.plot?.setSeries(seriesIndex === null ? null : seriesIndex + 1, { focus: true });
-    if (seriesIndex === null) this.fade(false);
+  focus(series: number | null): void {
+    if (series === this.pinnedFocus) return;
+    this.pinnedFocus = series;
+    schedule(this);
   }
 
-  model(): ChartModel {
-    return this.shown;
+  /** Value under the crosshair, for speech. */
+  valueAt(step: number, series: number): number | null {
+    const found = this.model.series[series];
+    return found ? valueAt(found, step) : null;
+  }
+
+  private release(): void {
+    this.plot?.destroy();
+    this.plot = null;
+    this.overlay?.destroy();
+    this.overlay = null;
   }
 
   destroy(): void {
     unschedule(this);
     this.unsubscribe();
+    this.leave();
     this.seen.disconnect();
     this.sized.disconnect();
-    this.host.removeEventListener('dblclick', this.doubleClick);
-    this.host.removeEventListener('wheel', this.wheel);
-    this.detachGestures();
-    this.host.removeEventListener('pointerenter', this.entered);
-    this.host.removeEventListener('pointerleave', this.left);
+    this.detach();
     this.tooltip.destroy();
-    this.plot?.destroy();
-    this.plot = null;
+    this.release();
+    this.model = NO_MODEL;
+    this.drawn = [];
   }
 }

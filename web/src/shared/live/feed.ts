@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Live series of one chart: fixed-size columns on a step grid, overwritten in a circle, so memory stays flat.
+// Live series of one chart: columns on a step grid in memory of fixed size, so that a page left open stays as it is.
 import type { Labels } from '../api/prom';
 import {
   assignSlots,
@@ -10,6 +10,7 @@ import {
   type SeriesNaming,
   seriesId,
 } from '../charts/model';
+import { MovingWindow } from '../frames/ring';
 import { live } from './client';
 import type { SeriesFrame } from './protocol';
 
@@ -25,14 +26,12 @@ interface Column {
 }
 
 export class LiveFeed implements ChartSource {
-  private readonly capacity: number;
-  private readonly slotTimes: Float64Array;
+  private readonly steps: MovingWindow;
   private readonly columns = new Map<string, Column>();
   private readonly schemas = new Map<string, Column[]>();
   private readonly listeners = new Set<() => void>();
   private readonly errors = new Map<string, string>();
   private stops: (() => void)[] = [];
-  private latest = 0;
   private readonly heard = new Set<string>();
   private cached: ChartModel | null = null;
 
@@ -41,8 +40,7 @@ export class LiveFeed implements ChartSource {
     private readonly windowMs: number,
     private readonly stepMs: number,
   ) {
-    this.capacity = Math.ceil(windowMs / stepMs) + 16;
-    this.slotTimes = new Float64Array(this.capacity);
+    this.steps = new MovingWindow(Math.ceil(windowMs / stepMs) + 16, stepMs);
   }
 
   start(): void {
@@ -52,7 +50,7 @@ export class LiveFeed implements ChartSource {
         args: () => ({
           expr: query.expr,
           step: this.stepMs,
-          from: Math.max(this.latest, Math.floor((Date.now() - this.windowMs) / this.stepMs) * this.stepMs),
+          from: Math.max(this.steps.latest, Math.floor((Date.now() - this.windowMs) / this.stepMs) * this.stepMs),
         }),
         onSchema: (series, reset) => this.schema(query, series, reset),
         onFrame: (frame) => this.frame(query, frame),
@@ -84,7 +82,7 @@ export class LiveFeed implements ChartSource {
   }
 
   lastSampleMs(): number {
-    return this.latest;
+    return this.steps.latest;
   }
 
   subscribe = (listener: () => void): (() => void) => {
@@ -93,7 +91,7 @@ export class LiveFeed implements ChartSource {
   };
 
   window(): { min: number; max: number } {
-    const max = this.latest || Date.now();
+    const max = this.steps.latest || Date.now();
     return { min: max - this.windowMs, max };
   }
 
@@ -108,7 +106,7 @@ export class LiveFeed implements ChartSource {
       const id = seriesId(query.key, labels);
       let column = this.columns.get(id);
       if (!column) {
-        column = { id, labels, query, values: new Float64Array(this.capacity).fill(Number.NaN) };
+        column = { id, labels, query, values: this.steps.column() };
         this.columns.set(id, column);
       }
       list.push(column);
@@ -119,31 +117,18 @@ export class LiveFeed implements ChartSource {
     this.changed();
   }
 
-  private slotOf(time: number): number {
-    const slot = ((Math.round(time / this.stepMs) % this.capacity) + this.capacity) % this.capacity;
-    const grid = Math.round(time / this.stepMs) * this.stepMs;
-    const held = this.slotTimes[slot] ?? 0;
-    if (held !== grid) {
-      if (held > grid) return -1; // older than the circle holds
-      this.slotTimes[slot] = grid;
-      for (const column of this.columns.values()) column.values[slot] = Number.NaN;
-    }
-    return slot;
-  }
-
   private frame(query: LiveQuery, frame: SeriesFrame): void {
     const list = this.schemas.get(query.key) ?? [];
     const n = frame.times.length;
     this.heard.add(query.key);
     this.errors.delete(query.key);
     for (let k = 0; k < n; k++) {
-      const time = frame.times[k] as number;
-      const slot = this.slotOf(time);
+      const slot = this.steps.slot(frame.times[k] as number);
       if (slot < 0) continue;
-      if (time > this.latest) this.latest = Math.round(time / this.stepMs) * this.stepMs;
       for (let s = 0; s < frame.indices.length; s++) {
         const column = list[frame.indices[s] as number];
-        if (column) column.values[slot] = frame.values[s * n + k] as number;
+        const value = frame.values[s * n + k] as number;
+        if (column) column.values[slot] = Number.isFinite(value) ? value : Number.NaN;
       }
     }
     this.changed();
@@ -154,18 +139,9 @@ export class LiveFeed implements ChartSource {
     for (const listener of this.listeners) listener();
   }
 
+  /** Views of the window's memory: valid until the next frame, when the model is built again. */
   private build(): ChartModel {
-    const { min, max } = this.window();
-    const first = Math.ceil(min / this.stepMs);
-    const count = Math.max(0, Math.floor(max / this.stepMs) - first + 1);
-    const x: number[] = [];
-    const slots: number[] = [];
-    for (let k = 0; k < count; k++) {
-      const time = (first + k) * this.stepMs;
-      const slot = (((first + k) % this.capacity) + this.capacity) % this.capacity;
-      x.push(time);
-      slots.push(this.slotTimes[slot] === time ? slot : -1);
-    }
+    const { min } = this.window();
     const ordered = this.queries.flatMap((query) => {
       const own = [...this.columns.values()].filter((c) => c.query === query);
       return own.sort((a, b) =>
@@ -174,22 +150,17 @@ export class LiveFeed implements ChartSource {
     });
     const series: SeriesModel[] = [];
     for (const column of ordered) {
-      let any = false;
-      const values = slots.map((slot) => {
-        const value = slot < 0 ? Number.NaN : (column.values[slot] as number);
-        if (!Number.isFinite(value)) return null;
-        any = true;
-        return value;
+      const values = this.steps.view(column.values, min);
+      if (!values.some((value) => !Number.isNaN(value))) continue;
+      series.push({
+        id: column.id,
+        labels: column.labels,
+        name: column.query.name(column.labels),
+        values,
+        pyramid: [],
+        slot: column.query.rest ? -1 : 0,
       });
-      if (any)
-        series.push({
-          id: column.id,
-          labels: column.labels,
-          name: column.query.name(column.labels),
-          values,
-          slot: column.query.rest ? -1 : 0,
-        });
     }
-    return { x, series: assignSlots(series) };
+    return { x: this.steps.viewTimes(min), series: assignSlots(series) };
   }
 }

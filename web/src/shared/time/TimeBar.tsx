@@ -5,6 +5,8 @@ import {
   IconChevronLeft,
   IconChevronRight,
   IconClock,
+  IconLock,
+  IconLockOpen,
   IconRefresh,
   IconZoomOut,
 } from '@tabler/icons-react';
@@ -12,13 +14,16 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { announce } from '../a11y/announce';
 import { useHotkeys } from '../keys/useHotkeys';
+import { useStore } from '../store';
 import { copyText } from '../ui/clipboard';
 import { Dropdown } from '../ui/Dropdown';
 import { IconButton } from '../ui/IconButton';
 import { MenuList } from '../ui/MenuList';
 import { Message } from '../ui/Message';
+import { CompareControl } from './CompareControl';
 import { formatOffset } from './format';
 import { rangeLabel } from './label';
+import { lockRange, timeLock } from './lock';
 import { absolute, shiftRange, zoomOut } from './range';
 import css from './TimeBar.module.css';
 import { REFRESH_CHOICES, type TimeControls } from './useTime';
@@ -32,6 +37,8 @@ interface Props {
   live?: boolean;
   busy?: boolean;
   shortcuts?: boolean;
+  /** Offers to keep the range from page to page. */
+  lockable?: boolean;
 }
 
 export function zoneLabel(zone: string, ms: number): string {
@@ -50,7 +57,7 @@ function linkAtMoment(time: TimeControls): string {
 }
 
 /** Range, zone, back, forward, zoom out and refresh: the same bar on every page that has a time range. */
-export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
+export function TimeBar({ time, live = true, busy, shortcuts = true, lockable = true }: Props) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const move = (direction: -1 | 1) => time.setRange(absolute(shiftRange(time.range, direction)));
@@ -70,6 +77,9 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
           't o': () => setOpen(true),
           't s': () => void copyText(linkAtMoment(time)).then(() => announce(t('copy.done'))),
           'mod+z': widen,
+          // Every range that a person chose is a step of the history.
+          'alt+left': () => history.back(),
+          'alt+right': () => history.forward(),
           'd r': time.refreshNow,
         }
       : {},
@@ -102,6 +112,8 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
         </Dropdown>
         <IconButton framed label={t('time.forward')} icon={<IconChevronRight aria-hidden />} onClick={() => move(1)} />
         <IconButton framed label={t('time.zoomOut')} icon={<IconZoomOut aria-hidden />} onClick={widen} />
+        {lockable && <LockButton time={time} />}
+        <CompareControl time={time} />
         <RefreshControl time={time} live={live} busy={busy ?? false} />
       </div>
       {time.notices.map((what) => (
@@ -110,6 +122,24 @@ export function TimeBar({ time, live = true, busy, shortcuts = true }: Props) {
         </Message>
       ))}
     </div>
+  );
+}
+
+/** While closed, the range goes along to other pages of this tab. */
+function LockButton({ time }: { time: TimeControls }) {
+  const { t } = useTranslation();
+  const locked = useStore(timeLock) !== null;
+  return (
+    <IconButton
+      framed
+      label={t('time.lock')}
+      active={locked}
+      icon={locked ? <IconLock aria-hidden /> : <IconLockOpen aria-hidden />}
+      onClick={() => {
+        lockRange(locked ? null : time.raw);
+        announce(t(locked ? 'time.unlocked' : 'time.locked'));
+      }}
+    />
   );
 }
 

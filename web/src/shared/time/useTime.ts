@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A page's time range, zone and refresh as the URL holds them, and the moves a person makes on them.
+// A page's time range, zone, refresh and comparison as the URL holds them, and the moves a person makes on them.
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { useEffect, useMemo } from 'react';
 import { effectiveWeekStart, prefs } from '../prefs';
 import { useStore } from '../store';
 import { type TimeSearch, timeSearch } from '../url/search';
+import { type Compare, compareShift, parseCompare } from './compare';
+import { lockRange, timeLock } from './lock';
 import type { MathContext } from './math';
 import { endsNow, type Range, type RawRange, resolveRange } from './range';
 import { rememberRange } from './recent';
+import { refreshOf, useNow } from './useNow';
 import { isZone, type Zone } from './zone';
 
 export const REFRESH_CHOICES = ['', 'auto', '5s', '10s', '30s', '1m', '5m', '15m', '30m', '1h', '2h', '1d'] as const;
@@ -18,12 +21,16 @@ export interface TimeControls {
   zone: Zone;
   refresh: string;
   live: boolean;
+  compare: Compare;
+  /** How far back the comparison is, milliseconds; null without one. */
+  compareMs: number | null;
   /** What in the URL could not be understood and was replaced by a default. */
-  notices: ('range' | 'timezone' | 'refresh')[];
+  notices: ('range' | 'timezone' | 'refresh' | 'compare')[];
   context: () => MathContext;
   setRange: (next: RawRange) => void;
   setRefresh: (next: string) => void;
   setZone: (next: Zone) => void;
+  setCompare: (next: Compare) => void;
   refreshNow: () => void;
 }
 
@@ -31,47 +38,17 @@ export function mathContext(zone: Zone, nowMs = Date.now()): MathContext {
   return { nowMs, zone, weekStart: effectiveWeekStart() };
 }
 
-const MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-export function refreshMs(refresh: string, spanMs: number): number | null {
-  if (refresh === 'auto') return Math.max(5000, Math.round(spanMs / 600));
-  const match = /^(\d{1,4})(s|m|h|d)$/.exec(refresh);
-  return match ? Math.max(1000, Number(match[1]) * (MS[match[2] ?? 's'] ?? 1000)) : null;
-}
-
-/** The instant that `now` means; moves on by the refresh interval while the tab is seen. */
-export function useNow(intervalMs: number | null): [number, () => void] {
-  const [now, setNow] = useState(() => Date.now());
-  const bump = useCallback(() => setNow(Date.now()), []);
-  useEffect(() => {
-    if (intervalMs === null) return;
-    let due = Date.now() + intervalMs;
-    const check = () => {
-      if (document.hidden || Date.now() < due) return;
-      due = Date.now() + intervalMs;
-      bump();
-    };
-    const timer = setInterval(check, Math.min(intervalMs, 1000));
-    document.addEventListener('visibilitychange', check);
-    return () => {
-      clearInterval(timer);
-      document.removeEventListener('visibilitychange', check);
-    };
-  }, [intervalMs, bump]);
-  return [now, bump];
-}
-
-export interface TimeValues {
+export interface AskedTime {
   raw: RawRange;
   refresh: string;
-  zone: string;
+  zone: string | undefined;
+  compare: string | undefined;
 }
 
+export type TimeValues = Omit<TimeControls, 'setRange' | 'setRefresh' | 'setZone' | 'setCompare'>;
+
 /** Shared by pages that keep the range in `from`/`to` and by Explore, which keeps it inside `panes`. */
-export function useTimeValues(
-  asked: { raw: RawRange; refresh: string; zone: string | undefined },
-  fallback: RawRange,
-): Pick<TimeControls, 'raw' | 'range' | 'zone' | 'refresh' | 'live' | 'notices' | 'context' | 'refreshNow'> {
+export function useTimeValues(asked: AskedTime, fallback: RawRange): TimeValues {
   const { timezone } = useStore(prefs);
   const zoneOk = asked.zone === undefined || isZone(asked.zone);
   const zone = zoneOk ? (asked.zone ?? timezone) : timezone;
@@ -79,11 +56,15 @@ export function useTimeValues(
   const probe = useMemo(() => resolveRange({ from, to }, mathContext(zone)), [from, to, zone]);
   const rawFrom = probe ? from : fallback.from;
   const rawTo = probe ? to : fallback.to;
-  const live = asked.refresh === 'live' && endsNow({ from: rawFrom, to: rawTo });
+  const parsed = parseCompare(asked.compare ?? '');
+  const compare = parsed ?? '';
+  // Live data has no counterpart in the past: a comparison refreshes by steps instead.
+  const wanted = asked.refresh === 'live' && compare !== '' ? 'auto' : asked.refresh;
+  const live = wanted === 'live' && endsNow({ from: rawFrom, to: rawTo });
   const span = probe ? probe.toMs - probe.fromMs : 3_600_000;
-  const interval = live ? null : refreshMs(asked.refresh, span);
-  const refreshOk = asked.refresh === '' || asked.refresh === 'live' || interval !== null;
-  const [now, refreshNow] = useNow(interval);
+  const refresh = live ? null : refreshOf(wanted, span);
+  const refreshOk = wanted === '' || wanted === 'live' || refresh !== null;
+  const [now, refreshNow] = useNow(refresh);
   const range = useMemo(
     () => resolveRange({ from: rawFrom, to: rawTo }, mathContext(zone, now)) ?? { fromMs: now - 3_600_000, toMs: now },
     [rawFrom, rawTo, zone, now],
@@ -93,31 +74,59 @@ export function useTimeValues(
   if (!probe) notices.push('range');
   if (!zoneOk) notices.push('timezone');
   if (!refreshOk) notices.push('refresh');
+  if (parsed === null) notices.push('compare');
   return {
     raw,
     range,
     zone,
-    refresh: refreshOk ? asked.refresh : '',
+    refresh: refreshOk ? wanted : '',
     live,
+    compare,
+    compareMs: compareShift(compare, range, zone),
     notices,
     context: () => mathContext(zone),
     refreshNow,
   };
 }
 
+/** While the range is locked, what this page shows is what the next page shows. */
+export function useFollowLock(raw: RawRange): void {
+  const locked = useStore(timeLock) !== null;
+  const { from, to } = raw;
+  useEffect(() => {
+    if (locked) lockRange({ from, to });
+  }, [locked, from, to]);
+}
+
 export function useUrlTime(defaults: { raw: RawRange; refresh: string }): TimeControls {
   const search = timeSearch(useSearch({ strict: false }) as Record<string, unknown>);
   const navigate = useNavigate();
+  const locked = useStore(timeLock);
+  const open = search.from === undefined && search.to === undefined;
+  const fallback = open && locked ? locked : defaults.raw;
   const values = useTimeValues(
     {
-      raw: { from: search.from ?? defaults.raw.from, to: search.to ?? defaults.raw.to },
+      raw: { from: search.from ?? fallback.from, to: search.to ?? fallback.to },
       refresh: search.refresh === 'off' ? '' : (search.refresh ?? defaults.refresh),
       zone: search.timezone,
+      compare: search.compare,
     },
     defaults.raw,
   );
-  const go = (change: TimeSearch) =>
-    void navigate({ to: '.', search: ((previous: TimeSearch) => ({ ...previous, ...change })) as never });
+  const go = (change: TimeSearch, replace = false) =>
+    void navigate({
+      to: '.',
+      replace,
+      resetScroll: false,
+      search: ((previous: TimeSearch) => ({ ...previous, ...change })) as never,
+    });
+  // The URL says what is shown, also when the lock brought it.
+  const brought = open && locked !== null;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when a page opens under a lock
+  useEffect(() => {
+    if (brought && locked) go({ from: locked.from, to: locked.to }, true);
+  }, [brought]);
+  useFollowLock(values.raw);
   return {
     ...values,
     setRange: (next) => {
@@ -127,8 +136,9 @@ export function useUrlTime(defaults: { raw: RawRange; refresh: string }): TimeCo
     },
     setRefresh: (next) => {
       const range = next === 'live' && !endsNow(values.raw) ? defaults.raw : {};
-      go({ ...range, refresh: next === '' ? 'off' : next });
+      go({ ...range, refresh: next === '' ? 'off' : next, ...(next === 'live' ? { compare: undefined } : {}) });
     },
     setZone: (next) => go({ timezone: next }),
+    setCompare: (next) => go({ compare: next === '' ? undefined : next }),
   };
 }

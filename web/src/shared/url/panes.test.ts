@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
+import { type PageState, readPage, writePage } from './page';
 import { emptyPane, exploreSearch, type Pane, panesFromPrometheus, parsePanes, refIdAt, serialisePanes } from './panes';
 import { parseSearch, stringifySearch, timeSearch } from './search';
 
@@ -23,8 +24,8 @@ const EXPRS = [
 
 function state(seed: number): Pane[] {
   const pick = random(seed * 7919 + 13);
-  return Array.from({ length: 1 + pick(2) }, (_, i) => ({
-    id: ['a', 'b9x'][i] ?? 'z',
+  return Array.from({ length: 1 + pick(4) }, (_, i) => ({
+    id: ['a', 'b9x', 'c', 'ñ'][i] ?? 'z',
     queries: Array.from({ length: 1 + pick(3) }, (_q, k) => ({
       refId: refIdAt(k),
       expr: EXPRS[pick(EXPRS.length)] ?? '',
@@ -37,6 +38,9 @@ function state(seed: number): Pane[] {
     view: (['graph', 'table', 'explain'] as const)[pick(3)] ?? 'graph',
     hidden: pick(2) ? [] : ['1x2y3z', 'abc'],
     stacked: pick(2) === 0,
+    ownRange: pick(3) === 0,
+    compare: ['', 'previous', '1d', '36h'][pick(4)] ?? '',
+    share: [50, 20, 63, 80][pick(4)] ?? 50,
   }));
 }
 
@@ -47,6 +51,14 @@ describe('Explore in the URL', () => {
       const search = parseSearch(stringifySearch(exploreSearch(panes)));
       expect(parsePanes(search)).toEqual({ panes, broken: false });
     }
+  });
+
+  it('keeps the width of panes within bounds', () => {
+    const share = (value: unknown) =>
+      parsePanes({ panes: JSON.stringify({ a: { panelsState: { tocayo: { share: value } } } }) });
+    expect([1, 99, 40.4, 'x', Number.NaN].map((v) => share(v).panes[0]?.share)).toEqual([20, 80, 40, 50, 50]);
+    const six = Object.fromEntries('abcdef'.split('').map((id) => [id, { queries: [] }]));
+    expect(parsePanes({ panes: JSON.stringify(six) }).panes).toHaveLength(4);
   });
 
   it('reads links of Grafana, new and old', () => {
@@ -101,6 +113,66 @@ describe('search parameters', () => {
       from: 'now-1h',
       to: 'now',
       refresh: '5',
+    });
+  });
+});
+
+describe('routes', () => {
+  const TIMES = [undefined, 'now-1h', '1795516325123', '2026-11-24T10:00:00Z||-1d/d'];
+  const page = (seed: number): PageState => {
+    const pick = random(seed * 104_729 + 7);
+    const out: PageState = {
+      hide: pick(2) ? [] : ['cpu.1a2b3c', 'odd.ñ&=,#%'].slice(0, 1 + pick(2)),
+      table: pick(2) ? [] : ['cpu', 'memory'].slice(0, 1 + pick(2)),
+    };
+    const set = (key: 'from' | 'to' | 'timezone' | 'refresh' | 'compare', values: readonly (string | undefined)[]) => {
+      const value = values[pick(values.length)];
+      if (value !== undefined) out[key] = value;
+    };
+    set('from', TIMES);
+    set('to', TIMES);
+    set('timezone', [undefined, 'utc', 'America/Argentina/Buenos_Aires']);
+    set('refresh', [undefined, 'off', 'auto', 'live', '30s']);
+    set('compare', [undefined, 'previous', '1w']);
+    return out;
+  };
+  const codecs: Record<string, (seed: number) => void> = {
+    explore: (seed) => {
+      const panes = state(seed);
+      expect(parsePanes(parseSearch(stringifySearch(exploreSearch(panes)))).panes).toEqual(panes);
+    },
+    page: (seed) => {
+      const want = page(seed);
+      expect(readPage(parseSearch(stringifySearch(writePage(want))))).toEqual(want);
+    },
+    /** Pages that read at most plain parameters of their own. */
+    plain: (seed) => {
+      const pick = random(seed + 1);
+      const next = { next: `/explore?x=${pick(1000)}&y=ñ%20#`, filter: EXPRS[pick(EXPRS.length)] || 'x' };
+      expect(parseSearch(stringifySearch(next))).toEqual(next);
+    },
+  };
+  /** Every address of the page and what its state is written with; a new route must be added here. */
+  const ROUTES: Record<string, keyof typeof codecs> = {
+    '/': 'page',
+    '/explore': 'explore',
+    '/hosts': 'page',
+    '/hosts/$instance': 'page',
+  };
+
+  it('all write and read 200 states without a loss', async () => {
+    const { router } = await import('@/app/router');
+    const paths = Object.keys(router.routesByPath);
+    for (const path of Object.keys(ROUTES)) expect(paths).toContain(path);
+    for (const path of paths) for (let seed = 0; seed < 200; seed++) codecs[ROUTES[path] ?? 'plain']?.(seed);
+    expect(paths.length).toBeGreaterThan(8);
+  });
+
+  it('read whatever stands there', () => {
+    expect(readPage({ from: 5, hide: 'x', table: ['', 'y', null], refresh: [] })).toEqual({
+      from: '5',
+      hide: ['x'],
+      table: ['y'],
     });
   });
 });

@@ -22,6 +22,20 @@ export interface Pane {
   /** Short ids of series switched off in the legend. */
   hidden: string[];
   stacked: boolean;
+  /** The pane does not follow the page's range. */
+  ownRange: boolean;
+  /** What older period is drawn over this one; see time/compare.ts. */
+  compare: string;
+  /** Width of the first pane of a row, percent. */
+  share: number;
+}
+
+export const MOST_PANES = 4;
+export const EVEN_SHARE = 50;
+const SMALLEST_SHARE = 20;
+
+export function clampShare(percent: number): number {
+  return Math.round(Math.min(100 - SMALLEST_SHARE, Math.max(SMALLEST_SHARE, percent)));
 }
 
 export const DATASOURCE = 'tocayo-metrics';
@@ -38,7 +52,17 @@ export function emptyQuery(index: number, expr = ''): PaneQuery {
 }
 
 export function emptyPane(id = 'a', expr = ''): Pane {
-  return { id, queries: [emptyQuery(0, expr)], range: PANE_RANGE, view: 'graph', hidden: [], stacked: false };
+  return {
+    id,
+    queries: [emptyQuery(0, expr)],
+    range: PANE_RANGE,
+    view: 'graph',
+    hidden: [],
+    stacked: false,
+    ownRange: false,
+    compare: '',
+    share: EVEN_SHARE,
+  };
 }
 
 type Json = Record<string, unknown>;
@@ -77,6 +101,9 @@ function readPane(id: string, value: unknown): Pane | null {
     view,
     hidden: Array.isArray(state.hidden) ? state.hidden.filter((h): h is string => typeof h === 'string') : [],
     stacked: state.stacked === true,
+    ownRange: state.ownRange === true,
+    compare: typeof state.compare === 'string' ? state.compare : '',
+    share: typeof state.share === 'number' ? clampShare(state.share) : EVEN_SHARE,
   };
 }
 
@@ -108,7 +135,7 @@ export function parsePanes(search: Record<string, unknown>): ParsedPanes {
     const panes = Object.entries(value)
       .map(([id, pane]) => readPane(id, pane))
       .filter((pane): pane is Pane => pane !== null)
-      .slice(0, 4);
+      .slice(0, MOST_PANES);
     return panes.length > 0 ? { panes, broken: false } : { panes: [emptyPane()], broken: true };
   } catch {
     return { panes: [emptyPane()], broken: true };
@@ -122,6 +149,9 @@ export function serialisePanes(panes: readonly Pane[]): string {
     if (pane.view !== 'graph') state.view = pane.view;
     if (pane.hidden.length > 0) state.hidden = pane.hidden;
     if (pane.stacked) state.stacked = true;
+    if (pane.ownRange) state.ownRange = true;
+    if (pane.compare !== '') state.compare = pane.compare;
+    if (pane.share !== EVEN_SHARE) state.share = pane.share;
     out[pane.id] = {
       datasource: DATASOURCE,
       queries: pane.queries.map((q) => ({

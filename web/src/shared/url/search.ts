@@ -35,11 +35,12 @@ export interface TimeSearch {
   to?: string | undefined;
   timezone?: string | undefined;
   refresh?: string | undefined;
+  compare?: string | undefined;
 }
 
 export function timeSearch(raw: Record<string, unknown>): TimeSearch {
   const out: TimeSearch = {};
-  for (const key of ['from', 'to', 'timezone', 'refresh'] as const) {
+  for (const key of ['from', 'to', 'timezone', 'refresh', 'compare'] as const) {
     const value = text(raw[key]);
     if (value !== undefined) out[key] = value;
   }

@@ -2,12 +2,13 @@
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
-import { parseQuery, queryInstant } from '@/shared/api/prom';
+import { parseQuery } from '@/shared/api/prom';
 import { DataRegion, stateOfError } from '@/shared/ui/DataRegion';
 import { Panel } from '@/shared/ui/Panel';
 import { formatValue } from '@/shared/units/format';
 import type { PaneQuery } from '@/shared/url/panes';
 import css from '../Explore.module.css';
+import { instantWithStats } from '../instant';
 import { buildTree, countExpr, type TreeNode } from '../promAst';
 
 /** Each query as a tree: what every part yields by itself, how many series, and how long it took. */
@@ -55,12 +56,14 @@ function Node({ node, atMs }: { node: TreeNode; atMs: number }) {
   const { t } = useTranslation('explore');
   const expr = countExpr(node);
   const count = useQuery({
-    queryKey: ['query', expr, atMs],
-    queryFn: ({ signal }) => queryInstant(expr ?? '', atMs, signal),
+    queryKey: ['query_part', expr, atMs],
+    queryFn: ({ signal }) => instantWithStats(expr ?? '', atMs, signal),
     enabled: expr !== null,
     staleTime: Number.POSITIVE_INFINITY,
   });
   const result = count.data?.data;
+  // The server's own time; without it the whole round trip.
+  const spent = count.data ? (count.data.stats.evalSeconds ?? count.data.elapsedMs / 1000) : null;
   const series = result?.resultType === 'vector' ? Number(result.result[0]?.value?.[1] ?? 0) : null;
   // count() of a scalar is refused by the server: such a node is one number.
   const note =
@@ -76,7 +79,7 @@ function Node({ node, atMs }: { node: TreeNode; atMs: number }) {
           {node.head}
         </code>
         <span className={series === 0 ? css.nodeEmpty : css.nodeCount}>{note}</span>
-        {count.data && <span className={css.nodeTime}>{formatValue(count.data.elapsedMs / 1000, 'seconds')}</span>}
+        {spent !== null && <span className={css.nodeTime}>{formatValue(spent, 'seconds')}</span>}
       </div>
       {node.children.length > 0 && (
         <ul>

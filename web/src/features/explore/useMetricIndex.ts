@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// All metric names live in a worker; this is what the page sees of them: how many there are and the rows in sight.
+import { useQuery } from '@tanstack/react-query';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { requestBytes } from '@/shared/api/request';
+import { names } from '@/shared/frames/client';
+import type { NameSlice } from '@/shared/frames/names';
+
+const PAGE = 64;
+
+export interface MetricIndex {
+  /** Null until the names are there. */
+  total: number | null;
+  /** How many the filter leaves; null before the first answer. */
+  count: number | null;
+  types: Record<string, number>;
+  error: Error | null;
+  reload: () => void;
+  /** Undefined while that row is being fetched. */
+  row: (index: number) => NameSlice | undefined;
+  /** Tells which rows are seen, so that they are fetched. */
+  show: (from: number, to: number) => void;
+}
+
+async function loadNames(signal: AbortSignal): Promise<{ total: number; at: number }> {
+  const bytes = await requestBytes('/api/v1/label/__name__/values', { signal });
+  return { total: await names.run({ kind: 'names', bytes }), at: Date.now() };
+}
+
+async function loadHelp(signal: AbortSignal): Promise<Record<string, number>> {
+  const bytes = await requestBytes('/api/v1/metadata', { signal });
+  return names.run({ kind: 'help', bytes });
+}
+
+export function useMetricIndex(filter: string, type: string): MetricIndex {
+  const list = useQuery({ queryKey: ['metric-index'], queryFn: ({ signal }) => loadNames(signal), staleTime: 30_000 });
+  const help = useQuery({ queryKey: ['metric-help'], queryFn: ({ signal }) => loadHelp(signal), staleTime: 30_000 });
+  const [count, setCount] = useState<number | null>(null);
+  const [, redraw] = useState(0);
+  const pages = useRef(new Map<number, NameSlice[] | null>());
+  const turn = useRef(0);
+  const loadedAt = list.data?.at ?? 0;
+  const describedAt = help.dataUpdatedAt;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new names or descriptions are searched again
+  useEffect(() => {
+    if (loadedAt === 0) return;
+    const mine = ++turn.current;
+    void names.run({ kind: 'find', text: filter, types: type === '' ? [] : [type] }).then((found) => {
+      // An answer to what was typed before is dropped.
+      if (mine !== turn.current) return;
+      pages.current.clear();
+      setCount(found);
+      redraw((n) => n + 1);
+    });
+  }, [filter, type, loadedAt, describedAt]);
+
+  const show = useCallback((from: number, to: number) => {
+    for (let page = Math.floor(from / PAGE); page <= Math.floor(to / PAGE); page++) {
+      if (pages.current.has(page)) continue;
+      pages.current.set(page, null);
+      const mine = turn.current;
+      void names.run({ kind: 'slice', from: page * PAGE, to: (page + 1) * PAGE }).then((rows) => {
+        if (mine !== turn.current) return;
+        pages.current.set(page, rows);
+        redraw((n) => n + 1);
+      });
+    }
+  }, []);
+
+  return {
+    total: list.data?.total ?? null,
+    count,
+    types: help.data ?? {},
+    error: list.error,
+    reload: () => void list.refetch(),
+    row: (index) => pages.current.get(Math.floor(index / PAGE))?.[index % PAGE],
+    show,
+  };
+}

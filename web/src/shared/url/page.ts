@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Search parameters of a page with charts: time, and per panel the legend's toggles and "as table".
+import { type TimeSearch, timeSearch } from './search';
+
+export interface PageState extends TimeSearch {
+  /** `<panel>.<series>` of series switched off. */
+  hide: string[];
+  /** Panels shown as a table. */
+  table: string[];
+}
+
+const list = (value: unknown): string[] =>
+  (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined && v !== null && v !== '').map(String);
+
+export function readPage(search: Record<string, unknown>): PageState {
+  return { ...timeSearch(search), hide: list(search.hide), table: list(search.table) };
+}
+
+export function writePage({ hide, table, ...time }: PageState): Record<string, string | string[] | undefined> {
+  return { ...time, hide: hide.length > 0 ? hide : undefined, table: table.length > 0 ? table : undefined };
+}
