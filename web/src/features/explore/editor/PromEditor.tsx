@@ -9,7 +9,7 @@ import {
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands';
 import { bracketMatching, indentUnit } from '@codemirror/language';
 import { type Diagnostic, lintKeymap, setDiagnostics } from '@codemirror/lint';
-import { EditorState, Prec } from '@codemirror/state';
+import { Annotation, EditorState, Prec } from '@codemirror/state';
 import { drawSelection, EditorView, hoverTooltip, keymap, placeholder } from '@codemirror/view';
 import { newCompleteStrategy, PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { functionIdentifierTerms } from '@prometheus-io/codemirror-promql/dist/esm/complete/promql.terms';
@@ -58,6 +58,8 @@ const hoverDocs = hoverTooltip(async (view, at) => {
     },
   };
 });
+
+const fromOutside = Annotation.define<boolean>();
 
 function offsetOf(state: EditorState, position: Position): number {
   const line = state.doc.line(Math.min(Math.max(1, position.line), state.doc.lines));
@@ -126,7 +128,9 @@ export default function PromEditor(props: PromEditorProps) {
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ 'aria-label': latest.current.label, spellcheck: 'false' }),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) latest.current.onChange(update.state.doc.toString());
+            // Only what a person typed: an echo of `value` would outlive the value it came from.
+            if (update.docChanged && !update.transactions.some((step) => step.annotation(fromOutside)))
+              latest.current.onChange(update.state.doc.toString());
           }),
         ],
       }),
@@ -147,7 +151,10 @@ export default function PromEditor(props: PromEditorProps) {
   useEffect(() => {
     const current = view.current;
     if (!current || current.state.doc.toString() === props.value) return;
-    current.dispatch({ changes: { from: 0, to: current.state.doc.length, insert: props.value } });
+    current.dispatch({
+      changes: { from: 0, to: current.state.doc.length, insert: props.value },
+      annotations: fromOutside.of(true),
+    });
   }, [props.value]);
 
   useEffect(() => {
