@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the store alone costs: R1 of the specification (targets × series per target, nine labels, 20 scrapes), then a
 // restart after a kill. One JSON line per measure. Usage: metrics_store_bench [targets] [per_target] [scrapes]
-// [batch|interval|off] [labels|refs]
+// [batch|interval|off] [labels|refs|wire1|wire2]
+// `wire1` and `wire2` send remote write bodies through decompression, decoder and series cache, as the API does.
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/resource.h>
@@ -17,6 +18,9 @@
 #include <vector>
 
 #include "core/log.h"
+#include "metrics/remote_write.h"
+#include "metrics/remote_write_test_support.h"
+#include "metrics/snappy_block.h"
 #include "metrics/store.h"
 
 namespace {
@@ -58,7 +62,57 @@ Labels labels_of(int target, int i) {
 struct Arguments {
   int targets = 200, per_target = 1000, scrapes = 20;
   journal::SyncMode mode = journal::SyncMode::interval;
-  bool refs = true;
+  std::string source = "refs";
+};
+
+// Bodies of one scrape, a request per target.
+class Sender {
+ public:
+  explicit Sender(const std::vector<std::vector<Labels>>& labels) {
+    for (const auto& target : labels) {
+      auto& pairs = labels_.emplace_back();
+      for (const Labels& set : target) {
+        test::Pairs& list = pairs.emplace_back();
+        for (const Label& label : set) list.emplace_back(label.name, label.value);
+      }
+    }
+  }
+  std::string body(std::size_t target, int version, std::span<const FloatRow> rows) const {
+    const auto fill = [&](auto&& request) {
+      for (std::size_t i = 0; i < rows.size(); ++i) request.sample(labels_[target][i], rows[i].value, rows[i].time);
+      return snappy_block_encode(request.body());
+    };
+    return version == 1 ? fill(test::RequestV1()) : fill(test::RequestV2());
+  }
+
+ private:
+  std::vector<std::vector<test::Pairs>> labels_;
+};
+
+// What the API does with a body.
+class Door {
+ public:
+  void push(Store& store, std::string_view compressed, int version, TimestampMs now, std::size_t expected) {
+    if (!snappy_block_decode(compressed, 100 << 20, body_)) std::abort();
+    rows_.reset({}, now);
+    std::uint64_t generation = 0;
+    {
+      SeriesCache::Lookup known = cache_.begin({});
+      generation = known.generation();
+      if (!decoder_.decode(version == 1 ? RemoteWriteVersion::v1 : RemoteWriteVersion::v2, body_, rows_, &known))
+        std::abort();
+    }
+    auto result = sync_wait(store.append("bench", rows_.batch()));
+    if (!result || result->floats_written != expected) std::abort();
+    if (const auto seen = rows_.seen(); !seen.empty()) cache_.learn(generation, seen);
+  }
+  std::size_t memory_bytes() const { return cache_.memory_bytes(); }
+
+ private:
+  std::string body_;
+  IngestRows rows_;
+  RemoteWriteDecoder decoder_;
+  SeriesCache cache_;
 };
 
 StoreOptions options_of(const std::string& dir, const Arguments& arguments) {
@@ -75,6 +129,7 @@ void ingest(const std::string& dir, const Arguments& a) {
   for (int t = 0; t < a.targets; ++t) {
     for (int i = 0; i < a.per_target; ++i) labels[static_cast<std::size_t>(t)].push_back(labels_of(t, i));
   }
+  const Sender sender(labels);
   std::vector<std::vector<SeriesRef>> refs(labels.size(),
                                            std::vector<SeriesRef>(static_cast<std::size_t>(a.per_target)));
   std::vector<FloatRow> rows(static_cast<std::size_t>(a.per_target));
@@ -83,29 +138,40 @@ void ingest(const std::string& dir, const Arguments& a) {
   const TimestampMs base = Clock::system().now_ms() - a.scrapes * 15'000;
   const double samples = static_cast<double>(a.targets) * a.per_target;
   std::uint64_t seed = 1;
+  const int wire = a.source == "wire1" ? 1 : a.source == "wire2" ? 2 : 0;
+  Door door;
+  double building = 0;  // bodies: the sender's work
   double first_cpu = 0;
   double steady_cpu = 0;
   double steady_wall = 0;
   for (int scrape = 0; scrape < a.scrapes; ++scrape) {
     const double cpu = cpu_seconds();
     const auto start = Clock_::now();
+    building = 0;
     for (std::size_t t = 0; t < labels.size(); ++t) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
         const double value =
             i % 4 == 0 ? 17.0 : static_cast<double>(i) * 1000 + scrape * 64 + static_cast<double>(seed >> 57);
         rows[i] = {base + scrape * 15'000 + static_cast<TimestampMs>(t) * 7, value};
-        series[i] = {.ref = a.refs ? refs[t][i] : 0, .labels = &labels[t][i], .floats = {&rows[i], 1}};
+        series[i] = {.ref = a.source == "refs" ? refs[t][i] : 0, .labels = &labels[t][i], .floats = {&rows[i], 1}};
+      }
+      if (wire != 0) {
+        const double before = cpu_seconds();
+        const std::string body = sender.body(t, wire, rows);
+        building += cpu_seconds() - before;
+        door.push(*store, body, wire, base + a.scrapes * 15'000, rows.size());
+        continue;
       }
       auto result = sync_wait(store->append("bench", {.series = series, .metadata = {}}));
       if (!result || result->floats_written != rows.size()) std::abort();
       for (std::size_t i = 0; i < rows.size(); ++i) refs[t][i] = series[i].ref;
     }
     if (scrape == 0) {
-      first_cpu = cpu_seconds() - cpu;
+      first_cpu = cpu_seconds() - cpu - building;
     } else {
-      steady_cpu += cpu_seconds() - cpu;
-      steady_wall += since(start);
+      steady_cpu += cpu_seconds() - cpu - building;
+      steady_wall += since(start) - building;
     }
   }
   const double steady = samples * (a.scrapes - 1);
@@ -124,6 +190,9 @@ void ingest(const std::string& dir, const Arguments& a) {
       static_cast<double>(use.total()) / samples, static_cast<double>(use.symbols) / samples,
       static_cast<double>(use.labels) / samples, static_cast<double>(use.postings) / samples,
       static_cast<double>(use.series) / samples, static_cast<double>(use.open) / samples);
+  if (wire != 0) {
+    fmt::print("{{\"sender_cache_bytes_per_series\":{:.1f}}}\n", static_cast<double>(door.memory_bytes()) / samples);
+  }
   fmt::print("{{\"wal_bytes_per_sample\":{:.2f}}}\n", static_cast<double>(wal) / (samples * a.scrapes));
   auto query = [&](const char* name, std::vector<Matcher> matchers) {
     const auto start = Clock_::now();
@@ -188,7 +257,7 @@ int main(int argc, char** argv) {
   if (argc > 4) {
     if (auto mode = journal::parse_sync_mode(argv[4])) a.mode = *mode;
   }
-  if (argc > 5) a.refs = std::strcmp(argv[5], "labels") != 0;
+  if (argc > 5) a.source = argv[5];
   std::string pattern = (std::filesystem::temp_directory_path() / "tocayo-bench-XXXXXX").string();
   const std::string dir = ::mkdtemp(pattern.data());
   for (auto* part : {&ingest, &recover}) {
