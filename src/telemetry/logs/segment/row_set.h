@@ -16,6 +16,11 @@ class RowSet {
   std::size_t rows() const { return rows_; }
   bool has(std::size_t row) const { return (words_[row / 64] >> (row % 64) & 1) != 0; }
   void add(std::size_t row) { words_[row / 64] |= 1ULL << (row % 64); }
+  void add_range(std::size_t begin, std::size_t end) {
+    for (; begin < end && begin % 64 != 0; ++begin) add(begin);
+    for (; begin + 64 <= end; begin += 64) words_[begin / 64] = ~0ULL;
+    for (; begin < end; ++begin) add(begin);
+  }
   void remove(std::size_t row) { words_[row / 64] &= ~(1ULL << (row % 64)); }
   bool empty() const {
     for (auto word : words_) {

@@ -209,8 +209,12 @@ Result<Candidates> candidates(GroupRows& rows, std::span<const std::uint32_t> st
   for (std::uint32_t s = 0; s < head.stream_count; ++s) {
     const std::size_t next = row + rows.view().stream_rows[s];
     if (stream_map[head.first_stream + s] != SegmentReader::kSkipStream) {
-      for (std::size_t i = row; i < next; ++i) {
-        if (whole_time || (times[i] >= start && times[i] < end)) {
+      if (whole_time) {
+        out.set.add_range(row, next);
+        out.covered += next - row;
+      }
+      for (std::size_t i = row; !whole_time && i < next; ++i) {
+        if (times[i] >= start && times[i] < end) {
           out.set.add(i);
           ++out.covered;
         }
