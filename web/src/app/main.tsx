@@ -10,7 +10,6 @@ import { startI18n } from '@/shared/i18n';
 import { handleKey } from '@/shared/keys/hotkeys';
 import { useStore } from '@/shared/store';
 import { mantineScheme, scheme, startTheme } from '@/shared/theme';
-import { reloadOnceOnMissingChunk } from './chunkRecovery';
 import { cssVariables, mantineTheme } from './mantineTheme';
 import { queryClient } from './queryClient';
 import { registerWorker } from './registerWorker';
@@ -43,7 +42,6 @@ function Root() {
 }
 
 startTheme();
-reloadOnceOnMissingChunk();
 window.addEventListener('keydown', handleKey);
 await startI18n();
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { QueryClient } from '@tanstack/react-query';
+import { reachability } from '@/shared/api/reachability';
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -13,4 +14,9 @@ export const queryClient = new QueryClient({
     },
     mutations: { networkMode: 'always' },
   },
+});
+
+/** What failed while the server was away is asked again when it is back. */
+reachability.subscribe(() => {
+  if (reachability.get().up) void queryClient.refetchQueries({ predicate: (query) => query.state.status === 'error' });
 });

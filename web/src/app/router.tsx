@@ -8,6 +8,7 @@ import {
   redirect,
 } from '@tanstack/react-router';
 import { boot } from '@/shared/api/boot';
+import { loadChunk } from '@/shared/api/chunks';
 import { loadCatalogues } from '@/shared/i18n';
 import { exploreSearch, panesFromPrometheus } from '@/shared/url/panes';
 import { parseSearch, type RawSearch, stringifySearch } from '@/shared/url/search';
@@ -15,6 +16,8 @@ import { NotFound } from './NotFound';
 import { RootLayout } from './RootLayout';
 import { RouteError } from './RouteError';
 import { Shell } from './shell/Shell';
+
+const page: typeof lazyRouteComponent = (load, name) => lazyRouteComponent(() => loadChunk(load), name);
 
 const anySearch = (search: Record<string, unknown>): RawSearch => search as RawSearch;
 
@@ -45,14 +48,14 @@ const homeRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/',
   loader: () => loadCatalogues('home', 'hosts'),
-  component: lazyRouteComponent(() => import('@/features/home/HomePage'), 'HomePage'),
+  component: page(() => import('@/features/home/HomePage'), 'HomePage'),
 });
 
 const exploreRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/explore',
   loader: () => loadCatalogues('explore'),
-  component: lazyRouteComponent(() => import('@/features/explore/ExplorePage'), 'ExplorePage'),
+  component: page(() => import('@/features/explore/ExplorePage'), 'ExplorePage'),
 });
 
 const toExplore = ({ search }: { search: Record<string, unknown> }) => {
@@ -66,28 +69,28 @@ const hostsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/hosts',
   loader: () => loadCatalogues('hosts'),
-  component: lazyRouteComponent(() => import('@/features/hosts/HostsPage'), 'HostsPage'),
+  component: page(() => import('@/features/hosts/HostsPage'), 'HostsPage'),
 });
 
 const hostRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/hosts/$instance',
   loader: () => loadCatalogues('hosts'),
-  component: lazyRouteComponent(() => import('@/features/hosts/HostPage'), 'HostPage'),
+  component: page(() => import('@/features/hosts/HostPage'), 'HostPage'),
 });
 
 const meRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/me',
   loader: () => loadCatalogues('profile'),
-  component: lazyRouteComponent(() => import('@/features/profile/ProfilePage'), 'ProfilePage'),
+  component: page(() => import('@/features/profile/ProfilePage'), 'ProfilePage'),
 });
 
 const adminRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/admin',
   loader: () => loadCatalogues('admin'),
-  component: lazyRouteComponent(() => import('@/features/admin/AdminLayout'), 'AdminLayout'),
+  component: page(() => import('@/features/admin/AdminLayout'), 'AdminLayout'),
 });
 
 const adminIndex = createRoute({
@@ -100,40 +103,40 @@ const adminIndex = createRoute({
 const aboutRoute = createRoute({
   getParentRoute: () => adminRoute,
   path: '/about',
-  component: lazyRouteComponent(() => import('@/features/admin/AboutPage'), 'AboutPage'),
+  component: page(() => import('@/features/admin/AboutPage'), 'AboutPage'),
 });
 const usersRoute = createRoute({
   getParentRoute: () => adminRoute,
   path: '/users',
-  component: lazyRouteComponent(() => import('@/features/admin/UsersPage'), 'UsersPage'),
+  component: page(() => import('@/features/admin/UsersPage'), 'UsersPage'),
 });
 const tokensRoute = createRoute({
   getParentRoute: () => adminRoute,
   path: '/tokens',
-  component: lazyRouteComponent(() => import('@/features/admin/TokensPage'), 'TokensPage'),
+  component: page(() => import('@/features/admin/TokensPage'), 'TokensPage'),
 });
 const tenantsRoute = createRoute({
   getParentRoute: () => adminRoute,
   path: '/tenants',
-  component: lazyRouteComponent(() => import('@/features/admin/TenantsPage'), 'TenantsPage'),
+  component: page(() => import('@/features/admin/TenantsPage'), 'TenantsPage'),
 });
 const auditRoute = createRoute({
   getParentRoute: () => adminRoute,
   path: '/audit',
-  component: lazyRouteComponent(() => import('@/features/admin/AuditPage'), 'AuditPage'),
+  component: page(() => import('@/features/admin/AuditPage'), 'AuditPage'),
 });
 
 const loginRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/login',
   loader: () => loadCatalogues('auth'),
-  component: lazyRouteComponent(() => import('@/features/auth/LoginPage'), 'LoginPage'),
+  component: page(() => import('@/features/auth/LoginPage'), 'LoginPage'),
 });
 const setupRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/setup',
   loader: () => loadCatalogues('auth'),
-  component: lazyRouteComponent(() => import('@/features/auth/SetupPage'), 'SetupPage'),
+  component: page(() => import('@/features/auth/SetupPage'), 'SetupPage'),
 });
 
 const routeTree = rootRoute.addChildren([

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
+import { lazyChunk } from '@/shared/api/chunks';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
 import { BottomBar } from './BottomBar';
 import { ConnectionBanner } from './ConnectionBanner';
 import { NavRail } from './NavRail';
 import css from './Shell.module.css';
 
-const Palette = lazy(() => import('./Palette'));
-const ShortcutsOverlay = lazy(() => import('./ShortcutsOverlay'));
+const loadPalette = () => import('./Palette');
+const loadShortcuts = () => import('./ShortcutsOverlay');
+const Palette = lazyChunk(loadPalette);
+const ShortcutsOverlay = lazyChunk(loadShortcuts);
 
 /** Frame of every page: rail or bottom bar, the page, and what may open above it. */
 export function Shell({ children }: { children?: ReactNode }) {
@@ -36,6 +39,13 @@ export function Shell({ children }: { children?: ReactNode }) {
     n: () => focusPanel(1),
   });
 
+  // Fetched ahead, as they are wanted most when the server does not answer.
+  useEffect(() => {
+    const ahead = () => void Promise.all([loadPalette(), loadShortcuts()]).catch(() => undefined);
+    const timer = setTimeout(ahead, 3000);
+    return () => clearTimeout(timer);
+  }, []);
+
   // A page change moves the focus to the new page, as a full load would.
   useEffect(() => {
     if (firstPath.current === path) return;
@@ -47,7 +57,7 @@ export function Shell({ children }: { children?: ReactNode }) {
     const expired = () => {
       if (location.pathname.endsWith('/login') || location.pathname.endsWith('/setup')) return;
       const next = location.pathname.slice(boot.basePath.length) + location.search;
-      void navigate({ to: '/login', search: { next } as never });
+      void navigate({ to: '/login', search: { next, expired: '1' } as never });
     };
     window.addEventListener('tocayo:session-expired', expired);
     return () => window.removeEventListener('tocayo:session-expired', expired);

@@ -5,12 +5,15 @@ import { IconTrash } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useDraft } from '@/shared/drafts';
 import { prefs } from '@/shared/prefs';
 import { useStore } from '@/shared/store';
 import { formatStamp } from '@/shared/time/format';
 import { Dialog } from '@/shared/ui/Dialog';
+import { DraftNotice } from '@/shared/ui/DraftNotice';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
+import { useUrlDialog } from '@/shared/url/useUrlDialog';
 import css from './Admin.module.css';
 import { createTenant, deleteTenant, type Tenant, tenantsQuery } from './api';
 import { ConfirmDelete } from './ConfirmDelete';
@@ -21,7 +24,7 @@ export function TenantsPage() {
   const { timezone } = useStore(prefs);
   const client = useQueryClient();
   const tenants = useQuery(tenantsQuery);
-  const [making, setMaking] = useState(false);
+  const [edit, openDialog, closeDialog] = useUrlDialog('edit');
   const [deleting, setDeleting] = useState<Tenant | null>(null);
   const changed = () => void client.invalidateQueries({ queryKey: tenantsQuery.queryKey });
   return (
@@ -31,7 +34,7 @@ export function TenantsPage() {
         query={tenants}
         rowKey={(x) => x.name}
         empty={t('tenants.none')}
-        add={{ label: t('tenants.add'), run: () => setMaking(true) }}
+        add={{ label: t('tenants.add'), run: () => openDialog('new') }}
         columns={[
           { key: 'name', title: t('tenants.name'), sort: (x) => x.name, cell: (x) => <code>{x.name}</code> },
           {
@@ -60,7 +63,7 @@ export function TenantsPage() {
           },
         ]}
       />
-      {making && <TenantDialog onSaved={changed} onClose={() => setMaking(false)} />}
+      {edit === 'new' && <TenantDialog onSaved={changed} onClose={closeDialog} />}
       {deleting && (
         <ConfirmDelete
           title={t('tenants.delete', { name: deleting.name })}
@@ -77,16 +80,21 @@ export function TenantsPage() {
 function TenantDialog({ onSaved, onClose }: { onSaved: () => void; onClose: () => void }) {
   const { t } = useTranslation('admin');
   const { t: tc } = useTranslation('common');
-  const [name, setName] = useState('');
-  const [displayName, setDisplayName] = useState('');
+  const draft = useDraft('tenant/new', { name: '', displayName: '' });
+  const { name, displayName } = draft.value;
   const bad = name !== '' && !/^[A-Za-z0-9!\-_.*'()]{1,150}$/.test(name);
   const make = useMutation({
     mutationFn: () => createTenant({ name, displayName }),
     onSuccess: () => {
+      draft.drop();
       onSaved();
       onClose();
     },
   });
+  const cancel = () => {
+    draft.drop();
+    onClose();
+  };
   return (
     <Dialog title={t('tenants.add')} size="sm" onClose={onClose}>
       <form
@@ -96,6 +104,7 @@ function TenantDialog({ onSaved, onClose }: { onSaved: () => void; onClose: () =
           make.mutate();
         }}
       >
+        <DraftNotice draft={draft} />
         {make.error && <Message level="critical">{make.error.message}</Message>}
         <TextInput
           label={t('tenants.name')}
@@ -103,16 +112,16 @@ function TenantDialog({ onSaved, onClose }: { onSaved: () => void; onClose: () =
           value={name}
           autoComplete="off"
           error={bad ? t('tenants.nameBad') : null}
-          onChange={(event) => setName(event.currentTarget.value)}
+          onChange={(event) => draft.set({ name: event.currentTarget.value })}
         />
         <TextInput
           label={t('tenants.display')}
           value={displayName}
           autoComplete="off"
-          onChange={(event) => setDisplayName(event.currentTarget.value)}
+          onChange={(event) => draft.set({ displayName: event.currentTarget.value })}
         />
         <div className={css.buttons}>
-          <Button variant="default" onClick={onClose}>
+          <Button variant="default" onClick={cancel}>
             {tc('action.cancel')}
           </Button>
           <Button type="submit" loading={make.isPending} disabled={name === '' || bad}>

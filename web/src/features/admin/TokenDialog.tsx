@@ -2,12 +2,14 @@
 import './fields';
 import { Button, Checkbox, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import type { FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
+import { useDraft } from '@/shared/drafts';
 import { Choice } from '@/shared/ui/Choice';
 import { CopyButton } from '@/shared/ui/CopyButton';
 import { Dialog } from '@/shared/ui/Dialog';
+import { DraftNotice } from '@/shared/ui/DraftNotice';
 import { Message } from '@/shared/ui/Message';
 import css from './Admin.module.css';
 import { createToken, tenantsQuery } from './api';
@@ -19,17 +21,27 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
   const { t } = useTranslation('admin');
   const { t: tc } = useTranslation('common');
   const tenants = useQuery(tenantsQuery);
-  const [name, setName] = useState('');
-  const [tenant, setTenant] = useState(boot.tenant);
-  const [scopes, setScopes] = useState<string[]>(['metrics:write']);
-  const [lifetime, setLifetime] = useState<keyof typeof LIFETIMES>('365');
+  const draft = useDraft('token/new', {
+    name: '',
+    tenant: boot.tenant,
+    scopes: ['metrics:write'] as string[],
+    lifetime: '365' as keyof typeof LIFETIMES,
+  });
+  const { name, tenant, scopes, lifetime } = draft.value;
   const make = useMutation({
     mutationFn: () => {
       const days = LIFETIMES[lifetime];
       return createToken({ name, tenant, scopes, expiresMs: days === null ? null : Date.now() + days * 86_400_000 });
     },
-    onSuccess: onSaved,
+    onSuccess: () => {
+      draft.drop();
+      onSaved();
+    },
   });
+  const cancel = () => {
+    draft.drop();
+    onClose();
+  };
   const names = tenants.data?.map((x) => x.name) ?? [tenant];
 
   if (make.data)
@@ -57,22 +69,23 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
           make.mutate();
         }}
       >
+        <DraftNotice draft={draft} />
         {make.error && <Message level="critical">{make.error.message}</Message>}
         <TextInput
           label={t('tokens.name')}
           value={name}
           autoComplete="off"
-          onChange={(event) => setName(event.currentTarget.value)}
+          onChange={(event) => draft.set({ name: event.currentTarget.value })}
         />
         {names.length > 1 && (
           <Choice
             label={t('tokens.tenant')}
             value={tenant}
-            onChange={setTenant}
+            onChange={(next) => draft.set({ tenant: next })}
             options={names.map((n) => ({ value: n, label: n }))}
           />
         )}
-        <Checkbox.Group label={t('tokens.scopes')} value={scopes} onChange={setScopes}>
+        <Checkbox.Group label={t('tokens.scopes')} value={scopes} onChange={(next) => draft.set({ scopes: next })}>
           {SCOPES.map((scope) => (
             <Checkbox
               key={scope}
@@ -86,7 +99,7 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
         <Choice<keyof typeof LIFETIMES>
           label={t('tokens.expires')}
           value={lifetime}
-          onChange={setLifetime}
+          onChange={(next) => draft.set({ lifetime: next })}
           options={[
             { value: '30', label: t('tokens.days', { count: 30 }) },
             { value: '90', label: t('tokens.days', { count: 90 }) },
@@ -95,7 +108,7 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
           ]}
         />
         <div className={css.buttons}>
-          <Button variant="default" onClick={onClose}>
+          <Button variant="default" onClick={cancel}>
             {tc('action.cancel')}
           </Button>
           <Button type="submit" loading={make.isPending} disabled={name === '' || scopes.length === 0}>

@@ -8,6 +8,7 @@ import { useStore } from '@/shared/store';
 import { formatStamp } from '@/shared/time/format';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Severity } from '@/shared/ui/Severity';
+import { useUrlDialog } from '@/shared/url/useUrlDialog';
 import { deleteToken, type Token, tokensQuery } from './api';
 import { ConfirmDelete } from './ConfirmDelete';
 import { ListPanel } from './ListPanel';
@@ -18,7 +19,7 @@ export function TokensPage() {
   const { timezone } = useStore(prefs);
   const client = useQueryClient();
   const tokens = useQuery(tokensQuery);
-  const [making, setMaking] = useState(false);
+  const [edit, openDialog, closeDialog] = useUrlDialog('edit');
   const [deleting, setDeleting] = useState<Token | null>(null);
   const changed = () => void client.invalidateQueries({ queryKey: tokensQuery.queryKey });
   const now = Date.now();
@@ -29,7 +30,7 @@ export function TokensPage() {
         query={tokens}
         rowKey={(k) => k.id}
         empty={t('tokens.none')}
-        add={{ label: t('tokens.add'), run: () => setMaking(true) }}
+        add={{ label: t('tokens.add'), run: () => openDialog('new') }}
         columns={[
           { key: 'name', title: t('tokens.name'), sort: (k) => k.name, cell: (k) => k.name },
           { key: 'tenant', title: t('tokens.tenant'), sort: (k) => k.tenant, cell: (k) => k.tenant },
@@ -73,7 +74,7 @@ export function TokensPage() {
           },
         ]}
       />
-      {making && <TokenDialog onSaved={changed} onClose={() => setMaking(false)} />}
+      {edit === 'new' && <TokenDialog onSaved={changed} onClose={closeDialog} />}
       {deleting && (
         <ConfirmDelete
           title={t('tokens.revoke', { name: deleting.name })}

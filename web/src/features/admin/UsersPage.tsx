@@ -10,6 +10,7 @@ import { formatStamp } from '@/shared/time/format';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
 import { Severity } from '@/shared/ui/Severity';
+import { useUrlDialog } from '@/shared/url/useUrlDialog';
 import { type AdminUser, deleteUser, usersQuery } from './api';
 import { ConfirmDelete } from './ConfirmDelete';
 import { ListPanel } from './ListPanel';
@@ -20,7 +21,8 @@ export function UsersPage() {
   const { timezone } = useStore(prefs);
   const client = useQueryClient();
   const users = useQuery(usersQuery);
-  const [editing, setEditing] = useState<AdminUser | 'new' | null>(null);
+  const [edit, openDialog, closeDialog] = useUrlDialog('edit');
+  const edited = users.data?.find((u) => String(u.id) === edit);
   const [deleting, setDeleting] = useState<AdminUser | null>(null);
   const changed = () => void client.invalidateQueries({ queryKey: usersQuery.queryKey });
   return (
@@ -31,7 +33,7 @@ export function UsersPage() {
         query={users}
         rowKey={(u) => u.id}
         empty={t('users.none')}
-        add={{ label: t('users.add'), run: () => setEditing('new') }}
+        add={{ label: t('users.add'), run: () => openDialog('new') }}
         columns={[
           { key: 'login', title: t('users.login'), sort: (u) => u.login, cell: (u) => u.login },
           { key: 'name', title: t('users.name'), sort: (u) => u.name, cell: (u) => u.name },
@@ -72,7 +74,7 @@ export function UsersPage() {
                 <IconButton
                   label={t('users.edit', { login: u.login })}
                   icon={<IconEdit aria-hidden />}
-                  onClick={() => setEditing(u)}
+                  onClick={() => openDialog(String(u.id))}
                 />
                 <IconButton
                   label={t('users.delete', { login: u.login })}
@@ -85,8 +87,8 @@ export function UsersPage() {
           },
         ]}
       />
-      {editing && (
-        <UserDialog user={editing === 'new' ? null : editing} onSaved={changed} onClose={() => setEditing(null)} />
+      {(edit === 'new' || edited) && (
+        <UserDialog key={edit} user={edited ?? null} onSaved={changed} onClose={closeDialog} />
       )}
       {deleting && (
         <ConfirmDelete

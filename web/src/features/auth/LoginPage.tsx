@@ -35,9 +35,11 @@ export function LoginPage() {
     }
   };
 
+  const expired = new URLSearchParams(location.search).get('expired') !== null;
   return (
     <AuthFrame title={t('login.title', { product: boot.product })}>
       <form onSubmit={(event) => void submit(event)} className={css.form}>
+        {expired && !problem && <Message level="info">{t('login.expired')}</Message>}
         {problem && (
           <Message level="critical" word={t('login.failed')}>
             {problem.status === 401 ? t('login.bad') : problem.status === 429 ? t('login.slow') : problem.message}

@@ -2,6 +2,7 @@
 // One catalogue per feature and language, fetched with the route that needs it.
 import i18next, { type BackendModule } from 'i18next';
 import { initReactI18next } from 'react-i18next';
+import { loadChunk } from '../api/chunks';
 import { prefs } from '../prefs';
 
 type Loader = () => Promise<{ default: Record<string, string> }>;
@@ -24,7 +25,7 @@ const backend: BackendModule = {
     const loader = loaders.get(`${language}/${namespace}`);
     if (!loader) done(new Error(`no catalogue ${language}/${namespace}`), null);
     else
-      loader().then(
+      loadChunk(loader).then(
         (module) => done(null, module.default),
         (error: unknown) => done(error as Error, null),
       );
