@@ -2,6 +2,7 @@
 #include "agent/scrape/config.h"
 
 #include <fmt/format.h>
+#include <glob.h>
 
 #include <algorithm>
 #include <functional>
@@ -23,15 +24,15 @@ const std::vector<std::string> kDefaultProtocols = {"OpenMetricsText1.0.0", "Ope
 struct Global {
   std::chrono::milliseconds interval{60'000}, timeout{10'000};
   std::vector<std::string> protocols;
-  bool native_histograms = false, classic_too = false, extra_metrics = true;
+  bool native_histograms = false, classic_too = false, nhcb = false, extra_metrics = true;
   std::string validation = "utf8", escaping = "allow-utf-8", failure_log_file;
   std::uint64_t body_size_limit = 0;
   std::size_t sample_limit = 0, label_limit = 0, name_limit = 0, value_limit = 0, target_limit = 0, keep_dropped = 0;
 
   std::string to_text() const {  // for fingerprints
-    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", interval.count(), timeout.count(),
-                       fmt::join(protocols, ","), native_histograms, classic_too, extra_metrics, validation, escaping,
-                       failure_log_file, body_size_limit, sample_limit, label_limit, name_limit, value_limit,
+    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", interval.count(), timeout.count(),
+                       fmt::join(protocols, ","), native_histograms, classic_too, nhcb, extra_metrics, validation,
+                       escaping, failure_log_file, body_size_limit, sample_limit, label_limit, name_limit, value_limit,
                        target_limit, keep_dropped);
   }
 };
@@ -66,13 +67,6 @@ Result<> check_choice(yaml::Fields& fields, const std::string& key, const std::s
   if (std::find(choices.begin(), choices.end(), value) != choices.end()) return {};
   return std::unexpected(
       fields.error(key, fmt::format("one of {} is expected, not \"{}\"", fmt::join(choices, ", "), value)));
-}
-
-Result<> refuse_nhcb(yaml::Fields& fields) {
-  bool wanted = false;
-  TRY(fields.read("convert_classic_histograms_to_nhcb", wanted));
-  if (wanted) return std::unexpected(fields.error("convert_classic_histograms_to_nhcb", "is not supported yet"));
-  return {};
 }
 
 Result<> check_protocols(yaml::Fields& fields, const std::string& key, const std::vector<std::string>& list) {
@@ -288,7 +282,8 @@ Result<ScrapeConfig> parse_job(const YAML::Node& node, const std::string& file, 
   TRY(fields.read("scrape_native_histograms", job.scrape_native_histograms));
   job.always_scrape_classic_histograms = global.classic_too;
   TRY(fields.read("always_scrape_classic_histograms", job.always_scrape_classic_histograms));
-  TRY(refuse_nhcb(fields));
+  job.convert_classic_histograms_to_nhcb = global.nhcb;
+  TRY(fields.read("convert_classic_histograms_to_nhcb", job.convert_classic_histograms_to_nhcb));
   TRY(fields.read("native_histogram_min_bucket_factor", job.native_histogram_min_bucket_factor));
   job.extra_scrape_metrics = global.extra_metrics;
   TRY(fields.read("extra_scrape_metrics", job.extra_scrape_metrics));
@@ -347,7 +342,7 @@ Result<> parse_global(const YAML::Node& node, const std::string& file, const std
   TRY(g.read("scrape_native_histograms", global.native_histograms));
   TRY(g.read("always_scrape_classic_histograms", global.classic_too));
   TRY(g.read("extra_scrape_metrics", global.extra_metrics));
-  TRY(refuse_nhcb(g));
+  TRY(g.read("convert_classic_histograms_to_nhcb", global.nhcb));
   TRY(g.read("metric_name_validation_scheme", global.validation));
   TRY(check_choice(g, "metric_name_validation_scheme", global.validation, {"utf8", "legacy"}));
   global.escaping = global.validation == "utf8" ? "allow-utf-8" : "underscores";
@@ -377,6 +372,22 @@ Result<> parse_global(const YAML::Node& node, const std::string& file, const std
   return g.finish();
 }
 
+Result<> parse_jobs(yaml::Fields& fields, const std::string& directory, const Global& global,
+                    std::set<std::string>& names, std::vector<ScrapeConfig>& out) {
+  YAML::Node jobs = fields.get("scrape_configs");
+  if (!jobs.IsDefined() || jobs.IsNull()) return {};
+  if (!jobs.IsSequence()) return std::unexpected(fields.error("scrape_configs", "a list is expected"));
+  for (const auto& node : jobs) {
+    ScrapeConfig job = TRY(parse_job(node, fields.file(), directory, global));
+    if (!names.insert(job.job_name).second) {
+      return std::unexpected(yaml::error_at(
+          node, fields.file(), fmt::format("found multiple scrape configs with job name \"{}\"", job.job_name)));
+    }
+    out.push_back(std::move(job));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file_view, const std::string& directory) {
@@ -391,22 +402,30 @@ Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view fil
        {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp", "runtime"}) {
     if (fields.has(other)) result.warnings.push_back(fmt::format("{}: {} is not read here", file, other));
   }
-  if (YAML::Node jobs = fields.get("scrape_configs"); jobs.IsDefined() && !jobs.IsNull()) {
-    if (!jobs.IsSequence()) return std::unexpected(fields.error("scrape_configs", "a list is expected"));
-    std::set<std::string> names;
-    for (const auto& node : jobs) {
-      ScrapeConfig job = TRY(parse_job(node, file, directory, global));
-      if (!names.insert(job.job_name).second) {
-        return std::unexpected(yaml::error_at(
-            node, file, fmt::format("found multiple scrape configs with job name \"{}\"", job.job_name)));
-      }
-      result.jobs.push_back(std::move(job));
-    }
-  }
-  for (const char* other : {"scrape_config_files"}) {
-    if (fields.has(other)) return std::unexpected(fields.error(other, "is not supported yet"));
-  }
+  std::set<std::string> names;
+  TRY(parse_jobs(fields, directory, global, names, result.jobs));
+  std::vector<std::string> patterns;
+  TRY(fields.read("scrape_config_files", patterns));
   TRY(fields.finish());
+  for (std::string& pattern : patterns) {
+    // A wildcard is allowed in the last part only, as for rule files.
+    if (std::size_t star = pattern.find('*'); star != std::string::npos && pattern.find('/', star) != std::string::npos)
+      return std::unexpected(
+          fields.error("scrape_config_files", fmt::format("invalid scrape config file path \"{}\"", pattern)));
+    glob_t found{};
+    if (::glob(absolute(directory, pattern).c_str(), 0, nullptr, &found) == 0)
+      result.files.insert(result.files.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    ::globfree(&found);
+  }
+  for (const std::string& path : result.files) {
+    auto more = read_file(path, 16 << 20);
+    if (!more) return std::unexpected(fields.error("scrape_config_files", more.error().message));
+    YAML::Node more_root = TRY(yaml::parse(*more, path));
+    yaml::Fields more_fields(more_root, path);
+    TRY(more_fields.open());
+    TRY(parse_jobs(more_fields, path.substr(0, path.rfind('/')), global, names, result.jobs));
+    TRY(more_fields.finish());
+  }
   return result;
 }
 

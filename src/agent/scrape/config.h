@@ -61,7 +61,8 @@ struct ScrapeConfig {
   std::size_t keep_dropped_targets = 0;  // 0 = all
   std::size_t native_histogram_bucket_limit = 0;
   double native_histogram_min_bucket_factor = 0;
-  bool scrape_native_histograms = false, always_scrape_classic_histograms = false;
+  bool scrape_native_histograms = false, always_scrape_classic_histograms = false,
+       convert_classic_histograms_to_nhcb = false;
   bool utf8_names = true;                // metric_name_validation_scheme
   std::string escaping = "allow-utf-8";  // metric_name_escaping_scheme
   // scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes beside the other reports. Unlike Prometheus
@@ -82,10 +83,12 @@ struct ScrapeConfig {
 struct ScrapeFile {
   std::vector<ScrapeConfig> jobs;
   Labels external_labels;
+  std::vector<std::string> files;     // that scrape_config_files led to
   std::vector<std::string> warnings;  // parts that somebody else is in charge of (rules, alerting, remote_write …)
 };
 
-// Relative paths are taken from `directory`. Errors "<file>:<line>:<column>: …".
+// Relative paths are taken from `directory`; the files of scrape_config_files are read. Errors "<file>:<line>:<column>:
+// …".
 Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file, const std::string& directory);
 
 // The Accept header for these protocols, with Prometheus' weights.

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "agent/host/testing.h"
+
 namespace tocayo::agent {
 namespace {
 
@@ -142,16 +144,14 @@ TEST(ScrapeConfigFile, EveryKeyOfPrometheusIsReadOrRefused) {
   EXPECT_EQ(c.http_discovery.at(0).refresh_interval, seconds(120));
   EXPECT_EQ(c.dns_discovery.at(0).type, "AAAA");
 
-  for (std::string_view line :
-       {"convert_classic_histograms_to_nhcb: true", "proxy_connect_header: {a: [b]}", "scrape_classic_histograms: true",
-        "ec2_sd_configs: []", "consul_sd_configs: [{server: x}]", "kubernetes_sd_configs: []",
-        "tls_config: {max_version: TLS13}", "nonsense: 1"}) {
+  for (std::string_view line : {"proxy_connect_header: {a: [b]}", "scrape_classic_histograms: true",
+                                "ec2_sd_configs: []", "consul_sd_configs: [{server: x}]", "kubernetes_sd_configs: []",
+                                "tls_config: {max_version: TLS13}", "nonsense: 1"}) {
     std::string error = job_error(fmt::format("  {}\n", line));
     EXPECT_TRUE(error.starts_with("p.yml:3:")) << line << " -> " << error;
   }
-  expect_error(error_of("global: {convert_classic_histograms_to_nhcb: true}\n"), "p.yml:1:", "not supported");
   expect_error(error_of("global: {nonsense: true}\n"), "p.yml:1:", "nonsense");
-  expect_error(error_of("scrape_config_files: [x.yml]\n"), "p.yml:1:", "scrape_config_files");
+  expect_error(error_of("scrape_config_files: ['a*/x.yml']\n"), "p.yml:1:", "invalid scrape config file path");
   expect_error(error_of("nonsense: 1\n"), "p.yml:1:", "nonsense");
 }
 
@@ -216,6 +216,38 @@ TEST(ScrapeConfigFile, SecretsAreHiddenButTellJobsApart) {
             job(fmt::format(fmt::runtime(fields), "hunter2"), "global: {scrape_interval: 7s}\n").fingerprint);
   EXPECT_EQ(a.fingerprint,
             job(fmt::format(fmt::runtime(fields), "hunter2"), "global: {external_labels: {a: b}}\n").fingerprint);
+}
+
+TEST(ScrapeConfig, FurtherFilesAreReadWithTheGlobalPart) {
+  FixtureTree tree;
+  tree.write("conf.d/b.yml", "scrape_configs:\n- job_name: b\n  file_sd_configs: [{files: [t.json]}]\n");
+  tree.write("conf.d/a.yml", "scrape_configs: [{job_name: a, convert_classic_histograms_to_nhcb: false}]\n");
+  tree.write("conf.d/other.txt", "nonsense: [");
+  const std::string main =
+      "global: {scrape_interval: 7s, convert_classic_histograms_to_nhcb: true}\nscrape_config_files: ['conf.d/*.yml']\n"
+      "scrape_configs: [{job_name: main}]\n";
+  auto file = parse_scrape_file(main, "p.yml", tree.path());
+  ASSERT_TRUE(file) << file.error().message;
+  ASSERT_EQ(file->jobs.size(), 3U);
+  EXPECT_EQ(file->jobs[0].job_name, "main");
+  EXPECT_EQ(file->jobs[1].job_name, "a");
+  EXPECT_EQ(file->jobs[2].job_name, "b");
+  EXPECT_EQ(file->jobs[2].interval, std::chrono::seconds(7));
+  EXPECT_TRUE(file->jobs[2].convert_classic_histograms_to_nhcb);
+  EXPECT_FALSE(file->jobs[1].convert_classic_histograms_to_nhcb);
+  EXPECT_NE(file->jobs[2].file_discovery.at(0).files.at(0).find("conf.d/t.json"), std::string::npos)
+      << "relative to the file that names it";
+  EXPECT_EQ(file->files.size(), 2U);
+  tree.write("conf.d/c.yml", "scrape_configs:\n- job_name: a\n");
+  auto twice = parse_scrape_file(main, "p.yml", tree.path());
+  ASSERT_FALSE(twice);
+  EXPECT_NE(twice.error().message.find("conf.d/c.yml:2:3: found multiple scrape configs with job name \"a\""),
+            std::string::npos)
+      << twice.error().message;
+  tree.write("conf.d/c.yml", "global: {}\n");
+  auto foreign = parse_scrape_file(main, "p.yml", tree.path());
+  ASSERT_FALSE(foreign);
+  EXPECT_NE(foreign.error().message.find("conf.d/c.yml:1:"), std::string::npos) << foreign.error().message;
 }
 
 }  // namespace

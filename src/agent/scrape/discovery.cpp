@@ -76,6 +76,7 @@ class FileDiscovery final : public Discovery {
   }
   std::chrono::milliseconds interval() const override { return config_.refresh_interval; }
   std::string_view kind() const override { return "file"; }
+  bool may_hang() const override { return false; }
 
  private:
   using Stamp = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::uint64_t>;

@@ -14,7 +14,7 @@
 
 namespace tocayo::agent {
 
-// One thread at a time. Blocking calls: on the scraper's discovery thread.
+// One thread at a time. Blocking calls: on a thread of its own, or for what looks only at files on one they share.
 class Discovery {
  public:
   virtual ~Discovery() = default;
@@ -27,6 +27,8 @@ class Discovery {
   // True when there is reason to look before the interval is over (a file changed). Cheap.
   virtual bool changed() { return false; }
   virtual std::string_view kind() const = 0;  // "file", "http", "dns"
+  // Whether look() waits for others over the network, and so must not hold up anybody.
+  virtual bool may_hang() const { return true; }
 };
 
 // All but the static groups, which need no looking.

@@ -53,10 +53,16 @@ struct Target {
 };
 using TargetRef = std::shared_ptr<Target>;  // shared by the planner's list and the scrape under way
 
-struct Finder {  // one discovery of a pool and what it found last; discovery thread only
-  std::unique_ptr<Discovery> discovery;
+// One discovery of a pool and what it found last.
+struct Finder {
+  explicit Finder(std::unique_ptr<Discovery> d) : discovery(std::move(d)) {}
+  std::unique_ptr<Discovery> discovery;  // used by the thread, or by the discovery thread when there is none
+  Steady::time_point next{};             // without a thread
+  std::mutex mutex;                      // what follows
   std::vector<TargetGroup> groups;
-  Steady::time_point next{};
+  bool news = false;  // `groups` are others than when they were last taken
+  std::atomic<bool> ended{false};
+  std::jthread thread;  // when the discovery may hang; last: stops first
 };
 
 struct ScrapePool {
@@ -114,6 +120,9 @@ class ScraperImpl final : public Scraper {
   void plan(std::stop_token stop);
   void discover(std::stop_token stop);
   void look(ScrapePool& pool, const std::stop_token& stop);
+  void look_once(Finder& finder, std::string_view job, const std::stop_token& stop);
+  void find(Finder& finder, const std::string& job, std::stop_token stop);
+  std::shared_ptr<Finder> make_finder(std::unique_ptr<Discovery> discovery, const std::string& job);
   void sync(ScrapePool& pool);
   void remove(const TargetRef& target, TimestampMs now);
   void schedule(const TargetRef& target, TimestampMs now);
@@ -145,8 +154,10 @@ class ScraperImpl final : public Scraper {
   std::multimap<TimestampMs, TargetRef>
       calendar_;  // by planned time; removed targets are skipped when their turn comes
   std::vector<TargetRef> retiring_;
+  std::vector<std::shared_ptr<Finder>> dismissed_;  // shared with the discovery thread's work; their threads still end
   std::size_t running_ = 0;
   bool changed_ = false;  // pools were replaced: discover at once
+  bool news_ = false;     // some finder has found others
   bool replan_ = false;   // the calendar has new entries
   std::stop_source stopping_;
   std::uint64_t seed_ = offset_seed(options_.tenant);
@@ -196,7 +207,7 @@ void ScraperImpl::apply(ScrapeFile file) {
         pool->finders = former->second->finders;  // what they found is still true
       } else {
         for (auto& discovery : make_discoveries(*pool->config, client_)) {
-          pool->finders.push_back(std::make_shared<Finder>(Finder{std::move(discovery), {}, {}}));
+          pool->finders.push_back(make_finder(std::move(discovery), pool->config->job_name));
         }
       }
       std::string name = pool->config->job_name;
@@ -205,6 +216,14 @@ void ScraperImpl::apply(ScrapeFile file) {
     TimestampMs now = clock_.now_ms();
     for (auto& [name, pool] : pools_) {
       for (auto& [identity, target] : pool->targets) remove(target, now);
+      auto heir = next.find(name);
+      for (auto& finder : pool->finders) {
+        bool inherited = heir != next.end() && std::find(heir->second->finders.begin(), heir->second->finders.end(),
+                                                         finder) != heir->second->finders.end();
+        if (inherited || !finder->thread.joinable()) continue;
+        finder->thread.request_stop();  // joined later: it may be in the middle of a look-up
+        dismissed_.push_back(finder);
+      }
     }
     pools_ = std::move(next);
     changed_ = true;
@@ -219,6 +238,16 @@ void ScraperImpl::stop() {
   wake_.notify_all();
   if (planner_.joinable()) planner_.join();
   if (discoverer_.joinable()) discoverer_.join();
+  std::vector<std::shared_ptr<Finder>> finders;
+  {
+    std::lock_guard lock(mutex_);
+    finders.swap(dismissed_);
+    for (auto& [name, pool] : pools_) finders.insert(finders.end(), pool->finders.begin(), pool->finders.end());
+  }
+  for (auto& finder : finders) finder->thread.request_stop();
+  for (auto& finder : finders) {
+    if (finder->thread.joinable()) finder->thread.join();
+  }
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return running_ == 0; });
 }
@@ -230,11 +259,18 @@ void ScraperImpl::discover(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "discovery");
   while (!stop.stop_requested()) {
     std::vector<std::shared_ptr<ScrapePool>> pools;
+    std::vector<std::shared_ptr<Finder>> ended;  // joined without the lock
     {
       std::lock_guard lock(mutex_);
-      changed_ = false;
+      changed_ = news_ = false;
       for (auto& [name, pool] : pools_) pools.push_back(pool);
+      std::erase_if(dismissed_, [&](auto& finder) {
+        if (!finder->ended) return false;
+        ended.push_back(std::move(finder));
+        return true;
+      });
     }
+    ended.clear();
     // Static targets, and what a reload left in force, do not wait for anybody's look-up.
     for (auto& pool : pools) {
       if (!std::exchange(pool->synced, true)) sync(*pool);
@@ -245,7 +281,7 @@ void ScraperImpl::discover(std::stop_token stop) {
       if (changed_) break;  // the new pools first
     }
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, stop, std::chrono::seconds(1), [this] { return changed_; });
+    wake_.wait_for(lock, stop, std::chrono::seconds(1), [this] { return changed_ || news_; });
   }
 }
 
@@ -253,19 +289,61 @@ void ScraperImpl::look(ScrapePool& pool, const std::stop_token& stop) {
   bool news = false;
   for (auto& finder : pool.finders) {
     if (stop.stop_requested()) return;
-    if (Steady::now() < finder->next && !finder->discovery->changed()) continue;
-    auto groups = finder->discovery->look(Context(stop, Steady::now() + std::chrono::seconds(60)));
-    finder->next = Steady::now() + finder->discovery->interval();
-    if (groups) {
-      news = news || *groups != finder->groups;
-      finder->groups = std::move(*groups);
-    } else if (!stop.stop_requested()) {
-      discovery_failures_.add();
-      log::warn("agent", "discovery failed; the former targets stay",
-                {{"job", pool.config->job_name}, {"kind", finder->discovery->kind()}, {"error", groups.error()}});
+    const bool own_thread = finder->discovery->may_hang();
+    if (!own_thread && (Steady::now() >= finder->next || finder->discovery->changed())) {
+      look_once(*finder, pool.config->job_name, stop);
+      finder->next = Steady::now() + finder->discovery->interval();
     }
+    std::lock_guard lock(finder->mutex);
+    news = std::exchange(finder->news, false) || news;
   }
   if (news) sync(pool);
+}
+
+void ScraperImpl::look_once(Finder& finder, std::string_view job, const std::stop_token& stop) {
+  auto groups = finder.discovery->look(Context(stop, Steady::now() + std::chrono::seconds(60)));
+  if (stop.stop_requested()) return;
+  if (!groups) {
+    discovery_failures_.add();
+    log::warn("agent", "discovery failed; the former targets stay",
+              {{"job", job}, {"kind", finder.discovery->kind()}, {"error", groups.error()}});
+    return;
+  }
+  std::lock_guard lock(finder.mutex);
+  if (*groups == finder.groups) return;
+  finder.groups = std::move(*groups);
+  finder.news = true;
+}
+
+// The thread of one discovery that may hang.
+void ScraperImpl::find(Finder& finder, const std::string& job, std::stop_token stop) {
+  pthread_setname_np(pthread_self(), "find-targets");
+  std::mutex mutex;
+  std::condition_variable_any never;
+  while (!stop.stop_requested()) {
+    look_once(finder, job, stop);
+    bool news = false;
+    {
+      std::lock_guard lock(finder.mutex);
+      news = finder.news;
+    }
+    if (news) {
+      std::lock_guard lock(mutex_);
+      news_ = true;
+      wake_.notify_all();
+    }
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, finder.discovery->interval(), [] { return false; });
+  }
+  finder.ended = true;
+}
+
+std::shared_ptr<Finder> ScraperImpl::make_finder(std::unique_ptr<Discovery> discovery, const std::string& job) {
+  auto finder = std::make_shared<Finder>(std::move(discovery));
+  if (finder->discovery->may_hang()) {
+    finder->thread = std::jthread([this, raw = finder.get(), job](std::stop_token stop) { find(*raw, job, stop); });
+  }
+  return finder;
 }
 
 void ScraperImpl::sync(ScrapePool& pool) {
@@ -292,6 +370,7 @@ void ScraperImpl::sync(ScrapePool& pool) {
   };
   for (const TargetGroup& group : config.static_groups) add(group);
   for (const auto& finder : pool.finders) {
+    std::lock_guard lock(finder->mutex);
     for (const TargetGroup& group : finder->groups) add(group);
   }
   std::string limit_error;
@@ -320,10 +399,12 @@ void ScraperImpl::sync(ScrapePool& pool) {
       target->pool = config.job_name;
       target->config = pool.config;
       if (spec.scrape_native_histograms != config.scrape_native_histograms ||
-          spec.always_scrape_classic_histograms != config.always_scrape_classic_histograms) {
+          spec.always_scrape_classic_histograms != config.always_scrape_classic_histograms ||
+          spec.convert_classic_histograms_to_nhcb != config.convert_classic_histograms_to_nhcb) {
         auto own = std::make_shared<ScrapeConfig>(config);
         own->scrape_native_histograms = spec.scrape_native_histograms;
         own->always_scrape_classic_histograms = spec.always_scrape_classic_histograms;
+        own->convert_classic_histograms_to_nhcb = spec.convert_classic_histograms_to_nhcb;
         target->config = std::move(own);
       }
       target->identity = pool.identity;

@@ -36,7 +36,8 @@ struct ScraperOptions {
 };
 
 // Life cycle: create, apply(file) as often as the configuration changes, stop. Thread-safe. One thread plans scrapes,
-// one looks for targets; bodies are read on `compute`. What a reload does not change goes on without a missed scrape.
+// one looks for targets in files, each discovery over the network has one; bodies are read on `compute`. What a reload
+// does not change goes on without a missed scrape.
 class Scraper {
  public:
   static std::unique_ptr<Scraper> create(ScraperOptions options, http::Client& client, metrics::Appender& appender,

@@ -298,6 +298,7 @@ TEST_F(ScraperTest, AReloadKeepsTheTargetsOfUnchangedJobs) {
       "- {{job_name: k, scrape_interval: 50ms, static_configs: [{{targets: ['i:1'], labels: {{l: v{}}}}}]}}\n";
   apply(fmt::format(fmt::runtime(yaml), 0));
   ASSERT_TRUE(world.wait_value(of("a"), 7));
+  ASSERT_TRUE(world.wait_value("b{instance=\"i:1\", job=\"k\", l=\"v0\"}", 7));
   for (int i = 1; i <= 5; ++i) {
     apply(fmt::format(fmt::runtime(yaml), i));
     std::string changed = fmt::format("b{{instance=\"i:1\", job=\"k\", l=\"v{}\"}}", i);
@@ -367,6 +368,35 @@ TEST_F(ScraperTest, DiscoveryThatFailsKeepsTheFormerTargets) {
   ASSERT_TRUE(world.wait_stale(of("a")));
   EXPECT_TRUE(scraper->active().empty());
   scraper->stop();
+}
+
+TEST_F(ScraperTest, ADiscoveryThatHangsDelaysNobody) {
+  std::mutex mutex;
+  std::condition_variable released;
+  bool open = false;
+  world.answer("http://hangs/", [&](const auto&) -> Result<http::ClientResponse> {
+    std::unique_lock lock(mutex);
+    released.wait_for(lock, kDeadline, [&] { return open; });
+    return fail(ErrorKind::unavailable, "too late");
+  });
+  world.answer("http://sd/", R"([{"targets":["h:1"]}])", "application/json");
+  world.answer("http://h:1/metrics", "a 7\n");
+  tree.write("t.json", R"([{"targets":["i:1"]}])");
+  world.answer("http://i:1/metrics", "a 8\n");
+  const char* yaml =
+      "scrape_configs:\n- job_name: a-first\n  http_sd_configs: [{{url: 'http://hangs/'}}]\n"
+      "- job_name: j\n  scrape_interval: 50ms\n  http_sd_configs: [{{url: 'http://hangs/'}}, {{url: 'http://sd/'}}]\n"
+      "  file_sd_configs: [{{files: [t.json]}}]\n{}";
+  apply(fmt::format(fmt::runtime(yaml), ""));
+  EXPECT_TRUE(world.wait_value(of("a"), 7));
+  EXPECT_TRUE(world.wait_value(of("a", "i:1"), 8));
+  // Nor does a reload that takes it away wait for it.
+  apply("scrape_configs:\n- job_name: j\n  scrape_interval: 50ms\n  static_configs: [{targets: ['k:1']}]\n");
+  world.answer("http://k:1/metrics", "a 9\n");
+  EXPECT_TRUE(world.wait_value(of("a", "k:1"), 9));
+  std::lock_guard lock(mutex);
+  open = true;
+  released.notify_all();
 }
 
 TEST_F(ScraperTest, AFileThatChangesChangesTheTargets) {

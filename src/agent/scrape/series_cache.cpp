@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/scrape/nhcb.h"
 #include "metrics/exposition_protobuf.h"
 
 namespace tocayo::agent {
@@ -249,6 +250,13 @@ Result<> SeriesCache::read_all(Parser& parser, TimestampMs time) {
   }
 }
 
+template <typename Parser>
+Result<> SeriesCache::read_with(Parser& parser, TimestampMs time) {
+  if (!config_->convert_classic_histograms_to_nhcb) return read_all(parser, time);
+  NhcbParser<Parser> converting(parser, config_->always_scrape_classic_histograms);
+  return read_all(converting, time);
+}
+
 void SeriesCache::begin() {
   pending_.clear();
   floats_.clear();
@@ -273,10 +281,10 @@ Result<> SeriesCache::read(std::string_view body, ExpositionFormat format, Times
   if (format == ExpositionFormat::protobuf) {
     metrics::ExpositionProtobufParser parser(body, {.classic_too = config_->always_scrape_classic_histograms,
                                                     .ignore_native = !config_->scrape_native_histograms});
-    done = read_all(parser, time);
+    done = read_with(parser, time);
   } else {
     metrics::ExpositionTextParser parser(body, {.openmetrics = format == ExpositionFormat::openmetrics});
-    done = read_all(parser, time);
+    done = read_with(parser, time);
   }
   out = counts_;
   if (done && refusal_ == ScrapeRefusal::sample_limit) done = fail(ErrorKind::limit, "sample limit exceeded");

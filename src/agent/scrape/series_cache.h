@@ -78,6 +78,8 @@ class SeriesCache {
   using Series = std::unordered_map<std::string, std::unique_ptr<Entry>, Hash, std::equal_to<>>;
 
   template <typename Parser>
+  Result<> read_with(Parser& parser, TimestampMs time);
+  template <typename Parser>
   Result<> read_all(Parser& parser, TimestampMs time);
   template <typename Parser>
   Result<> read_sample(Parser& parser, bool is_histogram, TimestampMs time);

@@ -100,7 +100,7 @@ Labels discovered_labels(const ScrapeConfig& config, const Labels& target, const
   fill("__scrape_timeout__", format_duration(config.timeout));
   fill("__metrics_path__", config.metrics_path);
   fill("__scheme__", config.scheme);
-  fill(kNhcb, "false");
+  fill(kNhcb, config.convert_classic_histograms_to_nhcb ? "true" : "false");
   fill(kClassic, config.always_scrape_classic_histograms ? "true" : "false");
   fill(kNative, config.scrape_native_histograms ? "true" : "false");
   for (const auto& [name, values] : config.params) {
@@ -134,9 +134,8 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
   std::string_view scheme = labels.get("__scheme__");
   if (scheme != "http" && scheme != "https")
     return fail(ErrorKind::bad_input, fmt::format("unsupported protocol scheme \"{}\"", scheme));
-  if (TRY(parse_flag(labels, kNhcb, "convert classic histograms to nhcb", false))) {
-    return fail(ErrorKind::bad_input, fmt::format("{} is not supported yet", kNhcb));
-  }
+  spec.convert_classic_histograms_to_nhcb =
+      TRY(parse_flag(labels, kNhcb, "convert classic histograms to nhcb", config.convert_classic_histograms_to_nhcb));
   spec.always_scrape_classic_histograms =
       TRY(parse_flag(labels, kClassic, "always scrape classic histograms", config.always_scrape_classic_histograms));
   spec.scrape_native_histograms =
@@ -153,9 +152,9 @@ Result<std::optional<TargetSpec>> make_target(const ScrapeConfig& config, Labels
     if (!is_valid_utf8(label.value))
       return fail(ErrorKind::bad_input, fmt::format("invalid label value for \"{}\"", label.name));
   }
-  std::string settings =
-      fmt::format("{}\n{}\n{} {} {} {}", spec.url, spec.unix_socket, spec.interval.count(), spec.timeout.count(),
-                  spec.scrape_native_histograms, spec.always_scrape_classic_histograms);
+  std::string settings = fmt::format("{}\n{}\n{} {} {} {} {}", spec.url, spec.unix_socket, spec.interval.count(),
+                                     spec.timeout.count(), spec.scrape_native_histograms,
+                                     spec.always_scrape_classic_histograms, spec.convert_classic_histograms_to_nhcb);
   spec.identity = hash64(settings, spec.labels.hash());
   return std::optional<TargetSpec>(std::move(spec));
 }

@@ -19,9 +19,10 @@ struct TargetSpec {
   std::string url;
   std::string unix_socket;  // __unix_socket__
   std::chrono::milliseconds interval{0}, timeout{0};
-  bool scrape_native_histograms = false,
-       always_scrape_classic_histograms = false;  // the job's, or what relabelling made of them
-  std::uint64_t identity = 0;                     // equal for equal labels, URL and settings; the same after a restart
+  // The job's, or what relabelling made of them.
+  bool scrape_native_histograms = false, always_scrape_classic_histograms = false,
+       convert_classic_histograms_to_nhcb = false;
+  std::uint64_t identity = 0;  // equal for equal labels, URL and settings; the same after a restart
 };
 
 // The discovered labels of one target of a group (target labels win over group labels), with the job's defaults.

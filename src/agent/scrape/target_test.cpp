@@ -95,7 +95,7 @@ TEST(Target, DroppedAndUnusableOnes) {
       refused(config, {{"__address__", "h"}, {"__scrape_native_histograms__", "maybe"}}).find("neither true nor false"),
       std::string::npos);
   EXPECT_NE(
-      refused(config, {{"__address__", "h"}, {"__convert_classic_histograms_to_nhcb__", "true"}}).find("not supported"),
+      refused(config, {{"__address__", "h"}, {"__convert_classic_histograms_to_nhcb__", "2"}}).find("neither true"),
       std::string::npos);
   RelabelRule drop;
   drop.action = RelabelRule::Action::drop;
