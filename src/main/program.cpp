@@ -96,6 +96,8 @@ class ProgramImpl final : public Program {
   // Reads the file of agent.config; an empty file name is no jobs.
   static Result<agent::ScrapeFile> read_scrape_file(const Config& config);
   std::shared_ptr<const metrics::Querier> querier(std::string_view tenant);
+  // Whether what opened a live socket would be let in again.
+  Task<bool> may_still_read(http::Request opener);
   std::vector<ui::HomeEvent> home_events(const std::string& tenant);
   // Tells the record of events; blocking.
   void note(std::string kind, std::string title, std::string detail);
@@ -117,6 +119,7 @@ class ProgramImpl final : public Program {
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<tenancy::Service> tenancy_;
   std::unique_ptr<tenancy::LimitsService> limits_;
+  std::unique_ptr<QueryLimitsCache> query_limits_;
   std::unique_ptr<events::Service> events_;
   std::unique_ptr<http::Authenticator> authenticator_;
   StoreGate store_;
@@ -231,6 +234,14 @@ std::vector<ui::HomeEvent> ProgramImpl::home_events(const std::string& tenant) {
   return list;
 }
 
+Task<bool> ProgramImpl::may_still_read(http::Request opener) {
+  const std::string tenant = opener.identity.tenant;
+  auto admitted = co_await authenticator_->authenticate(opener, {.access = http::Access::read});
+  // A shortage of the control store is no reason to throw everybody out.
+  if (!admitted) co_return admitted.error().kind == ErrorKind::unavailable;
+  co_return opener.identity.tenant == tenant;
+}
+
 Result<> ProgramImpl::open_api() {
   auto config = this->config();
   engine_ = std::make_unique<promql::Engine>(TRY(engine_options(*config)));
@@ -243,6 +254,12 @@ Result<> ProgramImpl::open_api() {
   api.engine = engine_.get();
   api.compute = &compute_;
   api.limits = [this](std::string_view tenant) { return api_limits(*limits_->limits(tenant)); };
+  query_limits_ = std::make_unique<QueryLimitsCache>(*limits_);
+  api.query_limits = [this](std::string_view tenant) { return query_limits_->get(tenant); };
+  std::uint64_t memory_limit = config->bytes("memory.limit");
+  if (memory_limit == 0) memory_limit = default_memory_limit();
+  api.memory.limit = memory_limit;
+  api.memory.give_back = [] { ::malloc_trim(0); };
   api.notifications = notifications_.get();
   api.targets = targets_.get();
   sequences_ = TRY(metrics::api::SequenceLog::open(data_dir_ + "/db/collector_sequences"));
@@ -279,7 +296,10 @@ Result<> ProgramImpl::open_api() {
 
   short_links_ = std::make_unique<ui::ShortLinks>(*database_);
   auto read = [this](std::string_view tenant) { return querier(tenant); };
-  live_ = std::make_unique<ui::LiveHub>(ui::LiveDependencies{.engine = *engine_, .querier = read, .compute = compute_});
+  live_ = std::make_unique<ui::LiveHub>(ui::LiveDependencies{
+      .engine = *engine_, .querier = read, .compute = compute_, .still_allowed = [this](const http::Request& opener) {
+        return may_still_read(opener);
+      }});
   ui::PageOptions page;
   page.web_dir = config->text("server.web_dir");
   page.base_path = base_path_;
@@ -290,8 +310,6 @@ Result<> ProgramImpl::open_api() {
   page.start_time_ms = start_time_;
   page.login_required = login_required_;
   page.tls = !config->text("server.tls.cert_file").empty();
-  std::uint64_t memory_limit = config->bytes("memory.limit");
-  if (memory_limit == 0) memory_limit = default_memory_limit();
   ui::HomeDependencies home{.engine = *engine_, .querier = read};
   home.health = [this, memory_limit] {
     std::string error;

@@ -95,12 +95,62 @@ metrics::api::ApiLimits api_limits(const tenancy::Limits& from) {
   limits.ingestion_burst_size = count(from.ingestion_burst_size);
   limits.ingestion_burst_factor = from.ingestion_burst_factor;
   limits.overload_status_on_rate_limit = from.service_overload_status_code_on_rate_limit_enabled;
-  limits.max_query_expression_size_bytes = count(from.max_query_expression_size_bytes);
-  limits.max_total_query_length = from.max_total_query_length;
-  limits.max_labels_query_length = from.max_labels_query_length;
-  limits.max_query_lookback = from.max_query_lookback;
-  limits.max_series_query_limit = count(from.max_series_query_limit);
   return limits;
+}
+
+namespace {
+
+// A pattern of the configuration, which was checked when it was read. One that does not compile matches only itself.
+metrics::api::TextPattern pattern_of(const std::string& text, bool regex) {
+  auto pattern = metrics::api::TextPattern::create(text, regex);
+  if (!pattern) pattern = metrics::api::TextPattern::create(text, false);
+  return std::move(*pattern);
+}
+
+}  // namespace
+
+metrics::api::QueryLimits query_limits(const tenancy::Limits& from) {
+  metrics::api::QueryLimits limits;
+  limits.fetch.max_series = count(from.max_fetched_series_per_query);
+  limits.fetch.max_chunks = count(from.max_fetched_chunks_per_query);
+  limits.fetch.max_chunk_bytes = count(from.max_fetched_chunk_bytes_per_query);
+  limits.fetch.max_memory = count(from.max_estimated_memory_consumption_per_query);
+  limits.max_query_expression_size_bytes = count(from.max_query_expression_size_bytes);
+  limits.max_query_lookback = from.max_query_lookback;
+  limits.max_total_query_length = from.max_total_query_length;
+  limits.max_partial_query_length = from.max_partial_query_length;
+  limits.max_labels_query_length = from.max_labels_query_length;
+  limits.max_series_query_limit = count(from.max_series_query_limit);
+  limits.max_query_parallelism = count(from.max_query_parallelism);
+  limits.align_queries_with_step = from.align_queries_with_step;
+  for (const std::string& name : from.enabled_promql_experimental_functions) {
+    if (name == "all") limits.all_experimental_functions = true;
+    limits.experimental_functions.push_back(name);
+  }
+  for (const auto& query : from.blocked_queries)
+    limits.blocked_queries.push_back(pattern_of(query.pattern, query.regex));
+  for (const auto& query : from.limited_queries)
+    limits.limited_queries.push_back({query.query, query.allowed_frequency});
+  for (const auto& request : from.blocked_requests) {
+    metrics::api::QueryLimits::BlockedRequest block{request.path, request.method, {}};
+    for (const auto& [name, value] : request.query_params) {
+      const bool regex = value.starts_with("=~");
+      block.params.emplace(name, pattern_of(regex ? value.substr(2) : value, regex));
+    }
+    limits.blocked_requests.push_back(std::move(block));
+  }
+  return limits;
+}
+
+std::shared_ptr<const metrics::api::QueryLimits> QueryLimitsCache::get(std::string_view tenant) {
+  std::shared_ptr<const tenancy::Limits> now = limits_.limits(tenant);
+  std::lock_guard lock(mutex_);
+  if (auto it = known_.find(now.get()); it != known_.end()) return it->second.compiled;
+  if (known_.size() >= kMaxVersions) known_.clear();
+  auto compiled = std::make_shared<const metrics::api::QueryLimits>(query_limits(*now));
+  const tenancy::Limits* address = now.get();
+  known_.emplace(address, Entry{std::move(now), compiled});
+  return compiled;
 }
 
 void connect_store(metrics::api::ApiDependencies& api, StoreGate& gate) {

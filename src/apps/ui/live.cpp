@@ -75,6 +75,8 @@ std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampM
 
 struct LiveHub::Connection {
   std::string tenant;
+  http::Request opener;               // what opened the socket, to ask again whether it may read; never changed
+  std::atomic<bool> checking{false};  // one such question is under way
   std::mutex mutex;
   http::WebSocket* socket = nullptr;                                     // null once closed; guarded by mutex
   std::map<std::uint32_t, std::shared_ptr<Subscription>> subscriptions;  // guarded by mutex
@@ -195,22 +197,16 @@ LiveHub::~LiveHub() {
 Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
   auto connection = std::make_shared<Connection>();
   connection->tenant = request.identity.tenant;
+  connection->opener = request;
+  connection->opener.context = {};
   connection->socket = &socket;
   {
     std::lock_guard lock(mutex_);
     connections_[connection.get()] = connection;
   }
-  auto last_check = Context::Steady::now();
   for (;;) {
     auto message = co_await socket.receive();
     if (!message) break;
-    if (dependencies_.still_allowed && Context::Steady::now() - last_check > std::chrono::seconds(4)) {
-      last_check = Context::Steady::now();
-      if (!co_await dependencies_.still_allowed(request)) {
-        socket.close(1008, "signed out");
-        break;
-      }
-    }
     if (message->binary) {
       connection->error(0, "bad_data", "text frames are expected", false);
       continue;
@@ -362,11 +358,34 @@ void LiveHub::run(std::stop_token stop) {
     if (Context::Steady::now() - last_beat >= std::chrono::seconds(2)) {
       last_beat = Context::Steady::now();
       for (auto& [pointer, weak] : connections_) {
-        if (auto connection = weak.lock()) connection->send({{"op", "hb"}, {"t", now}});
+        auto connection = weak.lock();
+        if (!connection) continue;
+        connection->send({{"op", "hb"}, {"t", now}});
+        check_access(std::move(connection));
       }
     }
     wake_.wait_for(lock, stop, std::chrono::milliseconds(std::max<TimestampMs>(wait, 1)), [] { return false; });
   }
+}
+
+// Asks whether who opened the socket may still read, and closes it if not. Called under the mutex.
+void LiveHub::check_access(std::shared_ptr<Connection> connection) {
+  if (!dependencies_.still_allowed || connection->checking.exchange(true)) return;
+  ++running_;
+  Task<bool> question = dependencies_.still_allowed(connection->opener);
+  // On the pool: the answer may come at once, and wants the mutex.
+  dependencies_.compute.post([this, connection = std::move(connection), question = std::move(question)]() mutable {
+    spawn<bool>(std::move(question), [this, connection = std::move(connection)](bool allowed) {
+      if (!allowed) {
+        std::lock_guard lock(connection->mutex);
+        if (connection->socket) connection->socket->close(1008, "signed out");
+      }
+      connection->checking = false;
+      std::lock_guard lock(mutex_);
+      --running_;
+      idle_.notify_all();
+    });
+  });
 }
 
 void LiveHub::advance(const std::shared_ptr<Evaluator>& evaluator) {

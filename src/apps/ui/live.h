@@ -26,7 +26,8 @@ struct LiveDependencies {
   const promql::Engine& engine;
   std::function<std::shared_ptr<const metrics::Querier>(std::string_view tenant)> querier;
   Pool& compute;
-  // Whether the one who opened the socket may still read (a revoked token closes it within 5 s). Empty: always.
+  // Whether the one who opened the socket may still read; asked every 2 s (a revoked token closes it within 5 s).
+  // Empty: always.
   std::function<Task<bool>(const http::Request&)> still_allowed;
   Clock& clock = Clock::system();
   std::chrono::milliseconds lateness{120};  // how long after a step its samples are waited for
@@ -54,6 +55,7 @@ class LiveHub {
   void handle(const std::shared_ptr<Connection>& connection, std::string_view text);
   void subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr, std::int64_t step,
                  TimestampMs from, std::string epoch, std::uint64_t seq);
+  void check_access(std::shared_ptr<Connection> connection);
   void advance(const std::shared_ptr<Evaluator>& evaluator);
   void admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& subscription);
   void evaluate_new_steps(Evaluator& evaluator, TimestampMs end);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "core/labels.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "core/yaml.h"
@@ -61,6 +62,13 @@ bool is_known_elsewhere(std::string_view key) {
                      [&](std::string_view prefix) { return key.starts_with(prefix); });
 }
 
+// A regular expression that compiles, or where it stands.
+Result<> check_regex(const YAML::Node& node, std::string_view file, const std::string& pattern) {
+  auto compiled = Matcher::create(Matcher::Type::regex, "pattern", pattern);
+  if (compiled) return {};
+  return std::unexpected(yaml::error_at(node, file, compiled.error().message));
+}
+
 Result<> read_blocked_queries(Fields& fields, std::vector<BlockedQuery>& out) {
   YAML::Node list = fields.get("blocked_queries");
   if (!list.IsDefined() || list.IsNull()) return {};
@@ -76,6 +84,7 @@ Result<> read_blocked_queries(Fields& fields, std::vector<BlockedQuery>& out) {
     TRY(entry.finish());
     if (query.pattern.empty())
       return std::unexpected(yaml::error_at(node, fields.file(), "blocked_queries: pattern is missing"));
+    if (query.regex) TRY(check_regex(node, fields.file(), query.pattern));
     out.push_back(std::move(query));
   }
   return {};
@@ -108,7 +117,8 @@ Result<> read_query_params(Fields& entry, std::map<std::string, std::string>& ou
   TRY(check.open());
   for (const auto& param : params) {
     if (param.second.IsScalar()) {
-      out[param.first.Scalar()] = param.second.Scalar();
+      const std::string& value = out[param.first.Scalar()] = param.second.Scalar();
+      if (value.starts_with("=~")) TRY(check_regex(param.second, entry.file(), value.substr(2)));
       continue;
     }
     Fields matcher(param.second, entry.file());
@@ -118,6 +128,7 @@ Result<> read_query_params(Fields& entry, std::map<std::string, std::string>& ou
     TRY(matcher.read("value", value));
     TRY(matcher.read("is_regexp", regexp));
     TRY(matcher.finish());
+    if (regexp) TRY(check_regex(param.second, entry.file(), value));
     out[param.first.Scalar()] = (regexp ? "=~" : "") + value;
   }
   return {};
