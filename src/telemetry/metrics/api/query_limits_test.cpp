@@ -82,7 +82,7 @@ TEST(QueryLimits, EachRefusesInMimirsWords) {
 
 TEST(QueryLimits, WhatFitsPasses) {
   Loaded fixture;
-  fixture.reads.fetch = {.max_series = 10, .max_chunks = 30, .max_chunk_bytes = 1 << 20, .max_memory = 1 << 20};
+  fixture.reads.fetch = {.max_series = 10, .max_chunks = 60, .max_chunk_bytes = 1 << 20, .max_memory = 1 << 20};
   fixture.reads.max_total_query_length = 40min;
   fixture.reads.max_partial_query_length = 1h;
   fixture.reads.max_query_expression_size_bytes = 100;
