@@ -188,20 +188,18 @@ std::optional<Problem> fit_buckets(FloatHistogram& histogram, const IngestLimits
   const std::size_t limit = limits.max_native_histogram_buckets;
   if (limit == 0 || bucket_count(histogram) <= limit) return {};
   const std::size_t before = bucket_count(histogram);
-  const bool reducible = histogram.schema != kCustomBucketsSchema;
-  if (limits.reduce_native_histogram_over_max_buckets && !reducible) {
-    return Problem{"not_reducible_native_histogram", "not-reducible-native-histogram",
-                   fmt::format("the histogram has {} buckets, the limit is {}, and custom buckets cannot be reduced",
-                               before, limit)};
+  if (!limits.reduce_native_histogram_over_max_buckets) {
+    return Problem{"max_native_histogram_buckets", "max-native-histogram-buckets",
+                   fmt::format("the histogram has too many buckets (actual: {}, limit: {})", before, limit)};
   }
-  if (limits.reduce_native_histogram_over_max_buckets) {
+  if (histogram.schema != kCustomBucketsSchema) {
     while (bucket_count(histogram) > limit && histogram.schema > kMinSchema) {
       if (!histogram.reduce_resolution(histogram.schema - 1)) break;
     }
   }
   if (bucket_count(histogram) <= limit) return {};
-  return Problem{"max_native_histogram_buckets", "max-native-histogram-buckets",
-                 fmt::format("the histogram has too many buckets (actual: {}, limit: {})", before, limit)};
+  return Problem{"not_reducible_native_histogram", "not-reducible-native-histogram",
+                 fmt::format("the histogram has {} buckets and cannot be reduced to the limit of {}", before, limit)};
 }
 
 }  // namespace

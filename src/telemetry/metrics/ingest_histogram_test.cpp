@@ -180,7 +180,7 @@ TEST(IngestHistogram, TooManyBucketsAreReducedOrRefused) {
   wide.sum = 1;
   wide.positive_spans = {{0, 1}, {100, 1}, {100, 1}};
   wide.positive_deltas = {1, 0, 0};
-  EXPECT_EQ(check_histogram(wide, limits).error().id, "max-native-histogram-buckets");
+  EXPECT_EQ(check_histogram(wide, limits).error().id, "not-reducible-native-histogram");
 }
 
 }  // namespace

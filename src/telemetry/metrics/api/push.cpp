@@ -276,6 +276,16 @@ std::string summary(std::string_view first_error, std::size_t rejected, std::siz
   return text;
 }
 
+// Of a batch of which some was refused. What is refused for lack of memory is to be sent again; what was stored
+// meanwhile counts as written then.
+int status_of_rejections(const Error& first, const AppendResult& result, const ApiLimits& limits) {
+  for (const auto& rejected : result.rejected) {
+    if (rejected.reason == "memory_guard") return 503;
+  }
+  if (first.message.find("err-mimir-max-active-series") == std::string::npos) return 400;
+  return limits.overload_status_on_rate_limit ? 529 : 429;
+}
+
 }  // namespace
 
 Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, const ApiLimits& limits, Arena& arena) {
@@ -334,8 +344,7 @@ Task<http::Response> PushHandler::store(http::Request& request, Tenant& tenant, 
     response = http::Response::empty(204);
   } else {
     const std::size_t written = result.floats_written + result.histograms_written;
-    const bool active_limit = first->message.find("err-mimir-max-active-series") != std::string::npos;
-    response = plain_error(active_limit ? (limits.overload_status_on_rate_limit ? 529 : 429) : 400,
+    response = plain_error(status_of_rejections(*first, result, limits),
                            summary(first->message, received - std::min(received, written + rows.relabelled_away()),
                                    received, rows.rejections().reasons(), result.rejected));
     add_retry_after(response, request);
