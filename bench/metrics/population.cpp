@@ -42,4 +42,13 @@ std::vector<std::string> Population::scrape(std::int64_t time, std::size_t per_r
   return bodies;
 }
 
+void Population::replace(double share) {
+  const auto every = static_cast<std::size_t>(1 / share);
+  ++generation_;
+  for (std::size_t i = static_cast<std::size_t>(generation_) % every; i < series_.size(); i += every) {
+    series_[i].labels.back().second = "replaced-" + std::to_string(generation_) + "-" + std::to_string(i / 1000);
+    values_[i] = 0;
+  }
+}
+
 }  // namespace tocayo::bench

@@ -18,12 +18,15 @@ class Population {
   std::size_t size() const { return series_.size(); }
   // Advances every counter and returns the bodies of one scrape at `time`, `per_request` samples each.
   std::vector<std::string> scrape(std::int64_t time, std::size_t per_request, int protocol);
+  // Gives so great a share of the series, evenly spread, another pod: they end, and others begin.
+  void replace(double share);
 
  private:
   std::vector<testing::PushSeries> series_;
   std::vector<double> values_;
   std::vector<bool> constant_;
   std::mt19937 random_;
+  int generation_ = 0;
 };
 
 }  // namespace tocayo::bench

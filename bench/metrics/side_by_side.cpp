@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ./dev bench metrics: the same data and queries against Tocayo, Prometheus and VictoriaMetrics on this machine, one
 // after another. One JSON line per measure, then a table of ratios. Peers that are not installed are reported absent.
-//   metrics_side_by_side [--targets N] [--scrapes N] [--protocol 1|2] [--skip-r3] [--only SYSTEM]
+//   metrics_side_by_side [--targets N] [--scrapes N] [--protocol 1|2] [--only SYSTEM]
+//                        [--skip-r1] [--skip-r3] [--skip-churn]
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
@@ -11,52 +12,14 @@
 #include <map>
 #include <thread>
 
+#include "bench/metrics/measures.h"
 #include "bench/metrics/population.h"
-#include "bench/metrics/system.h"
 
 namespace tocayo::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-struct Measures {
-  std::map<std::string, std::map<std::string, double>> values;  // measure -> system -> value
-  std::vector<std::string> order;
-  void add(const std::string& measure, const std::string& system, double value) {
-    if (!values.contains(measure)) order.push_back(measure);
-    values[measure][system] = value;
-    boost::json::object line{{"measure", measure}, {"system", system}, {"value", value}};
-    std::printf("%s\n", boost::json::serialize(line).c_str());
-    std::fflush(stdout);
-  }
-};
-
-// Sends bodies over two connections; returns how many were refused.
-int push_all(System& system, const std::vector<std::string>& bodies) {
-  std::atomic<std::size_t> next{0};
-  std::atomic<int> refused{0};
-  std::vector<std::jthread> senders;
-  for (int s = 0; s < 2; ++s) {
-    senders.emplace_back([&] {
-      for (std::size_t i = next++; i < bodies.size(); i = next++) {
-        auto reply = testing::http_request("POST", system.push_url(), bodies[i],
-                                           testing::remote_write_headers(system.protocol()));
-        if (reply.status / 100 != 2 && refused++ == 0) {
-          std::fprintf(stderr, "%s refused: %d %s\n", system.name().c_str(), reply.status,
-                       reply.body.substr(0, 300).c_str());
-        }
-      }
-    });
-  }
-  senders.clear();
-  return refused;
-}
-
 double median_query_ms(System& system, const std::string& endpoint, const std::string& parameters, double& cold) {
   std::vector<double> times;
   for (int i = 0; i < 6; ++i) {
@@ -134,19 +97,24 @@ void run_r1(System& system, Measures& out, int targets, int scrapes) {
   if (system.start()) out.add("R1 kill -9 to ready, s", who, since(began));
 }
 
-void run_r3(System& system, Measures& out, int scrapes) {
-  Population population(5, 1000, 0.25, 3);
-  std::int64_t end = now_ms() / 15'000 * 15'000;
-  std::int64_t start = end - static_cast<std::int64_t>(scrapes) * 15'000;
-  for (int i = 0; i < 40; ++i) push_all(system, population.scrape(start + i * 15'000LL, 1000, system.protocol()));
-  Cost before = system.cost();
-  for (int i = 40; i < scrapes; ++i) push_all(system, population.scrape(start + i * 15'000LL, 1000, system.protocol()));
-  Cost after = system.cost();
-  double samples = static_cast<double>(population.size()) * (scrapes - 40);
-  out.add("R3 CPU per sample, steady, us", system.name(), (after.cpu_seconds - before.cpu_seconds) / samples * 1e6);
-  system.stop();
-  out.add("R3 disk per sample after a clean stop (log included), B", system.name(),
-          system.disk_bytes() / static_cast<double>(population.size()) / scrapes);
+// Twice the same two hours, without and with churn, in a process of its own each.
+void run_churns(const std::string& name, int protocol, Measures& out) {
+  constexpr int kTargets = 20;
+  double bytes[2] = {};
+  for (const bool churn : {false, true}) {
+    auto system = System::find(name);
+    system->set_protocol(protocol);
+    system->set_option("metrics.head.idle_timeout=" + std::to_string(4 * kChurnIntervalSeconds) + "s");
+    if (!system->start()) return;
+    const double empty = system->cost().rss_bytes;
+    const double full = run_churn(*system, kTargets, churn);
+    if (full < 0) return;
+    bytes[churn ? 1 : 0] = full - empty;
+    system->stop();
+  }
+  out.add("churn: RSS growth per live series without churn, B", name, bytes[0] / kTargets / 1000);
+  out.add("churn: RSS growth per live series with 10 % replaced every 5 min, B", name, bytes[1] / kTargets / 1000);
+  out.add("churn: with / without", name, bytes[1] / bytes[0]);
 }
 
 }  // namespace
@@ -155,60 +123,53 @@ void run_r3(System& system, Measures& out, int scrapes) {
 int main(int argc, char** argv) {
   using namespace tocayo::bench;
   int targets = 200, scrapes = 20, protocol = 1, r3 = 960;
+  bool r1 = true, churn = true;
   std::string only;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--targets") == 0 && i + 1 < argc)
+    const std::string_view argument = argv[i];
+    if (argument == "--targets" && i + 1 < argc)
       targets = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--scrapes") == 0 && i + 1 < argc)
+    else if (argument == "--scrapes" && i + 1 < argc)
       scrapes = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--protocol") == 0 && i + 1 < argc)
+    else if (argument == "--protocol" && i + 1 < argc)
       protocol = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+    else if (argument == "--only" && i + 1 < argc)
       only = argv[++i];
-    else if (std::strcmp(argv[i], "--skip-r3") == 0)
+    else if (argument == "--skip-r1")
+      r1 = false;
+    else if (argument == "--skip-r3")
       r3 = 0;
+    else if (argument == "--skip-churn")
+      churn = false;
     else
       return std::fprintf(stderr, "unknown argument %s\n", argv[i]), 2;
   }
   Measures measures;
-  const std::vector<std::string> names = {"tocayo", "victoria-metrics", "prometheus"};
-  for (const std::string& name : names) {
+  for (const std::string name : {"tocayo", "victoria-metrics", "prometheus"}) {
     if (!only.empty() && name != only) continue;
-    for (int run = 0; run < (r3 ? 2 : 1); ++run) {
+    if (!System::find(name)) {
+      std::printf("{\"system\":\"%s\",\"absent\":true}\n", name.c_str());
+      continue;
+    }
+    if (r1) {
       auto system = System::find(name);
-      if (!system) {
-        std::printf("{\"system\":\"%s\",\"absent\":true}\n", name.c_str());
-        break;
-      }
       system->set_protocol(protocol);
-      if (!system->start()) {
-        std::fprintf(stderr, "%s did not start\n", name.c_str());
-        break;
-      }
-      if (run == 0)
+      if (system->start())
         run_r1(*system, measures, targets, scrapes);
       else
-        run_r3(*system, measures, r3);
+        std::fprintf(stderr, "%s did not start\n", name.c_str());
     }
+    if (r3 > 0) {
+      auto system = System::find(name);
+      system->set_protocol(protocol);
+      system->set_option("metrics.head.idle_timeout=5s");
+      if (system->start())
+        run_size(*system, measures, r3);
+      else
+        std::fprintf(stderr, "%s did not start\n", name.c_str());
+    }
+    if (churn) run_churns(name, protocol, measures);
   }
-  std::printf("\n%-62s %12s %12s %12s %8s %8s\n", "measure", "tocayo", "victoria", "prometheus", "/VM", "/Prom");
-  for (const std::string& measure : measures.order) {
-    auto& row = measures.values[measure];
-    auto text = [&](const std::string& name) {
-      char buffer[32];
-      if (!row.contains(name)) return std::string("-");
-      std::snprintf(buffer, sizeof buffer, "%.4g", row[name]);
-      return std::string(buffer);
-    };
-    auto ratio = [&](const std::string& name) {
-      char buffer[32];
-      if (!row.contains(name) || !row.contains("tocayo") || row[name] == 0) return std::string("-");
-      std::snprintf(buffer, sizeof buffer, "%.3f", row["tocayo"] / row[name]);
-      return std::string(buffer);
-    };
-    std::printf("%-62s %12s %12s %12s %8s %8s\n", measure.c_str(), text("tocayo").c_str(),
-                text("victoria-metrics").c_str(), text("prometheus").c_str(), ratio("victoria-metrics").c_str(),
-                ratio("prometheus").c_str());
-  }
+  measures.print_table();
   return 0;
 }

@@ -36,6 +36,7 @@ bool System::start() {
             "--set",  "storage.data_dir=" + data,
             "--set",  "agent.enabled=false",
             "--set",  "metrics.wal.mode=interval"};
+    for (const std::string& option : options_) argv.insert(argv.end(), {"--set", option});
     ready = "/-/ready";
   } else if (name_ == "prometheus") {
     std::ofstream(work_.path() / "prometheus.yml") << "global: {}\n";
@@ -44,6 +45,7 @@ bool System::start() {
             "--storage.tsdb.path=" + data,
             "--web.listen-address=" + address_,
             "--web.enable-remote-write-receiver",
+            "--web.enable-admin-api",
             "--log.level=error"};
     ready = "/-/ready";
   } else {
@@ -85,13 +87,54 @@ Cost System::cost() const {
   return cost;
 }
 
-double System::disk_bytes() const {
+namespace {
+double bytes_under(const std::filesystem::path& directory) {
   double total = 0;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(work_.path() / "data", ignored)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, ignored)) {
     if (entry.is_regular_file(ignored)) total += static_cast<double>(entry.file_size(ignored));
   }
   return total;
+}
+}  // namespace
+
+double System::disk_bytes() const { return bytes_under(work_.path() / "data"); }
+
+std::optional<double> System::settled_bytes() {
+  const std::filesystem::path data = work_.path() / "data";
+  const std::string base = "http://" + address_;
+  if (name_ == "prometheus") {
+    if (testing::http_request("POST", base + "/api/v1/admin/tsdb/snapshot").status != 200) return {};
+    stop();
+    return bytes_under(data / "snapshots");
+  }
+  if (name_ == "victoria-metrics") {
+    if (testing::http_get(base + "/internal/force_flush").status != 200) return {};
+    if (testing::http_get(base + "/internal/force_merge").status != 200) return {};
+    // The merge goes on behind the answer.
+    double before = -1;
+    int calm = 0;
+    testing::eventually(
+        [&] {
+          const double now = bytes_under(data);
+          calm = now == before ? calm + 1 : 0;
+          before = now;
+          return calm > 40;
+        },
+        std::chrono::seconds(120));
+    stop();
+    return bytes_under(data / "data") + bytes_under(data / "indexdb");
+  }
+  // Series that are idle (the caller made that short) are sealed and leave memory.
+  const bool sealed = testing::eventually(
+      [&] {
+        return testing::http_get(base + "/metrics").body.find("\ncortex_ingester_memory_series 0\n") !=
+               std::string::npos;
+      },
+      std::chrono::seconds(180));
+  if (!sealed) return {};
+  stop();
+  return bytes_under(data / "metrics");
 }
 
 std::string System::push_url() const {

@@ -26,16 +26,22 @@ class System {
   void kill9();
   void stop();
   Cost cost() const;
-  double disk_bytes() const;
+  double disk_bytes() const;  // of the whole data directory
+  // Brings everything onto disk in its final form (seal, forced merge, snapshot), stops, and says how many bytes the
+  // samples and their index take. nullopt when that did not work.
+  std::optional<double> settled_bytes();
   const std::string& name() const { return name_; }
   std::string push_url() const;
   std::string query_url(const std::string& endpoint) const;
   int protocol() const { return name_ == "tocayo" ? protocol_ : 1; }
   void set_protocol(int version) { protocol_ = version; }
+  // Of Tocayo, "section.key=value"; before start().
+  void set_option(const std::string& option) { options_.push_back(option); }
 
  private:
   std::string name_, program_, address_;
   int protocol_ = 1;
+  std::vector<std::string> options_;
   testing::TempDir work_;
   std::unique_ptr<testing::Process> process_;
 };

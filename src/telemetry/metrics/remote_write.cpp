@@ -283,22 +283,39 @@ class RemoteWriteDecoder::V2 {
     encoded = bytes.substr(2, length);
     const std::string_view rest = bytes.substr(2 + length);
     if (has_first_field(rest)) return {};
+    auto& references = decoder_.references_;
+    references.resize(length);
+    std::size_t count = 0;
     const char* at = encoded.data();
     const char* const end = at + encoded.size();
-    while (at != end) decoder_.references_.push_back(protozero::decode_varint(&at, end));
+    while (at != end) {
+      // One and two bytes reach 16,384 symbols.
+      const auto first = static_cast<unsigned char>(*at);
+      if (first < 0x80) {
+        references[count++] = first;
+        ++at;
+      } else if (end - at > 1 && (at[1] & 0x80) == 0) {
+        references[count++] = (first & 0x7fU) | static_cast<unsigned>(static_cast<unsigned char>(at[1])) << 7;
+        at += 2;
+      } else {
+        references[count++] = protozero::decode_varint(&at, end);
+      }
+    }
+    references.resize(count);
     return rest;
   }
 
   // Looks the series up by the hashes of its symbols.
   bool mark_known(std::string_view encoded) {
+    const auto& references = decoder_.references_;
+    if (references.size() % 2 != 0) return false;
     auto& hashes = decoder_.hashes_;
-    hashes.clear();
-    if (decoder_.references_.size() % 2 != 0) return false;
-    for (const std::uint64_t reference : decoder_.references_) {
-      if (!in_range(reference)) return false;
-      Symbol& symbol = symbols_[reference];
+    hashes.resize(references.size());
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      if (!in_range(references[i])) return false;
+      Symbol& symbol = symbols_[references[i]];
       if (symbol.hash == 0) symbol.hash = SeriesCache::symbol_hash(symbol.text);
-      hashes.push_back(symbol.hash);
+      hashes[i] = symbol.hash;
     }
     const SeriesCache::Key key = SeriesCache::Key::of_v2(hashes);
     SeriesCache::Known series;
