@@ -80,7 +80,7 @@ TEST(RemoteRead, Refusals) {
   EXPECT_EQ(read(fixture, "x").status, 400);
   EXPECT_EQ(read(fixture, read_request(0, 1, {{9, "a", "b"}})).status, 400);
   EXPECT_EQ(read(fixture, read_request(0, 1, {{2, "a", "("}})).status, 400);
-  EXPECT_EQ(read(fixture, read_request(0, 1, {{0, "a", "b"}}, {1})).status, 400);
+  EXPECT_EQ(read(fixture, read_request(0, 1, {{0, "a", "b"}}, {2})).status, 400);
   EXPECT_EQ(read(fixture, read_request(0, 1, {{0, "a", "b"}}, {1, 0})).status, 200);
   EXPECT_EQ(read(fixture, snappy_block_encode("")).status, 200) << "no query, an empty answer";
 }

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /api/v1/read: Prometheus' remote read, response type SAMPLES.
+// POST /api/v1/read: Prometheus' remote read, response types SAMPLES (one message, so whole in memory and counted by
+// the query's meter) and STREAMED_XOR_CHUNKS (series by series).
 #include <fmt/format.h>
 
 #include <protozero/pbf_writer.hpp>
+#include <protozero/varint.hpp>
 
 #include <bit>
+#include <iterator>
+#include <memory>
 #include <optional>
+#include <utility>
 
+#include "core/hash.h"
+#include "core/log.h"
 #include "metrics/api/handlers.h"
+#include "metrics/api/prometheus_chunk.h"
 #include "metrics/api/respond.h"
 #include "metrics/remote_write_proto.h"
 #include "metrics/snappy_block.h"
@@ -19,6 +27,8 @@ namespace {
 using namespace proto;
 
 constexpr std::size_t kMaxRequestBytes = 32 << 20;
+constexpr std::size_t kCountEvery = 256 << 10;   // bytes of an answer between reports to the meter
+constexpr std::size_t kFrameBytes = 64 << 10;    // of a stream: frames and writes are about as big
 constexpr std::size_t kMaxSamples = 50'000'000;  // Prometheus' storage.remote.read-sample-limit
 
 struct ReadQuery {
@@ -76,19 +86,26 @@ ReadQuery read_one(std::string_view bytes) {
   return query;
 }
 
-Result<std::vector<ReadQuery>> read_request(std::string_view body) {
+struct ReadRequest {
   std::vector<ReadQuery> queries;
-  bool any_type = false;
-  bool samples = false;
+  bool streamed = false;
+};
+
+// The first response type of the client's list that we have; SAMPLES when it names none.
+Result<ReadRequest> read_request(std::string_view body) {
+  ReadRequest request;
+  bool any_type = false, supported = false;
   auto decoded = guard("decoding remote read request", [&] {
     Reader message = reader(body);
     while (message.next()) {
       switch (message.tag()) {
-        case 1: queries.push_back(read_one(get_bytes(message, "ReadRequest.queries"))); break;
+        case 1: request.queries.push_back(read_one(get_bytes(message, "ReadRequest.queries"))); break;
         case 2:
           each_varint(message, "ReadRequest.accepted_response_types", [&](std::uint64_t type) {
             any_type = true;
-            samples |= type == 0;
+            if (supported || type > 1) return;
+            supported = true;
+            request.streamed = type == 1;
           });
           break;
         default: message.skip();
@@ -96,11 +113,11 @@ Result<std::vector<ReadQuery>> read_request(std::string_view body) {
     }
   });
   if (!decoded) return std::unexpected(std::move(decoded.error()));
-  if (any_type && !samples) {
+  if (any_type && !supported) {
     return fail(ErrorKind::bad_input,
-                "server does not support any of the requested response types; supported: SAMPLES");
+                "server does not support any of the requested response types; supported: SAMPLES, STREAMED_XOR_CHUNKS");
   }
-  return queries;
+  return request;
 }
 
 void write_spans(protozero::pbf_writer& out, protozero::pbf_tag_type tag, const std::vector<Span>& spans) {
@@ -144,7 +161,11 @@ void write_series(protozero::pbf_writer& result, const Labels& labels, const Sam
   }
 }
 
-Result<std::string> answer(const Querier& querier, const std::vector<ReadQuery>& queries, const Context& context) {
+// The body of a ReadResponse; what it takes is counted and stays so.
+Result<std::string> answer(const Reading& reading, const std::vector<ReadQuery>& queries) {
+  const Querier& querier = *reading.querier;
+  const Context& context = reading.query->context();
+  std::size_t counted = 0;
   std::string body;
   protozero::pbf_writer response(body);
   std::size_t total = 0;
@@ -168,9 +189,106 @@ Result<std::string> answer(const Querier& querier, const std::vector<ReadQuery>&
       }
       if (samples.times.empty() && samples.histogram_times.empty()) continue;
       write_series(result, (*set)->labels(i), samples);
+      if (body.size() - counted < kCountEvery) continue;
+      if (auto taken = reading.query->meter().take(body.size() - counted); !taken) {
+        result.rollback();
+        return std::unexpected(std::move(taken.error()));
+      }
+      counted = body.size();
     }
   }
   return body;
+}
+
+// What a STREAMED_XOR_CHUNKS answer still has to send.
+struct ChunkStream {
+  Reading reading;                               // first: the sets read from it
+  std::vector<std::unique_ptr<SeriesSet>> sets;  // one per query
+  Pool* compute;
+};
+
+// One frame: length, CRC-32C (big endian) and a ChunkedReadResponse with some chunks of one series.
+void append_frame(std::string& out, const Labels& labels, const std::vector<PrometheusChunk>& chunks,
+                  std::size_t query) {
+  std::string message;
+  protozero::pbf_writer response(message);
+  {
+    protozero::pbf_writer series(response, 1);
+    for (const Label& label : labels) {
+      protozero::pbf_writer pair(series, 1);
+      pair.add_string(1, label.name);
+      pair.add_string(2, label.value);
+    }
+    for (const PrometheusChunk& chunk : chunks) {
+      protozero::pbf_writer body(series, 2);
+      body.add_int64(1, chunk.min_time);
+      body.add_int64(2, chunk.max_time);
+      body.add_enum(3, static_cast<std::int32_t>(chunk.encoding));
+      body.add_bytes(4, chunk.bytes);
+    }
+  }
+  if (query != 0) response.add_int64(2, static_cast<std::int64_t>(query));
+  protozero::write_varint(std::back_inserter(out), message.size());
+  const std::uint32_t checksum = crc32c(message);
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(checksum >> shift));
+  out += message;
+}
+
+// All frames of one series.
+Result<> append_series(std::string& out, const SeriesSet& set, std::size_t index, std::size_t query,
+                       SampleColumns& samples) {
+  if (auto read = set.read(index, samples); !read) return read;
+  std::vector<PrometheusChunk> chunks;
+  std::size_t bytes = 0;
+  auto cut = each_chunk(samples, [&](PrometheusChunk&& chunk) -> Result<> {
+    bytes += chunk.bytes.size();
+    chunks.push_back(std::move(chunk));
+    if (bytes < kFrameBytes) return {};
+    append_frame(out, set.labels(index), chunks, query);
+    chunks.clear();
+    bytes = 0;
+    return {};
+  });
+  if (!chunks.empty()) append_frame(out, set.labels(index), chunks, query);
+  return cut;
+}
+
+Task<Result<>> stream_chunks(std::shared_ptr<ChunkStream> stream, http::BodySink& sink) {
+  co_await stream->compute->schedule();
+  SampleColumns samples;
+  std::string out;
+  for (std::size_t query = 0; query < stream->sets.size(); ++query) {
+    const SeriesSet& set = *stream->sets[query];
+    for (std::size_t i = 0; i < set.size(); ++i) {
+      Result<> step = stream->reading.query->context().check();
+      if (step) step = append_series(out, set, i, query, samples);
+      if (!step) {
+        Error error = stream->reading.query->cause(std::move(step.error()));
+        log::warn("metrics_api", "a streamed remote read broke off", {{"error", error}});
+        co_return std::unexpected(std::move(error));
+      }
+      if (out.size() < kFrameBytes && (query + 1 < stream->sets.size() || i + 1 < set.size())) continue;
+      CO_TRY_VOID(co_await sink.write(std::exchange(out, {})));
+      co_await stream->compute->schedule();  // write() may have resumed on an io thread
+    }
+  }
+  if (!out.empty()) CO_TRY_VOID(co_await sink.write(std::move(out)));
+  co_return Result<>{};
+}
+
+Result<http::Response> streamed_answer(Reading reading, const std::vector<ReadQuery>& queries, Pool& compute) {
+  // Shared: by the response's function object and the coroutine that it starts.
+  auto stream = std::make_shared<ChunkStream>(ChunkStream{std::move(reading), {}, &compute});
+  for (const ReadQuery& query : queries) {
+    auto set = stream->reading.querier->select(query.matchers, query.hints, stream->reading.query->context());
+    if (!set) return std::unexpected(stream->reading.query->cause(std::move(set.error())));
+    stream->sets.push_back(std::move(*set));
+  }
+  http::Response response;
+  response.headers.add("Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+  response.compress = false;
+  response.stream = [stream = std::move(stream)](http::BodySink& sink) { return stream_chunks(stream, sink); };
+  return response;
 }
 
 http::Response plain(const Error& error) {
@@ -184,8 +302,9 @@ Handled handle_remote_read(ApiCore& core, http::Request& request) {
   std::string body;
   if (auto decoded = snappy_block_decode(request.body, kMaxRequestBytes, body); !decoded)
     co_return plain(decoded.error());
-  auto queries = read_request(body);
-  if (!queries) co_return plain(queries.error());
+  auto asked = read_request(body);
+  if (!asked) co_return plain(asked.error());
+  // As with queries, the permit does not cover the sending.
   auto permit = co_await core.gate.acquire(request.identity.tenant, request.context);
   if (!permit) {
     if (permit.error().kind == ErrorKind::limit) co_return http::Response::text(429, permit.error().message + "\n");
@@ -194,7 +313,12 @@ Handled handle_remote_read(ApiCore& core, http::Request& request) {
   co_await core.deps.compute->schedule();
   auto reading = core.begin(request);
   if (!reading) co_return plain(reading.error());
-  auto answered = answer(*reading->querier, *queries, reading->query->context());
+  if (asked->streamed) {
+    auto streamed = streamed_answer(std::move(*reading), asked->queries, *core.deps.compute);
+    if (!streamed) co_return plain(streamed.error());
+    co_return std::move(*streamed);
+  }
+  auto answered = answer(*reading, asked->queries);
   if (!answered) co_return plain(reading->query->cause(answered.error()));
   http::Response response;
   response.headers.add("Content-Type", "application/x-protobuf");
