@@ -390,10 +390,7 @@ Token Lexer::scan_operator(Token token) {
   }
   const utf8::Rune rune = utf8::decode(rest);
   if (!rune.valid) return fail(std::move(token), "invalid UTF-8 encoding");
-  token.kind = TokenKind::identifier;  // so does Loki call a character without a meaning
-  token.text = std::string(rest.substr(0, rune.size));
-  advance(rune.size);
-  return token;
+  return fail(std::move(token), "syntax error: unexpected character " + go_quote(rest.substr(0, rune.size)));
 }
 
 }  // namespace tocayo::logql

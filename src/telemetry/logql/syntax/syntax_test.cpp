@@ -130,7 +130,8 @@ TEST(LogqlParser, SaysWhereAndWhat) {
   EXPECT_EQ(message(R"(rate({a="b"} | unwrap [5m]))"),
             "parse error at line 1, col 23: syntax error: unexpected RANGE, expecting IDENTIFIER or BYTES_CONV or "
             "DURATION_CONV or DURATION_SECONDS_CONV");
-  EXPECT_EQ(message(R"(rate({a="b"}[5m]) @ 5)"), "parse error at line 1, col 19: syntax error: unexpected IDENTIFIER");
+  EXPECT_EQ(message(R"(rate({a="b"}[5m]) @ 5)"),
+            R"(parse error at line 1, col 19: syntax error: unexpected character "@")");
   EXPECT_EQ(message(R"(quantile_over_time(foo,{a="b"} | unwrap x[5m]))"),
             "parse error at line 1, col 20: syntax error: unexpected IDENTIFIER, expecting NUMBER or { or (");
   EXPECT_EQ(message("{a=\"\xff\"}"), "parse error at line 1, col 4: invalid UTF-8 encoding");

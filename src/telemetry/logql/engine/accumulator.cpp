@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "logql/engine/accumulator.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace tocayo::logql::detail {
+
+namespace {
+
+// A queue of states whose merge is known at any time: two stacks, one with running merges from its far end. Every state
+// is merged at most twice, however much windows overlap.
+template <typename State>
+class StateQueue {
+ public:
+  void push(const State& state) {
+    back_.push_back(state);
+    back_total_.merge(state);
+  }
+  void pop() {
+    if (front_.empty()) {
+      State total{};
+      while (!back_.empty()) {
+        State merged = back_.back();
+        merged.merge(total);
+        front_.push_back(merged);
+        total = merged;
+        back_.pop_back();
+      }
+      back_total_ = State{};
+    }
+    front_.pop_back();
+  }
+  bool empty() const { return front_.empty() && back_.empty(); }
+  State total() const {
+    State total = front_.empty() ? State{} : front_.back();
+    if (!back_.empty()) total.merge(back_total_);
+    return total;
+  }
+
+ private:
+  std::vector<State> front_;  // front_.back() is the merge of all that is in front_
+  std::vector<State> back_;
+  State back_total_{};
+};
+
+template <typename State>
+class StateAccumulator final : public Accumulator {
+ public:
+  StateAccumulator(const Windows& windows, double divisor) : windows_(windows), divisor_(divisor) {}
+
+  void add(std::size_t series, std::uint32_t interval, const RangeSample& sample) override {
+    if (series >= series_.size()) series_.resize(series + 1);
+    Series& one = series_[series];
+    if (one.entries.empty() || one.entries.back().interval != interval) {
+      if (one.entries.size() >= one.compact_at) compact(one);
+      if (one.entries.empty() || one.entries.back().interval != interval) {
+        one.entries.push_back({interval, State{}});
+        ++entries_;
+      }
+    }
+    one.entries.back().state.add(sample);
+  }
+
+  void absorb(std::size_t series, Accumulator& other, std::size_t other_series) override {
+    auto& from = static_cast<StateAccumulator&>(other);
+    if (other_series >= from.series_.size()) return;
+    if (series >= series_.size()) series_.resize(series + 1);
+    Series& to = series_[series];
+    Series& source = from.series_[other_series];
+    from.entries_ -= source.entries.size();
+    entries_ += source.entries.size();
+    if (to.entries.empty()) {
+      to = std::move(source);
+    } else {
+      to.entries.insert(to.entries.end(), source.entries.begin(), source.entries.end());
+      compact(to);
+    }
+    source = {};
+  }
+
+  Column finish(std::size_t series) override {
+    Column column(windows_.steps().count);
+    if (series >= series_.size()) return column;
+    Series& one = series_[series];
+    compact(one);
+    StateQueue<State> queue;
+    std::size_t next = 0;    // entry to push
+    std::size_t oldest = 0;  // entry to pop
+    for (std::size_t step = 0; step < column.steps(); ++step) {
+      const std::uint32_t first = windows_.first_interval(step);
+      const std::uint32_t last = windows_.last_interval(step);
+      while (next < one.entries.size() && one.entries[next].interval <= last) queue.push(one.entries[next++].state);
+      while (oldest < next && one.entries[oldest].interval < first) {
+        queue.pop();
+        ++oldest;
+      }
+      if (!queue.empty()) column.set(step, queue.total().result() / divisor_);
+    }
+    entries_ -= one.entries.size();
+    one = {};
+    return column;
+  }
+
+  std::size_t memory_bytes() const override { return series_.size() * sizeof(Series) + entries_ * sizeof(Entry); }
+
+ private:
+  struct Entry {
+    std::uint32_t interval;
+    State state;
+  };
+  struct Series {
+    std::vector<Entry> entries;
+    std::size_t compact_at = 1'024;
+  };
+
+  // Sorts by interval and merges equals. Streams arrive one after the other, so a series of many streams has runs.
+  void compact(Series& series) {
+    auto& entries = series.entries;
+    entries_ -= entries.size();
+    const auto before = [](const Entry& a, const Entry& b) { return a.interval < b.interval; };
+    if (!std::ranges::is_sorted(entries, before)) std::ranges::sort(entries, before);
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (kept > 0 && entries[kept - 1].interval == entries[i].interval) {
+        entries[kept - 1].state.merge(entries[i].state);
+      } else {
+        if (kept != i) entries[kept] = entries[i];
+        ++kept;
+      }
+    }
+    entries.resize(kept);
+    series.compact_at = std::max<std::size_t>(1'024, kept * 2);
+    entries_ += kept;
+  }
+
+  Windows windows_;
+  double divisor_;
+  std::vector<Series> series_;
+  std::size_t entries_ = 0;
+};
+
+// Keeps the samples themselves, for functions that need them in order.
+class SampleAccumulator : public Accumulator {
+ public:
+  explicit SampleAccumulator(const Windows& windows) : windows_(windows) {}
+
+  void add(std::size_t series, std::uint32_t, const RangeSample& sample) override {
+    if (series >= series_.size()) series_.resize(series + 1);
+    series_[series].push_back(sample);
+    ++samples_;
+  }
+
+  void absorb(std::size_t series, Accumulator& other, std::size_t other_series) override {
+    auto& from = static_cast<SampleAccumulator&>(other);
+    if (other_series >= from.series_.size()) return;
+    if (series >= series_.size()) series_.resize(series + 1);
+    auto& source = from.series_[other_series];
+    from.samples_ -= source.size();
+    samples_ += source.size();
+    auto& to = series_[series];
+    if (to.empty()) {
+      to = std::move(source);
+    } else {
+      to.insert(to.end(), source.begin(), source.end());
+    }
+    source = {};
+  }
+
+  Column finish(std::size_t series) override {
+    Column column(windows_.steps().count);
+    if (series >= series_.size()) return column;
+    auto samples = std::exchange(series_[series], {});
+    samples_ -= samples.size();
+    std::ranges::sort(samples, {}, [](const RangeSample& s) { return std::tuple(s.time, s.rank, s.order); });
+    compute(samples, column);
+    return column;
+  }
+
+  std::size_t memory_bytes() const override {
+    return series_.size() * sizeof(series_[0]) + samples_ * sizeof(RangeSample);
+  }
+
+ protected:
+  virtual void compute(const std::vector<RangeSample>& samples, Column& column) const = 0;
+
+  Windows windows_;
+
+ private:
+  std::vector<std::vector<RangeSample>> series_;
+  std::size_t samples_ = 0;
+};
+
+// Counts by rank in a tree of partial sums: adding, removing and finding the k-th cost O(log n) each, so a sample costs
+// the same however many windows hold it.
+class RankTree {
+ public:
+  explicit RankTree(std::size_t ranks) : counts_(ranks + 1) {
+    while (top_ * 2 <= ranks) top_ *= 2;
+  }
+  void add(std::size_t rank, int delta) {
+    for (std::size_t i = rank + 1; i < counts_.size(); i += i & (~i + 1)) counts_[i] += delta;
+  }
+  // Rank of the k-th smallest, k from 0; there must be more than k.
+  std::size_t find(std::int64_t k) const {
+    std::size_t at = 0;
+    for (std::size_t jump = top_; jump != 0; jump /= 2) {
+      if (at + jump < counts_.size() && counts_[at + jump] <= k) {
+        at += jump;
+        k -= counts_[at];
+      }
+    }
+    return at;
+  }
+
+ private:
+  std::vector<std::int64_t> counts_;  // from 1
+  std::size_t top_ = 1;
+};
+
+class QuantileAccumulator final : public SampleAccumulator {
+ public:
+  QuantileAccumulator(const Windows& windows, double quantile) : SampleAccumulator(windows), quantile_(quantile) {}
+
+ protected:
+  void compute(const std::vector<RangeSample>& samples, Column& column) const override {
+    // Rank of each sample by value, NaN smallest (as Go sorts them here).
+    const auto before = [&](std::size_t a, std::size_t b) {
+      const double x = samples[a].value;
+      const double y = samples[b].value;
+      if (std::isnan(x) || std::isnan(y)) return std::isnan(x) && !std::isnan(y);
+      return x < y;
+    };
+    std::vector<std::size_t> by_value(samples.size());
+    for (std::size_t i = 0; i < by_value.size(); ++i) by_value[i] = i;
+    std::ranges::sort(by_value, before);
+    std::vector<std::size_t> rank(samples.size());
+    for (std::size_t i = 0; i < by_value.size(); ++i) rank[by_value[i]] = i;
+    RankTree tree(samples.size());
+    std::size_t first = 0;
+    std::size_t stop = 0;
+    for (std::size_t step = 0; step < column.steps(); ++step) {
+      const TimestampNs end = windows_.end(step);
+      const TimestampNs start = subtract_saturated(end, windows_.range());
+      for (; stop < samples.size() && samples[stop].time <= end; ++stop) tree.add(rank[stop], 1);
+      for (; first < stop && samples[first].time <= start; ++first) tree.add(rank[first], -1);
+      if (first == stop) continue;
+      const auto at = [&](double k) { return samples[by_value[tree.find(static_cast<std::int64_t>(k))]].value; };
+      column.set(step, quantile(static_cast<double>(stop - first), at));
+    }
+  }
+
+ private:
+  template <typename At>
+  double quantile(double count, const At& at) const {
+    if (std::isnan(quantile_)) return quantile_;
+    if (quantile_ < 0) return -std::numeric_limits<double>::infinity();
+    if (quantile_ > 1) return std::numeric_limits<double>::infinity();
+    const double rank = quantile_ * (count - 1);
+    const double lower = std::floor(rank);
+    const double upper = std::min(count - 1, lower + 1);
+    const double weight = rank - lower;
+    return at(lower) * (1 - weight) + at(upper) * weight;
+  }
+
+  double quantile_;
+};
+
+// Increase per second of a counter, with resets added back and extrapolated to the edges of the window where the
+// samples come near enough to them: Prometheus' rate() on nanoseconds.
+class RateCounterAccumulator final : public SampleAccumulator {
+ public:
+  using SampleAccumulator::SampleAccumulator;
+
+ protected:
+  void compute(const std::vector<RangeSample>& samples, Column& column) const override {
+    // What the resets before a sample added, in long double: differences of it must not lose a small window's part.
+    std::vector<long double> resets(samples.size());
+    for (std::size_t i = 1; i < samples.size(); ++i) {
+      const double previous = samples[i - 1].value;
+      resets[i] = resets[i - 1] + (samples[i].value < previous ? previous : 0.0);
+    }
+    std::size_t first = 0;
+    std::size_t stop = 0;
+    for (std::size_t step = 0; step < column.steps(); ++step) {
+      const TimestampNs end = windows_.end(step);
+      const TimestampNs start = subtract_saturated(end, windows_.range());
+      while (stop < samples.size() && samples[stop].time <= end) ++stop;
+      while (first < stop && samples[first].time <= start) ++first;
+      if (first == stop) continue;
+      if (stop - first == 1) {
+        column.set(step, 0);
+        continue;
+      }
+      const RangeSample& oldest = samples[first];
+      const RangeSample& newest = samples[stop - 1];
+      const double increase = static_cast<double>(newest.value - oldest.value + (resets[stop - 1] - resets[first]));
+      column.set(step, rate(oldest, newest, increase, stop - first, start, end));
+    }
+  }
+
+ private:
+  double rate(const RangeSample& oldest, const RangeSample& newest, double increase, std::size_t count,
+              TimestampNs start, TimestampNs end) const {
+    const auto seconds = [](std::int64_t from, std::int64_t to) {
+      return static_cast<double>(subtract_saturated(to, from)) / 1e9;
+    };
+    double to_start = seconds(start, oldest.time);
+    double to_end = seconds(newest.time, end);
+    const double sampled = seconds(oldest.time, newest.time);
+    const double spacing = sampled / static_cast<double>(count - 1);
+    const double threshold = spacing * 1.1;
+    if (to_start >= threshold) to_start = spacing / 2;
+    // A counter was never below zero: do not extrapolate beyond where it would have been.
+    if (increase > 0 && oldest.value >= 0) to_start = std::min(to_start, sampled * (oldest.value / increase));
+    if (to_end >= threshold) to_end = spacing / 2;
+    return increase * ((sampled + to_start + to_end) / sampled) / (static_cast<double>(windows_.range()) / 1e9);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Accumulator> make_accumulator(const RangeAggregation& aggregation, const Windows& windows) {
+  const double seconds = static_cast<double>(aggregation.range.interval_ns) / 1e9;
+  switch (aggregation.op) {
+    case RangeOp::count_over_time:
+    case RangeOp::absent_over_time: return std::make_unique<StateAccumulator<CountState>>(windows, 1);
+    case RangeOp::rate:
+      if (aggregation.range.unwrap) return std::make_unique<StateAccumulator<SumState>>(windows, seconds);
+      return std::make_unique<StateAccumulator<CountState>>(windows, seconds);
+    case RangeOp::bytes_over_time:
+    case RangeOp::sum_over_time: return std::make_unique<StateAccumulator<SumState>>(windows, 1);
+    case RangeOp::bytes_rate: return std::make_unique<StateAccumulator<SumState>>(windows, seconds);
+    case RangeOp::avg_over_time: return std::make_unique<StateAccumulator<AverageState>>(windows, 1);
+    case RangeOp::min_over_time: return std::make_unique<StateAccumulator<MinState>>(windows, 1);
+    case RangeOp::max_over_time: return std::make_unique<StateAccumulator<MaxState>>(windows, 1);
+    case RangeOp::stdvar_over_time: return std::make_unique<StateAccumulator<VarianceState>>(windows, 1);
+    case RangeOp::stddev_over_time: return std::make_unique<StateAccumulator<DeviationState>>(windows, 1);
+    case RangeOp::first_over_time: return std::make_unique<StateAccumulator<FirstState>>(windows, 1);
+    case RangeOp::last_over_time: return std::make_unique<StateAccumulator<LastState>>(windows, 1);
+    case RangeOp::rate_counter: return std::make_unique<RateCounterAccumulator>(windows);
+    case RangeOp::quantile_over_time:
+      return std::make_unique<QuantileAccumulator>(windows, aggregation.parameter.value_or(0));
+  }
+  return nullptr;
+}
+
+}  // namespace tocayo::logql::detail
