@@ -2,7 +2,7 @@
 // Explore's panes in the URL. Running and zooming push a history entry; view toggles replace it. All panes share one range
 // but those that were given their own.
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { useEffect, useMemo } from 'react';
 import { useStore } from '@/shared/store';
 import { timeLock } from '@/shared/time/lock';
 import { endsNow, type RawRange } from '@/shared/time/range';
@@ -32,10 +32,10 @@ export function usePanes(): PanesState {
   const locked = useStore(timeLock);
   const [panesText, left] = [text(search.panes), text(search.left)];
   const parsed = useMemo(() => parsePanes({ panes: panesText, left }), [panesText, left]);
+  const brought = panesText === undefined && left === undefined && locked !== null;
   const panes = useMemo(
-    () =>
-      panesText === undefined && left === undefined && locked ? [{ ...emptyPane(), range: locked }] : parsed.panes,
-    [parsed, panesText, left, locked],
+    () => (brought && locked ? [{ ...emptyPane(), range: locked }] : parsed.panes),
+    [parsed, brought, locked],
   );
   const { timezone, refresh } = timeSearch(search);
   const shared = panes.find((pane) => !pane.ownRange) ?? panes[0];
@@ -53,6 +53,11 @@ export function usePanes(): PanesState {
       resetScroll: false,
       search: { ...keep(search), ...exploreSearch(next), ...extra } as never,
     });
+  // The URL says what is shown, also when the lock brought the range.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens under a lock
+  useEffect(() => {
+    if (brought) go(panes, {}, true);
+  }, [brought]);
   const all = (change: Partial<Pane>) => panes.map((pane) => (pane.ownRange ? pane : { ...pane, ...change }));
 
   return {

@@ -26,7 +26,9 @@ export function StatTile({ label, queries, unit, time, slot }: Props) {
   const failed = state.kind === 'error' || state.kind === 'forbidden';
   return (
     <div className={css.tile}>
-      <p className={css.label}>{label}</p>
+      <p className={css.label} title={label}>
+        {label}
+      </p>
       <p className={css.value} title={failed && state.kind === 'error' ? String(state.error) : undefined}>
         {failed ? t('error.other') : formatValue(value, unit)}
       </p>

@@ -2,7 +2,7 @@
 // Series on a canvas: at most four points per pixel column and series, whatever the zoom.
 import type { Pyramid } from '../frames/pyramid';
 import { type Connect, type Pen, trace } from '../frames/trace';
-import { seriesColour, seriesDash } from '../theme';
+import { seriesColour, seriesDash, themeTokens } from '../theme';
 import type { ChartModel } from './model';
 import type { ChartMode } from './options';
 import type { Drawn } from './stack';
@@ -24,6 +24,12 @@ export interface Frame {
 export const FADED = 0.28;
 const GHOST = 0.62;
 const GHOST_DASH = [3, 3];
+
+/**
+ * More points than this in one chart are drawn with lines of one pixel: without a graphics card those cost an eighth of
+ * thicker ones, and lines that dense are no clearer when thick.
+ */
+export const DENSE_POINTS = 6000;
 
 /** Where steps and values are; steps of even distance need no look-up. */
 export function places(frame: Frame, x: Float64Array): { x: (index: number) => number; y: (value: number) => number } {
@@ -155,6 +161,23 @@ function fillParts(g: CanvasRenderingContext2D, top: Points, bottom: Points | nu
   g.fill();
 }
 
+/** A series of an older period: dashed, and with an edge around it where it crosses bands of its own colour. */
+function strokeGhost(g: CanvasRenderingContext2D, points: Points, ratio: number, edge: boolean, faded: number): void {
+  const colour = g.strokeStyle;
+  if (edge) {
+    g.setLineDash([]);
+    g.strokeStyle = themeTokens().semantic.panel;
+    g.lineWidth = 3 * ratio;
+    g.globalAlpha = faded * 0.7;
+    strokeParts(g, points, 2 * ratio);
+    g.strokeStyle = colour;
+  }
+  g.globalAlpha = faded * (edge ? 1 : GHOST);
+  g.setLineDash(GHOST_DASH.map((d) => d * ratio));
+  g.lineWidth = 1.25 * ratio;
+  strokeParts(g, points, 2 * ratio);
+}
+
 export interface Painting {
   frame: Frame;
   model: ChartModel;
@@ -173,6 +196,7 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
   const place = places(frame, model.x);
   const steps = stepsIn(model.x, frame.xMin, frame.xMax);
   const zero = Math.min(frame.top + frame.height, Math.max(frame.top, place.y(0)));
+  const dense = model.series.length * Math.min(steps[1] - steps[0], 4 * frame.width) > DENSE_POINTS;
   let read = 0;
   g.save();
   g.beginPath();
@@ -183,6 +207,8 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
   // Stacked bands are painted from the top down, so that each one's edge stays on top of the band above.
   const order = model.series.map((_s, i) => (mode === 'stack' ? model.series.length - 1 - i : i));
   if (focus !== null && mode !== 'stack') order.push(...order.splice(order.indexOf(focus), 1));
+  // Older periods lie over everything.
+  order.sort((a, b) => Number(model.series[a]?.ghost ?? false) - Number(model.series[b]?.ghost ?? false));
   for (const index of order) {
     const series = model.series[index];
     const column = drawn[index];
@@ -200,11 +226,14 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
       g.globalAlpha = faded * 0.14;
       fillParts(g, upper, zero);
     }
-    g.globalAlpha = faded * (series.ghost ? GHOST : 1);
-    const dash = series.ghost ? GHOST_DASH : seriesDash(series.slot);
-    g.setLineDash(dash ? dash.map((d) => d * frame.ratio) : []);
-    g.lineWidth = (mode === 'stack' || series.ghost ? 1 : 1.5) * frame.ratio;
-    strokeParts(g, upper, 2 * frame.ratio);
+    if (series.ghost) strokeGhost(g, upper, frame.ratio, mode !== 'line', faded);
+    else {
+      g.globalAlpha = faded;
+      const dash = seriesDash(series.slot);
+      g.setLineDash(dash ? dash.map((d) => d * frame.ratio) : []);
+      g.lineWidth = (dense || mode === 'stack' ? 1 : 1.5) * frame.ratio;
+      strokeParts(g, upper, 2 * frame.ratio);
+    }
   }
   g.restore();
   return read;

@@ -166,7 +166,8 @@ describe('routes', () => {
     for (const path of Object.keys(ROUTES)) expect(paths).toContain(path);
     for (const path of paths) for (let seed = 0; seed < 200; seed++) codecs[ROUTES[path] ?? 'plain']?.(seed);
     expect(paths.length).toBeGreaterThan(8);
-  });
+    // The first import of the whole page takes its time on a busy machine.
+  }, 60_000);
 
   it('read whatever stands there', () => {
     expect(readPage({ from: 5, hide: 'x', table: ['', 'y', null], refresh: [] })).toEqual({

@@ -17,6 +17,7 @@ import { useEffect, useRef } from 'react';
 import { cspNonce } from '@/shared/api/boot';
 import type { Position } from '../errors';
 import { allMetadata, completionClient } from './client';
+import { diagnose, promLinter } from './lint';
 import { editorLook } from './look';
 
 export interface PromEditorProps {
@@ -77,13 +78,14 @@ export default function PromEditor(props: PromEditorProps) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const latest = useRef(props);
+  const marked = useRef(false);
   latest.current = props;
 
   useEffect(() => {
     if (!host.current) return;
     const promql = new PromQLExtension()
       .activateCompletion(true)
-      .activateLinter(true)
+      .activateLinter(false)
       .setComplete({ completeStrategy: newCompleteStrategy({ remote: completionClient, maxMetricsMetadata: 20_000 }) });
     const run = () => {
       latest.current.onRun();
@@ -122,6 +124,7 @@ export default function PromEditor(props: PromEditorProps) {
             ...defaultKeymap,
           ]),
           promql.asExtension(),
+          promLinter,
           hoverDocs,
           editorLook,
           placeholder(latest.current.hint),
@@ -159,8 +162,15 @@ export default function PromEditor(props: PromEditorProps) {
 
   useEffect(() => {
     const current = view.current;
-    if (!current || !props.problem) return;
-    current.dispatch(setDiagnostics(current.state, diagnostics(current.state, props.problem)));
+    if (!current) return;
+    if (props.problem) {
+      current.dispatch(setDiagnostics(current.state, diagnostics(current.state, props.problem)));
+      marked.current = true;
+    } else if (marked.current) {
+      // The server takes the query now: its mark goes, what the page itself finds stays.
+      current.dispatch(setDiagnostics(current.state, [...diagnose(current)]));
+      marked.current = false;
+    }
   }, [props.problem]);
 
   return <div ref={host} />;

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BUDGET_MS, type Drawable, schedule, unschedule } from './scheduler';
+
+describe('drawing loop', () => {
+  let now = 0;
+  let frames: (() => void)[] = [];
+  const drawn: string[] = [];
+  const frame = () => {
+    const due = frames;
+    frames = [];
+    for (const run of due) run();
+  };
+  const item = (name: string, cost: number, distance = 0, seen = true): Drawable & { seen: boolean } => ({
+    seen,
+    visible() {
+      return this.seen;
+    },
+    distance: () => distance,
+    draw: () => {
+      drawn.push(name);
+      now += cost;
+    },
+  });
+
+  beforeEach(() => {
+    now = 0;
+    frames = [];
+    drawn.length = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    vi.stubGlobal('requestAnimationFrame', (run: () => void) => frames.push(run));
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllGlobals();
+  });
+
+  it('draws the middle of the screen first, each once a frame', () => {
+    const [far, near] = [item('far', 1, 500), item('near', 1, 10)];
+    for (const one of [far, near, far]) schedule(one);
+    expect(frames).toHaveLength(1);
+    frame();
+    expect(drawn).toEqual(['near', 'far']);
+    expect(frames).toHaveLength(0);
+  });
+
+  it('leaves to the next frame what would not fit', () => {
+    const items = [1, 2, 3].map((n) => item(`${n}`, BUDGET_MS / 2 + 1, n));
+    for (const one of items) schedule(one);
+    frame();
+    // Nothing is known of their cost yet: the second one is still begun within the budget.
+    expect(drawn).toEqual(['1', '2']);
+    frame();
+    expect(drawn).toEqual(['1', '2', '3']);
+    drawn.length = 0;
+    for (const one of items) schedule(one);
+    for (let n = 1; n <= 3; n++) {
+      frame();
+      expect(drawn).toHaveLength(n);
+    }
+    expect(frames).toHaveLength(0);
+  });
+
+  it('waits with what is out of sight, and forgets what is gone', () => {
+    const [hidden, gone] = [item('hidden', 1, 0, false), item('gone', 1)];
+    schedule(hidden);
+    schedule(gone);
+    unschedule(gone);
+    frame();
+    expect(drawn).toEqual([]);
+    expect(frames).toHaveLength(0);
+    hidden.seen = true;
+    schedule(hidden);
+    frame();
+    expect(drawn).toEqual(['hidden']);
+  });
+});
