@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
+import { Outlet, useNavigate, useRouterState, useSearch } from '@tanstack/react-router';
 import { type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
@@ -22,10 +22,14 @@ export function Shell({ children }: { children?: ReactNode }) {
   const [palette, setPalette] = useState(false);
   const [shortcuts, setShortcuts] = useState(false);
   const path = useRouterState({ select: (s) => s.location.pathname });
+  const search = useSearch({ strict: false }) as Record<string, unknown>;
+  const kiosk = search.kiosk !== undefined;
   const main = useRef<HTMLElement>(null);
   const firstPath = useRef(path);
 
   const previousPanel = () => focusPanel(-1);
+  const setKiosk = (on: boolean) =>
+    void navigate({ to: '.', search: ((old: object) => ({ ...old, kiosk: on ? 'tv' : undefined })) as never });
   useHotkeys({
     ['N' as string]: previousPanel,
     'g h': () => void navigate({ to: '/' }),
@@ -37,6 +41,9 @@ export function Shell({ children }: { children?: ReactNode }) {
     '/': () => focusSearch() || setPalette(true),
     '?': () => setShortcuts(true),
     n: () => focusPanel(1),
+    'p x': exploreCurrentPanel,
+    'd k': () => setKiosk(!kiosk),
+    ...(kiosk ? { escape: () => setKiosk(false) } : {}),
   });
 
   // Fetched ahead, as they are wanted most when the server does not answer.
@@ -68,12 +75,12 @@ export function Shell({ children }: { children?: ReactNode }) {
       <a href="#main" className={css.skip}>
         {t('nav.skip')}
       </a>
-      <NavRail onSearch={() => setPalette(true)} onShortcuts={() => setShortcuts(true)} />
+      {!kiosk && <NavRail onSearch={() => setPalette(true)} onShortcuts={() => setShortcuts(true)} />}
       <main id="main" ref={main} tabIndex={-1} className={css.main}>
         <ConnectionBanner />
         {children ?? <Outlet />}
       </main>
-      <BottomBar onSearch={() => setPalette(true)} />
+      {!kiosk && <BottomBar onSearch={() => setPalette(true)} />}
       <Suspense>
         {palette && <Palette onClose={() => setPalette(false)} onShortcuts={() => setShortcuts(true)} />}
         {shortcuts && <ShortcutsOverlay onClose={() => setShortcuts(false)} />}
@@ -86,6 +93,15 @@ function focusSearch(): boolean {
   const field = document.querySelector<HTMLInputElement>('main input[type="search"]');
   field?.focus();
   return field !== null;
+}
+
+/** The panel that has the focus, else the one under the pointer. */
+function currentPanel(): HTMLElement | null {
+  return document.activeElement?.closest<HTMLElement>('[data-panel]') ?? document.querySelector('[data-panel]:hover');
+}
+
+function exploreCurrentPanel(): void {
+  currentPanel()?.querySelector<HTMLElement>('a[href*="/explore"]')?.click();
 }
 
 function focusPanel(direction: 1 | -1): void {

@@ -37,6 +37,8 @@ const GROUPS = [
     rows: [
       ['n', 'keys.nextPanel'],
       ['N', 'keys.previousPanel'],
+      ['p x', 'keys.panelExplore'],
+      ['d k', 'keys.kiosk'],
       ['← →', 'keys.crosshair'],
       ['↑ ↓', 'keys.seriesMove'],
       ['esc', 'keys.close'],

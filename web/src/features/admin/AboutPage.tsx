@@ -18,12 +18,10 @@ export function AboutPage() {
   const { t } = useTranslation('admin');
   return (
     <>
-      <div className={css.two}>
+      <div className={css.three}>
+        <SelfHealth />
         <Build />
-        <div className={css.stack}>
-          <SelfHealth />
-          <Storage />
-        </div>
+        <Storage />
       </div>
       <Panel title={t('about.licences')} aside={t('about.packages', { count: licences.length })}>
         <p className={css.text}>{t('about.licencesText', { product: boot.product })}</p>

@@ -22,7 +22,7 @@ export function AuthFrame({ title, children }: { title: string; children: ReactN
         <h1>{title}</h1>
         {children}
       </div>
-      <p className={css.foot}>
+      <p className={css.foot} data-differs>
         <span>{boot.hostname}</span>
         <button type="button" onClick={() => savePrefs({ language: language === 'en' ? 'es' : 'en' })}>
           {t('otherLanguage')}

@@ -22,13 +22,27 @@ export function ChangedLately({ home, zone }: { home: HomeData; zone: Zone }) {
               <time dateTime={new Date(event.timeMs).toISOString()} title={formatStamp(event.timeMs, zone)}>
                 {recent(event.timeMs) ? formatClock(event.timeMs, zone) : formatDay(event.timeMs, zone)}
               </time>
-              <p>
-                {event.title} <span className={css.detail}>{event.detail}</span>
-              </p>
+              <EventText event={event} />
             </li>
           ))}
         </ul>
       </DataRegion>
     </Panel>
+  );
+}
+
+/** What the server itself reports is told in the reader's language; texts of people and pipelines stay as they are. */
+function EventText({ event }: { event: HomeData['events'][number] }) {
+  const { t } = useTranslation('home');
+  let { title, detail } = event;
+  const started = event.kind === 'tocayo.start' ? /^(.+) started$/.exec(title) : null;
+  if (started) {
+    title = t('event.start', { what: started[1] });
+    detail = t('event.listening', { address: detail.replace('listening on ', '') });
+  } else if (event.kind === 'config.reload') title = t('event.reload');
+  return (
+    <p>
+      {title} <span className={css.detail}>{detail}</span>
+    </p>
   );
 }

@@ -12,6 +12,9 @@ const catalogues = import.meta.glob<{ default: Record<string, string> }>([
   './catalogue/*.json',
 ]);
 
+/** `?pseudo`: texts are made longer and accented, to find what does not fit. */
+const PSEUDO = new URLSearchParams(location.search).has('pseudo');
+
 const loaders = new Map<string, Loader>();
 for (const [path, loader] of Object.entries(catalogues)) {
   const match = /features\/([^/]+)\/i18n\/(\w+)\.json$/.exec(path) ?? /(catalogue)\/(\w+)\.json$/.exec(path);
@@ -26,7 +29,8 @@ const backend: BackendModule = {
     if (!loader) done(new Error(`no catalogue ${language}/${namespace}`), null);
     else
       loadChunk(loader).then(
-        (module) => done(null, module.default),
+        async (module) =>
+          done(null, PSEUDO ? (await import('./pseudo')).pseudoCatalogue(module.default) : module.default),
         (error: unknown) => done(error as Error, null),
       );
   },

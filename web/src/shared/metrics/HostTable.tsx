@@ -52,7 +52,8 @@ export function HostTable({ hosts, caption }: { hosts: readonly HostSummary[]; c
           sort: (h) => h.lastSeenMs,
           cell: (h) => {
             const age = Math.max(0, (now - h.lastSeenMs) / 1000);
-            return age > 60 ? <Severity level="warning" word={formatDuration(age)} /> : formatDuration(age);
+            const ago = t('host.ago', { age: formatDuration(age) });
+            return age > 60 ? <Severity level="warning" word={ago} /> : ago;
           },
         },
       ]}
