@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merging segments of a day: of closed hours into level 1, of a closed day into level 2. Streams through with one row
+// group of each input in memory. Rows that retention or delete requests hide are left behind.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "core/log.h"
+#include "logs/head/label_bytes.h"
+#include "logs/store/masks.h"
+#include "logs/store/segment_cursor.h"
+#include "logs/store/store_impl.h"
+
+namespace tocayo::logs {
+namespace {
+
+constexpr std::size_t kMaxInputs = 16;  // times a row group of 8 MiB: the memory of a merge
+constexpr TimestampNs kHour = 3'600LL * 1'000'000'000;
+
+// One output: the streams of one group.
+struct Output {
+  SegmentRecord record;
+  std::optional<SegmentWriter> writer;
+};
+
+}  // namespace
+
+// The day's segments of a level, when merging them pays: enough of them, none still growing, and few enough at once.
+std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) const {
+  auto view = tenant.view();
+  const TimestampNs time = now_ns();
+  std::map<std::pair<std::int64_t, std::uint32_t>, std::vector<std::shared_ptr<SegmentEntry>>> by_day;
+  std::map<std::int64_t, std::uint64_t> day_bytes;
+  for (const auto& entry : view->segments) {
+    const SegmentRecord& record = entry->record();
+    if (entry->excluded()) continue;
+    by_day[{record.day, record.level}].push_back(entry);
+    day_bytes[record.day] += record.raw_bytes;
+  }
+  const std::int64_t today = time / (24 * kHour);
+  for (auto& [key, entries] : by_day) {
+    const auto& [day, level] = key;
+    if (level >= 2) continue;
+    const bool day_closed = day < today && time - (day + 1) * 24 * kHour >= kHour;
+    std::uint64_t bytes = 0;
+    std::erase_if(entries, [&](const auto& entry) {
+      return level == 0 && !day_closed && entry->record().max_time / kHour >= time / kHour;
+    });
+    for (const auto& entry : entries) bytes += entry->record().raw_bytes;
+    if (level == 0) {
+      // A closed day gets its last few in as well, when they waited an hour.
+      const bool leftovers = day_closed && !entries.empty() &&
+                             (entries.size() > 1 || by_day.contains({day, 1}) || by_day.contains({day, 2})) &&
+                             now() - entries.back()->record().created >= 3'600'000;
+      if (entries.size() < options_.merge_count && !leftovers) continue;
+    } else {
+      // Rewriting a whole day is worth it when it gets a good part of the day into place.
+      if (!day_closed || bytes * 4 < day_bytes[day]) continue;
+      if (auto done = by_day.find({day, 2}); done != by_day.end()) {
+        entries.insert(entries.end(), done->second.begin(), done->second.end());
+      }
+    }
+    std::sort(entries.begin(), entries.end(),
+              [](const auto& a, const auto& b) { return a->record().rank < b->record().rank; });
+    if (entries.size() > kMaxInputs) entries.resize(kMaxInputs);
+    return MergeTask{day, level + 1, std::move(entries)};
+  }
+  return std::nullopt;
+}
+
+Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
+  std::lock_guard cutting(tenant.cut_mutex);
+  auto view = tenant.view();
+  const auto limits = limits_of(tenant.name);
+  const TimestampNs time = now_ns();
+  std::uint64_t raw = 0;
+  std::int64_t rank = std::numeric_limits<std::int64_t>::max();
+  std::uint64_t from = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t to = 0;
+  for (const auto& input : task.inputs) {
+    raw += input->record().raw_bytes;
+    rank = std::min(rank, input->record().rank);
+    from = std::min(from, input->record().journal_from);
+    to = std::max(to, input->record().journal_to);
+  }
+  const std::uint64_t target = std::max<std::uint64_t>(1, task.level == 1 ? options_.merge_bytes : options_.day_bytes);
+  const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw + target - 1) / target, 1, 64));
+  const std::int64_t tombstone = view->tombstones.empty() ? 0 : view->tombstones.back()->record.sequence;
+  std::vector<SegmentCursor> cursors;
+  for (const auto& input : task.inputs) cursors.push_back(TRY(SegmentCursor::open(input)));
+
+  std::vector<Output> outputs(groups);
+  std::vector<SegmentRecord> records;
+  auto abandon = [&](Error error) {
+    std::vector<SegmentRecord> made;
+    for (Output& output : outputs) {
+      output.writer.reset();
+      if (output.record.id != 0) made.push_back(output.record);
+    }
+    remove_files(made);
+    return std::unexpected(std::move(error).with_context("merge segments"));
+  };
+  auto write_all = [&]() -> Result<> {
+    std::string bytes;
+    for (;;) {
+      const Labels* least = nullptr;
+      for (const SegmentCursor& cursor : cursors) {
+        if (!cursor.at_end() && (least == nullptr || cursor.labels() < *least)) least = &cursor.labels();
+      }
+      if (least == nullptr) return {};
+      const Labels labels = *least;
+      bytes.clear();
+      encode_labels(labels, bytes);
+      const TimestampNs floor = retention_floor(*limits, bytes, time);
+      const DeleteMask mask(view->tombstones, 0, bytes);
+      Output& output = outputs[group_hash(bytes) & (groups - 1)];
+      std::vector<SegmentCursor*> parts;
+      for (SegmentCursor& cursor : cursors) {
+        if (!cursor.at_end() && cursor.labels() == labels) parts.push_back(&cursor);
+      }
+      bool started = false;
+      while (!parts.empty()) {
+        // Of equal times the older input comes first: cursors are in order of rank.
+        SegmentCursor* next = parts[0];
+        for (SegmentCursor* part : parts) {
+          if (part->row().time < next->row().time) next = part;
+        }
+        const Row& row = next->row();
+        if (row.time >= floor && !mask.hides(row, next->entry().tombstone())) {
+          if (!output.writer) {
+            output.record =
+                new_segment(tenant, task.day, groups << 32 | (group_hash(bytes) & (groups - 1)), task.level);
+            std::error_code error;
+            std::filesystem::create_directories(path_of(output.record).parent_path(), error);
+            if (error) return std::unexpected(error_from_errno("create a segment's directory", error.value()));
+            output.writer.emplace(TRY(SegmentWriter::create(path_of(output.record), {.tenant = tenant.name,
+                                                                                     .level = task.level,
+                                                                                     .group_hash = output.record.group,
+                                                                                     .journal_from = from,
+                                                                                     .journal_to = to})));
+          }
+          if (!started) TRY(output.writer->start_stream(labels));
+          started = true;
+          TRY(output.writer->add({row.time, row.line, row.metadata}));
+        }
+        TRY(next->next());
+        if (next->at_end() || !(next->labels() == labels)) std::erase(parts, next);
+      }
+    }
+  };
+  if (auto written = write_all(); !written) return abandon(std::move(written.error()));
+  cursors.clear();
+  for (Output& output : outputs) {
+    if (!output.writer) continue;
+    auto info = output.writer->finish();
+    if (!info) return abandon(std::move(info.error()));
+    SegmentRecord& record = output.record;
+    record.min_time = info->min_time;
+    record.max_time = info->max_time;
+    record.rows = info->rows;
+    record.raw_bytes = info->raw_bytes;
+    record.file_bytes = info->file_bytes;
+    record.journal_from = from;
+    record.journal_to = to;
+    record.rank = rank;
+    record.tombstone = tombstone;
+    records.push_back(record);
+  }
+  if (auto went = step("merge: files written"); !went) return abandon(std::move(went.error()));
+  std::vector<std::int64_t> removed;
+  for (const auto& input : task.inputs) removed.push_back(input->record().id);
+  if (auto swapped = catalogue_.swap(tenant.name, records, removed, std::nullopt, now()); !swapped) {
+    return abandon(std::move(swapped.error()));
+  }
+  TRY(step("merge: catalogue written"));
+  publish_swap(tenant, records, task.inputs);
+  metrics_.merges.add();
+  log::info("logs", "segments merged",
+            {{"tenant", tenant.name},
+             {"day", task.day},
+             {"level", task.level},
+             {"from", task.inputs.size()},
+             {"to", records.size()}});
+  return step("merge: published");
+}
+
+void StoreImpl::publish_swap(Tenant& tenant, std::span<const SegmentRecord> added,
+                             std::span<const std::shared_ptr<SegmentEntry>> removed) {
+  std::lock_guard lock(tenant.mutex);
+  tenant.change([&](View& view) {
+    for (const auto& entry : removed) std::erase(view.segments, entry);
+    for (const SegmentRecord& record : added) {
+      view.segments.push_back(std::make_shared<SegmentEntry>(record, path_of(record)));
+    }
+  });
+  for (const auto& entry : removed) entry->retire();
+}
+
+// Whole segments that no rule keeps; rows within segments vanish from queries by time and go at the next merge.
+Result<> StoreImpl::retire_expired(Tenant& tenant) {
+  const auto limits = limits_of(tenant.name);
+  if (!retention_set(*limits)) return {};
+  std::lock_guard cutting(tenant.cut_mutex);
+  const TimestampNs time = now_ns();
+  auto longest = limits->retention_period;
+  bool for_ever = longest.count() <= 0;
+  for (const RetentionRule& rule : limits->retention_stream) {
+    longest = std::max(longest, rule.period);
+    if (rule.period.count() <= 0) for_ever = true;
+  }
+  auto shortest = longest;
+  if (limits->retention_period.count() > 0) shortest = limits->retention_period;
+  for (const RetentionRule& rule : limits->retention_stream) {
+    if (rule.period.count() > 0) shortest = std::min(shortest, rule.period);
+  }
+  auto view = tenant.view();
+  std::vector<std::shared_ptr<SegmentEntry>> expired;
+  std::string bytes;
+  for (const auto& entry : view->segments) {
+    const auto age = std::chrono::nanoseconds(time - entry->record().max_time);
+    if (age <= shortest) continue;
+    if (for_ever || age <= longest) {
+      // Some rule may keep it: ask for each stream.
+      auto open = entry->open();
+      if (!open) continue;  // quarantined: an operator decides
+      const auto streams = (*open)->reader->streams();
+      const bool kept = std::any_of(streams.begin(), streams.end(), [&](const SegmentStream& stream) {
+        bytes.clear();
+        encode_labels(stream.labels, bytes);
+        return stream.max_time >= retention_floor(*limits, bytes, time);
+      });
+      if (kept) continue;
+    }
+    expired.push_back(entry);
+  }
+  if (expired.empty()) return {};
+  std::vector<std::int64_t> ids;
+  for (const auto& entry : expired) ids.push_back(entry->record().id);
+  TRY(catalogue_.swap(tenant.name, {}, ids, std::nullopt, now()));
+  publish_swap(tenant, {}, expired);
+  metrics_.retired.add(static_cast<double>(ids.size()));
+  log::info("logs", "segments expired", {{"tenant", tenant.name}, {"segments", ids.size()}});
+  return {};
+}
+
+}  // namespace tocayo::logs

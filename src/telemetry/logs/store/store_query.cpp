@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading: a Querier over one view of a tenant.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/hash.h"
+#include "logs/head/head_scan.h"
+#include "logs/head/label_bytes.h"
+#include "logs/store/masks.h"
+#include "logs/store/store_impl.h"
+#include "logs/store/store_scan.h"
+#include "logs/store/stream_set.h"
+
+namespace tocayo::logs {
+
+std::uint32_t StreamSet::add(std::uint64_t hash, std::string_view label_bytes) {
+  auto [at, fresh] = by_hash_.try_emplace(hash, static_cast<std::uint32_t>(labels_.size()));
+  if (fresh || at->second == kNot) {
+    at->second = static_cast<std::uint32_t>(labels_.size());
+    labels_.emplace_back(label_bytes);
+    return at->second;
+  }
+  if (labels_[at->second] == label_bytes) return at->second;
+  // Two streams with one hash: rare enough to look through all.
+  for (std::uint32_t i = 0; i < labels_.size(); ++i) {
+    if (labels_[i] == label_bytes) return i;
+  }
+  labels_.emplace_back(label_bytes);
+  return static_cast<std::uint32_t>(labels_.size() - 1);
+}
+
+std::string unreadable(const SegmentEntry& entry, const Error& error) {
+  return fmt::format("log lines between {} and {} are left out: {}",
+                     format_rfc3339(entry.record().min_time / 1'000'000),
+                     format_rfc3339(entry.record().max_time / 1'000'000), error.message);
+}
+
+void for_each_head_stream(Tenant& tenant, const View& view, std::span<const Matcher> matchers,
+                          const std::function<void(const Head&, const HeadStream&)>& visit) {
+  const StreamIndex::Candidates candidates = tenant.index.candidates(matchers);
+  for (const auto& head : view.heads) {
+    if (candidates.all) {
+      for (std::size_t stripe = 0; stripe < kStripes; ++stripe) {
+        std::vector<const HeadStream*> chosen;
+        head->for_each(stripe, tenant.stripes[stripe], [&](const HeadStream& rows) { chosen.push_back(&rows); });
+        for (const HeadStream* rows : chosen) {
+          if (matches_all(matchers, rows->stream().labels)) visit(*head, *rows);
+        }
+      }
+      continue;
+    }
+    for (const StreamId id : candidates.ids) {
+      const HeadStream* rows = head->find_shared(id, tenant.stripe(id));
+      if (rows != nullptr && matches_all(matchers, rows->stream().labels)) visit(*head, *rows);
+    }
+  }
+}
+
+namespace {
+
+bool matches_all(std::span<const Matcher> matchers, const Labels& labels) {
+  return std::all_of(matchers.begin(), matchers.end(),
+                     [&](const Matcher& matcher) { return matcher.matches(labels.get(matcher.name())); });
+}
+
+class StoreQuerier final : public Querier {
+ public:
+  StoreQuerier(std::shared_ptr<Tenant> tenant, std::shared_ptr<const TenantLimits> limits, TimestampNs now)
+      : tenant_(std::move(tenant)),
+        view_(tenant_->view()),
+        limits_(std::move(limits)),
+        now_(now),
+        retention_(retention_set(*limits_)) {}
+
+  Result<std::unique_ptr<Scan>> select(const Selection& selection, const Context& context) const override {
+    return make_scan(tenant_, view_, limits_, now_, selection, context);
+  }
+  Result<std::vector<Labels>> series(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end,
+                                     const Context& context) const override;
+  Result<NameList> label_names(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end,
+                               const Context& context) const override;
+  Result<NameList> label_values(const std::string& name, std::span<const std::vector<Matcher>> sets, TimestampNs start,
+                                TimestampNs end, const Context& context) const override;
+  Result<std::vector<StreamVolume>> volume(std::span<const Matcher> matchers, TimestampNs start, TimestampNs end,
+                                           const Context& context) const override;
+
+ private:
+  using Visit = std::function<void(std::string_view label_bytes, std::uint64_t hash)>;
+  // Streams with rows that may lie in the range; may visit one several times.
+  Result<> walk(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end, const Context& context,
+                const Visit& visit) const;
+  bool visible(std::string_view label_bytes, TimestampNs max_time) const {
+    return !retention_ || max_time >= retention_floor(*limits_, label_bytes, now_);
+  }
+
+  std::shared_ptr<Tenant> tenant_;    // shared with the store and other queries
+  std::shared_ptr<const View> view_;  // the same
+  std::shared_ptr<const TenantLimits> limits_;
+  TimestampNs now_;
+  bool retention_;
+};
+
+Result<> StoreQuerier::walk(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end,
+                            const Context& context, const Visit& visit) const {
+  static const std::vector<Matcher> kEverything[1];
+  if (sets.empty()) sets = kEverything;
+  std::string bytes;
+  for (const std::vector<Matcher>& matchers : sets) {
+    TRY(context.check());
+    for_each_head_stream(*tenant_, *view_, matchers, [&](const Head&, const HeadStream& rows) {
+      if (rows.size() == 0 || rows.max_time() < start || rows.min_time() >= end) return;
+      if (visible(rows.stream().labels, rows.max_time())) visit(rows.stream().labels, rows.stream().hash);
+    });
+    std::unordered_map<std::uint64_t, bool> decided;
+    for (const auto& entry : view_->segments) {
+      if (!entry->overlaps(start, end)) continue;
+      TRY(context.check());
+      auto open = entry->open();
+      if (!open) continue;  // select() warns
+      const auto streams = (*open)->reader->streams();
+      for (std::size_t i = 0; i < streams.size(); ++i) {
+        if (streams[i].max_time < start || streams[i].min_time >= end) continue;
+        const std::uint64_t hash = (*open)->hashes[i];
+        auto [known, fresh] = decided.try_emplace(hash, false);
+        if (fresh) {
+          known->second = matches_all(matchers, streams[i].labels);
+        } else if (!known->second || !retention_) {
+          continue;  // does not match, or was visited
+        }
+        if (!known->second) continue;
+        bytes.clear();
+        encode_labels(streams[i].labels, bytes);
+        if (visible(bytes, streams[i].max_time)) visit(bytes, hash);
+      }
+    }
+  }
+  return {};
+}
+
+Result<std::vector<Labels>> StoreQuerier::series(std::span<const std::vector<Matcher>> sets, TimestampNs start,
+                                                 TimestampNs end, const Context& context) const {
+  StreamSet found;
+  TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t hash) { found.add(hash, bytes); }));
+  std::vector<Labels> out;
+  out.reserve(found.size());
+  for (std::uint32_t i = 0; i < found.size(); ++i) out.push_back(decode_labels(found.label_bytes(i)));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<NameList> StoreQuerier::label_names(std::span<const std::vector<Matcher>> sets, TimestampNs start,
+                                           TimestampNs end, const Context& context) const {
+  std::set<std::string, std::less<>> names;
+  TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t) {
+    LabelCursor cursor(bytes);
+    for (LabelView pair; cursor.next(pair);) {
+      if (!names.contains(pair.name)) names.emplace(pair.name);
+    }
+  }));
+  return NameList{{names.begin(), names.end()}, false};
+}
+
+Result<NameList> StoreQuerier::label_values(const std::string& name, std::span<const std::vector<Matcher>> sets,
+                                            TimestampNs start, TimestampNs end, const Context& context) const {
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return hash64(text); }
+  };
+  std::unordered_set<std::string, Hash, std::equal_to<>> values;
+  TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t) {
+    const std::string_view value = label_in(bytes, name);
+    if (!value.empty() && !values.contains(value)) values.emplace(value);
+  }));
+  NameList out{{values.begin(), values.end()}, false};
+  std::sort(out.names.begin(), out.names.end());
+  return out;
+}
+
+Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> matchers, TimestampNs start,
+                                                       TimestampNs end, const Context& context) const {
+  struct Sum {
+    std::uint64_t rows = 0;
+    std::uint64_t bytes = 0;
+  };
+  StreamSet set;
+  std::vector<Sum> sums;
+  auto sum_of = [&](std::uint64_t hash, std::string_view bytes) -> Sum& {
+    const std::uint32_t stream = set.add(hash, bytes);
+    if (stream == sums.size()) sums.emplace_back();
+    return sums[stream];
+  };
+  auto floor_of = [&](std::string_view bytes) {
+    return retention_ ? std::max(start, retention_floor(*limits_, bytes, now_)) : start;
+  };
+  auto covered = [&](std::string_view bytes) {
+    const DeleteMask mask(view_->tombstones, 0, bytes);
+    return !mask.empty() && mask.touches(start, end);
+  };
+  bool deleted = false;  // some rows are hidden by delete requests: those streams are counted by reading them
+  for_each_head_stream(*tenant_, *view_, matchers, [&](const Head&, const HeadStream& rows) {
+    if (rows.size() == 0 || rows.max_time() < start || rows.min_time() >= end) return;
+    if (!view_->tombstones.empty() && covered(rows.stream().labels)) {
+      deleted = true;
+      return;
+    }
+    const RowTotals part = totals(rows, floor_of(rows.stream().labels), end);
+    Sum& sum = sum_of(rows.stream().hash, rows.stream().labels);
+    sum.rows += part.rows;
+    sum.bytes += part.bytes;
+  });
+  std::string bytes;
+  for (const auto& entry : view_->segments) {
+    if (!entry->overlaps(start, end)) continue;
+    TRY(context.check());
+    auto open = entry->open();
+    if (!open) continue;
+    const auto streams = (*open)->reader->streams();
+    // Streams of one retention floor are asked for together.
+    std::unordered_map<TimestampNs, std::vector<std::uint32_t>> wanted;
+    for (std::uint32_t i = 0; i < streams.size(); ++i) {
+      if (streams[i].max_time < start || streams[i].min_time >= end || !matches_all(matchers, streams[i].labels)) {
+        continue;
+      }
+      bytes.clear();
+      encode_labels(streams[i].labels, bytes);
+      if (!view_->tombstones.empty() && covered(bytes)) {
+        deleted = true;
+        continue;
+      }
+      const TimestampNs floor = floor_of(bytes);
+      if (floor < end) wanted[floor].push_back(i);
+    }
+    for (const auto& [floor, list] : wanted) {
+      auto counted = (*open)->reader->volume(
+          list, floor, end, [&](std::uint32_t stream, std::uint64_t row_count, std::uint64_t byte_count) {
+            bytes.clear();
+            encode_labels(streams[stream].labels, bytes);
+            Sum& sum = sum_of((*open)->hashes[stream], bytes);
+            sum.rows += row_count;
+            sum.bytes += byte_count;
+          });
+      if (!counted && counted.error().kind != ErrorKind::internal) return std::unexpected(counted.error());
+    }
+  }
+  if (deleted) {
+    Selection selection;
+    selection.matchers.assign(matchers.begin(), matchers.end());
+    selection.start = start;
+    selection.end = end;
+    selection.want_line = selection.want_metadata = false;
+    auto scan = TRY(select(selection, context));
+    for (std::size_t morsel = 0; morsel < scan->morsels().size(); ++morsel) {
+      ScanStats stats;
+      TRY(scan->scan(
+          morsel, start, end, context,
+          [&](std::span<const Row> rows) -> Result<bool> {
+            for (const Row& row : rows) {
+              bytes.clear();
+              encode_labels(scan->streams()[row.stream], bytes);
+              if (!covered(bytes)) continue;  // counted above
+              Sum& sum = sum_of(hash64(bytes), bytes);
+              ++sum.rows;
+              sum.bytes += row.length;
+            }
+            return true;
+          },
+          stats));
+    }
+  }
+  std::vector<StreamVolume> out;
+  for (std::uint32_t i = 0; i < set.size(); ++i) {
+    if (sums[i].rows > 0) out.push_back({decode_labels(set.label_bytes(i)), sums[i].rows, sums[i].bytes});
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.labels < b.labels; });
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const Querier> make_querier(std::shared_ptr<Tenant> tenant, std::shared_ptr<const TenantLimits> limits,
+                                            TimestampNs now) {
+  return std::make_shared<StoreQuerier>(std::move(tenant), std::move(limits), now);
+}
+
+}  // namespace tocayo::logs

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "logs/store/store_scan.h"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "core/hash.h"
+#include "core/registry.h"
+#include "logs/head/bloom.h"
+#include "logs/head/head_scan.h"
+#include "logs/head/label_bytes.h"
+#include "logs/segment/template_shape.h"
+#include "logs/store/masks.h"
+#include "logs/store/stream_set.h"
+
+namespace tocayo::logs {
+namespace {
+
+class StoreScan final : public Scan {
+ public:
+  StoreScan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view)
+      : tenant_(std::move(tenant)), view_(std::move(view)) {}
+  Result<> prepare(const Selection& selection, const TenantLimits& limits, TimestampNs now, const Context& context);
+
+  std::span<const Labels> streams() const override { return streams_; }
+  std::span<const Morsel> morsels() const override { return morsels_; }
+  Result<> scan(std::size_t morsel, TimestampNs start, TimestampNs end, const Context& context, const Visitor& visit,
+                ScanStats& stats) const override;
+  // All kinds of lines; rows that are only in memory, or some of which are hidden, are looked at one by one.
+  Result<> patterns(const Selection& selection, const Context& context, const SegmentReader::PatternVisitor& visit);
+  std::vector<std::string> warnings() const override {
+    std::lock_guard lock(mutex_);
+    return warnings_;
+  }
+
+ private:
+  // What a morsel is made of: pieces of the heads, or a row group of a segment.
+  struct Work {
+    std::size_t first_piece = 0;
+    std::size_t piece_count = 0;
+    const SegmentEntry* entry = nullptr;
+    std::shared_ptr<const OpenSegment> open;
+    std::uint32_t group = 0;
+    std::uint64_t order_base = 0;
+    std::shared_ptr<const std::vector<std::uint32_t>> map;  // shared by the groups of the segment
+    bool masked = false;                                    // some row may be hidden
+    bool full = false;                                      // and the mask looks at line or metadata
+  };
+  struct HeadPart {
+    std::uint64_t order_base;
+    HeadPiece piece;
+  };
+
+  Result<bool> group_patterns(const Work& work, const Context& context,
+                              const SegmentReader::PatternVisitor& visit) const;
+  void add_heads(const Selection& selection, StreamSet& set);
+  Result<> add_segments(const Selection& selection, StreamSet& set, const Context& context);
+  void finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now);
+  void close_head_morsel(Work& work, Morsel& morsel);
+  void decide_masks();
+  void warn(std::string text) const {
+    std::lock_guard lock(mutex_);
+    if (std::find(warnings_.begin(), warnings_.end(), text) == warnings_.end()) warnings_.push_back(std::move(text));
+  }
+  bool hidden(const Row& row, std::int64_t tombstone) const {
+    return (!floors_.empty() && row.time < floors_[row.stream]) ||
+           (!masks_.empty() && masks_[row.stream].hides(row, tombstone));
+  }
+  Result<> scan_segment(const Work& work, TimestampNs start, TimestampNs end, const Context& context,
+                        const Visitor& visit, ScanStats& stats) const;
+
+  std::shared_ptr<Tenant> tenant_;    // the stripes of its locks
+  std::shared_ptr<const View> view_;  // keeps heads and files
+  TimestampNs start_ = 0;
+  TimestampNs end_ = 0;
+  bool want_line_ = true;
+  bool want_metadata_ = true;
+  std::optional<RowFilter> filter_;
+  std::optional<RowFilter> full_filter_;
+  std::shared_ptr<const CompiledSelection> compiled_;
+  std::shared_ptr<const CompiledSelection> full_compiled_;
+  std::shared_ptr<const CompiledSelection> counting_;  // of a pattern query
+  std::vector<Labels> streams_;
+  std::vector<TimestampNs> floors_;  // of retention, by stream; empty without
+  std::vector<DeleteMask> masks_;    // by stream; empty without
+  std::vector<HeadPart> parts_;
+  std::vector<Work> work_;
+  std::vector<Morsel> morsels_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::string> warnings_;
+};
+
+Result<> StoreScan::prepare(const Selection& selection, const TenantLimits& limits, TimestampNs now,
+                            const Context& context) {
+  start_ = selection.start;
+  end_ = selection.end;
+  want_line_ = selection.want_line;
+  want_metadata_ = selection.want_metadata;
+  filter_ = TRY(RowFilter::create(selection));
+  if (start_ >= end_) return {};
+  StreamSet set;
+  add_heads(selection, set);
+  TRY(add_segments(selection, set, context));
+  finish_streams(set, limits, now);
+  decide_masks();
+  const bool full = std::any_of(work_.begin(), work_.end(), [](const Work& work) { return work.full; });
+  if (full && !(want_line_ && want_metadata_)) {
+    Selection whole = selection;
+    whole.want_line = whole.want_metadata = true;
+    full_filter_ = TRY(RowFilter::create(whole));
+    full_compiled_ = TRY(compile(whole));
+  }
+  return {};
+}
+
+void StoreScan::close_head_morsel(Work& work, Morsel& morsel) {
+  if (work.piece_count == 0) return;
+  morsels_.push_back(morsel);
+  work_.push_back(std::move(work));
+  work = {};
+  morsel = {};
+}
+
+void StoreScan::add_heads(const Selection& selection, StreamSet& set) {
+  Work work;
+  Morsel morsel;
+  std::vector<HeadPiece> pieces;
+  for_each_head_stream(*tenant_, *view_, selection.matchers, [&](const Head& head, const HeadStream& rows) {
+    pieces.clear();
+    add_pieces(rows, 0, start_, end_, pieces);
+    if (pieces.empty()) return;
+    const std::uint32_t stream = set.add(rows.stream().hash, rows.stream().labels);
+    for (HeadPiece& piece : pieces) {
+      piece.stream = stream;
+      if (work.piece_count == 0) {
+        work.first_piece = parts_.size();
+        morsel = {piece.min_time, piece.max_time, 0};
+      }
+      parts_.push_back({head_order(head.sequence()), piece});
+      ++work.piece_count;
+      morsel.min_time = std::min(morsel.min_time, piece.min_time);
+      morsel.max_time = std::max(morsel.max_time, piece.max_time);
+      morsel.rows += piece.end_row - piece.first_row;
+      if (morsel.rows >= HeadBloom::kRows) close_head_morsel(work, morsel);
+    }
+  });
+  close_head_morsel(work, morsel);
+}
+
+Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, const Context& context) {
+  std::string bytes;
+  for (const auto& entry : view_->segments) {
+    if (!entry->overlaps(start_, end_)) continue;
+    TRY(context.check());
+    auto open = entry->open();
+    if (!open) {
+      warn(unreadable(*entry, open.error()));
+      continue;
+    }
+    if (!compiled_) compiled_ = TRY(compile(selection));
+    const auto streams = (*open)->reader->streams();
+    auto map = std::make_shared<std::vector<std::uint32_t>>(streams.size(), SegmentReader::kSkipStream);
+    bool any = false;
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      if (streams[i].max_time < start_ || streams[i].min_time >= end_) continue;
+      const std::uint64_t hash = (*open)->hashes[i];
+      const std::uint32_t* known = set.known(hash);
+      if (known != nullptr && *known == StreamSet::kNot) continue;
+      if (known == nullptr) {
+        const Labels& labels = streams[i].labels;
+        if (!std::all_of(selection.matchers.begin(), selection.matchers.end(),
+                         [&](const Matcher& matcher) { return matcher.matches(labels.get(matcher.name())); })) {
+          set.reject(hash);
+          continue;
+        }
+      }
+      bytes.clear();
+      encode_labels(streams[i].labels, bytes);
+      (*map)[i] = set.add(hash, bytes);
+      any = true;
+    }
+    if (!any) continue;
+    const auto groups = (*open)->reader->groups();
+    for (std::uint32_t g = 0; g < groups.size(); ++g) {
+      const SegmentGroup& group = groups[g];
+      if (group.max_time < start_ || group.min_time >= end_) continue;
+      bool wanted = false;
+      for (std::uint32_t i = 0; i < group.stream_count && !wanted; ++i) {
+        wanted = (*map)[group.first_stream + i] != SegmentReader::kSkipStream;
+      }
+      if (!wanted) continue;
+      Work work;
+      work.entry = entry.get();
+      work.open = *open;
+      work.group = g;
+      work.order_base = segment_order(entry->record().rank);
+      work.map = map;
+      work_.push_back(std::move(work));
+      morsels_.push_back({group.min_time, group.max_time, group.rows});
+    }
+  }
+  return {};
+}
+
+void StoreScan::finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now) {
+  const bool retention = retention_set(limits);
+  const bool deletes = !view_->tombstones.empty();
+  streams_.reserve(set.size());
+  for (std::uint32_t i = 0; i < set.size(); ++i) {
+    streams_.push_back(decode_labels(set.label_bytes(i)));
+    if (retention) floors_.push_back(retention_floor(limits, set.label_bytes(i), now));
+    if (deletes) masks_.emplace_back(view_->tombstones, 0, set.label_bytes(i));
+  }
+}
+
+void StoreScan::decide_masks() {
+  if (floors_.empty() && masks_.empty()) return;
+  for (std::size_t m = 0; m < work_.size(); ++m) {
+    Work& work = work_[m];
+    auto look = [&](std::uint32_t stream) {
+      if (!floors_.empty() && morsels_[m].min_time < floors_[stream]) work.masked = true;
+      if (!masks_.empty() && masks_[stream].touches(morsels_[m].min_time, morsels_[m].max_time)) {
+        work.masked = true;
+        work.full = work.full || masks_[stream].needs_row();
+      }
+    };
+    if (work.entry == nullptr) {
+      for (std::size_t p = 0; p < work.piece_count; ++p) look(parts_[work.first_piece + p].piece.stream);
+      continue;
+    }
+    const SegmentGroup& group = work.open->reader->groups()[work.group];
+    for (std::uint32_t i = 0; i < group.stream_count; ++i) {
+      const std::uint32_t stream = (*work.map)[group.first_stream + i];
+      if (stream != SegmentReader::kSkipStream) look(stream);
+    }
+  }
+}
+
+Result<> StoreScan::scan(std::size_t index, TimestampNs start, TimestampNs end, const Context& context,
+                         const Visitor& visit, ScanStats& stats) const {
+  start = std::max(start, start_);
+  end = std::min(end, end_);
+  if (start >= end) return {};
+  const Work& work = work_[index];
+  const std::int64_t tombstone = work.entry == nullptr ? 0 : work.entry->tombstone();
+  std::vector<Row> left;
+  const Visitor filtered = [&](std::span<const Row> rows) -> Result<bool> {
+    left.clear();
+    for (const Row& row : rows) {
+      if (hidden(row, tombstone)) continue;
+      Row& kept = left.emplace_back(row);
+      if (!want_line_) kept.line = {};
+      if (!want_metadata_) kept.metadata = {};
+    }
+    stats.rows_selected -= rows.size() - left.size();
+    if (left.empty()) return true;
+    return visit(left);
+  };
+  const Visitor& sink = work.masked ? filtered : visit;
+  if (work.entry != nullptr) return scan_segment(work, start, end, context, sink, stats);
+  const RowFilter& filter = work.full && full_filter_ ? *full_filter_ : *filter_;
+  for (std::size_t p = 0; p < work.piece_count; ++p) {
+    const HeadPart& part = parts_[work.first_piece + p];
+    if (part.piece.max_time < start || part.piece.min_time >= end) continue;
+    auto more = scan_piece(part.piece, filter, part.order_base, start, end, context, sink, stats);
+    if (!more) return std::unexpected(std::move(more.error()));
+    if (!*more) return {};
+  }
+  return {};
+}
+
+Result<> StoreScan::scan_segment(const Work& work, TimestampNs start, TimestampNs end, const Context& context,
+                                 const Visitor& visit, ScanStats& stats) const {
+  const CompiledSelection& compiled = work.full && full_compiled_ ? *full_compiled_ : *compiled_;
+  std::vector<Row> ordered;
+  bool visitor_failed = false;
+  const Visitor place = [&](std::span<const Row> rows) -> Result<bool> {
+    ordered.assign(rows.begin(), rows.end());
+    for (Row& row : ordered) row.order += work.order_base;
+    auto more = visit(ordered);
+    if (!more) visitor_failed = true;
+    return more;
+  };
+  auto scanned = work.open->reader->scan(work.group, compiled, *work.map, start, end, context, place, stats);
+  if (scanned || visitor_failed || scanned.error().kind != ErrorKind::internal) return scanned;
+  // The group is damaged: the rest of the answer stands, and says what it lacks.
+  const SegmentGroup& group = work.open->reader->groups()[work.group];
+  std::string names;
+  for (std::uint32_t i = 0; i < group.stream_count; ++i) {
+    const std::uint32_t stream = (*work.map)[group.first_stream + i];
+    if (stream == SegmentReader::kSkipStream) continue;
+    if (names.size() > 300) {
+      names += ", …";
+      break;
+    }
+    names += (names.empty() ? "" : ", ") + streams_[stream].to_string(false);
+  }
+  Registry::global()
+      .counter("tocayo_logs_damaged_groups_total",
+               "Row groups that queries had to leave out because they cannot be read.")
+      .add();
+  work.entry->exclude();
+  warn("log lines of " + names + " between " + format_rfc3339(group.min_time / 1'000'000) + " and " +
+       format_rfc3339(group.max_time / 1'000'000) + " are left out: " + scanned.error().message);
+  return {};
+}
+
+// The template of one line, as the segment writer would begin with.
+class LineTemplate {
+ public:
+  const std::string& of(std::string_view line) {
+    tokenize(line, false, tokens_);
+    text_.clear();
+    std::uint32_t at = 0;
+    for (const Token& token : tokens_) {
+      text_ += line.substr(at, token.slot_begin - at);
+      append_slot_mark(token.kind, text_);
+      at = token.slot_end;
+    }
+    text_ += line.substr(at);
+    auto [known, fresh] = patterns_.try_emplace(text_);
+    if (fresh) {
+      TemplateShape shape;
+      // A line that holds the mark's byte itself stands for itself.
+      known->second = line.find(kSlotMark) == std::string_view::npos && TemplateShape::read(text_, shape)
+                          ? shape.pattern()
+                          : std::string(line);
+    }
+    return known->second;
+  }
+
+ private:
+  std::vector<Token> tokens_;
+  std::string text_;
+  std::unordered_map<std::string, std::string> patterns_;
+};
+
+// The templates of a row group, when they account for each of its rows that the selection chooses.
+Result<bool> StoreScan::group_patterns(const Work& work, const Context& context,
+                                       const SegmentReader::PatternVisitor& visit) const {
+  struct Seen {
+    std::string pattern;
+    std::string level;
+    TimestampNs time;
+  };
+  const CompiledSelection& compiled = full_compiled_ ? *full_compiled_ : *compiled_;
+  std::vector<Seen> seen;
+  auto done = work.open->reader->patterns(work.group, compiled, *work.map, start_, end_, context,
+                                          [&](std::string_view pattern, std::string_view level, TimestampNs time) {
+                                            seen.push_back({std::string(pattern), std::string(level), time});
+                                          });
+  if (!done) return std::unexpected(std::move(done.error()));
+  ScanStats stats;
+  std::uint64_t chosen = 0;
+  auto count = [&](std::span<const Row> rows) -> Result<bool> {
+    chosen += rows.size();
+    return true;
+  };
+  TRY(work.open->reader->scan(work.group, *counting_, *work.map, start_, end_, context, count, stats));
+  if (seen.size() != chosen) return false;
+  for (const Seen& row : seen) visit(row.pattern, row.level, row.time);
+  return true;
+}
+
+Result<> StoreScan::patterns(const Selection& selection, const Context& context,
+                             const SegmentReader::PatternVisitor& visit) {
+  Selection bare = selection;
+  bare.want_line = bare.want_metadata = false;
+  counting_ = TRY(compile(bare));
+  LineTemplate templates;
+  for (std::size_t m = 0; m < work_.size(); ++m) {
+    TRY(context.check());
+    const Work& work = work_[m];
+    if (work.entry != nullptr && !work.masked) {
+      auto whole = group_patterns(work, context, visit);
+      if (!whole && whole.error().kind != ErrorKind::internal) return std::unexpected(std::move(whole.error()));
+      if (whole && *whole) continue;
+    }
+    ScanStats stats;
+    TRY(scan(
+        m, start_, end_, context,
+        [&](std::span<const Row> rows) -> Result<bool> {
+          for (const Row& row : rows) {
+            std::string_view level;
+            for (const LabelView& pair : row.metadata) {
+              if (pair.name == "detected_level") level = pair.value;
+            }
+            visit(templates.of(row.line), level, row.time);
+          }
+          return true;
+        },
+        stats));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
+                       std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
+                       const Context& context, const SegmentReader::PatternVisitor& visit) {
+  StoreScan scan(std::move(tenant), std::move(view));
+  TRY(scan.prepare(selection, *limits, now, context));
+  return scan.patterns(selection, context, visit);
+}
+
+Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
+                                        std::shared_ptr<const TenantLimits> limits, TimestampNs now,
+                                        const Selection& selection, const Context& context) {
+  auto scan = std::make_unique<StoreScan>(std::move(tenant), std::move(view));
+  TRY(scan->prepare(selection, *limits, now, context));
+  return std::unique_ptr<Scan>(std::move(scan));
+}
+
+}  // namespace tocayo::logs

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Scan over heads and segments of one view. Internal to the room.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "logs/querier.h"
+#include "logs/store/tenant.h"
+
+namespace tocayo::logs {
+
+Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
+                                        std::shared_ptr<const TenantLimits> limits, TimestampNs now,
+                                        const Selection& selection, const Context& context);
+
+// Visits the kind of each line that the selection chooses: its template with <_> for what varies.
+Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
+                       std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
+                       const Context& context, const SegmentReader::PatternVisitor& visit);
+
+// The warning for a segment that cannot be read.
+std::string unreadable(const SegmentEntry& entry, const Error& error);
+
+// Streams of the view's heads that match; one per head.
+void for_each_head_stream(Tenant& tenant, const View& view, std::span<const Matcher> matchers,
+                          const std::function<void(const Head&, const HeadStream&)>& visit);
+
+}  // namespace tocayo::logs

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// One tenant of the log store. Internal to the room.
+//
+// Locks, in the order they are taken: a stripe, then `mutex`. The stripe of a stream guards its rows in every head, so
+// that a line is compared with all of them and added in one step.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/registry.h"
+#include "logs/store/view.h"
+
+namespace tocayo::logs {
+
+struct Tenant {
+  explicit Tenant(std::string tenant_name);
+
+  const std::string name;
+  const std::uint32_t ordinal;  // of this process, in refs
+  StreamIndex index;
+  std::array<std::mutex, kStripes> stripes;
+
+  std::shared_ptr<const View> view() const {
+    std::lock_guard lock(mutex);
+    return view_;
+  }
+  // With `mutex` held: replaces the view by a changed copy.
+  template <typename Change>
+  void change(const Change& how) {
+    auto next = std::make_shared<View>(*view_);
+    how(*next);
+    view_ = std::move(next);
+  }
+  std::mutex& stripe(StreamId id) { return stripes[stripe_of(id)]; }
+
+  mutable std::mutex mutex;
+  std::shared_ptr<const View> view_ = std::make_shared<View>();
+  std::uint64_t next_head = 0;
+  std::uint64_t journal_cut = 0;  // records before this position are in segments
+
+  std::mutex cut_mutex;                  // cuts, merges, rewrites: one at a time
+  std::atomic<TimestampNs> sealed_max;   // newest row on disk
+  std::atomic<TimestampMs> next_try{0};  // of a cut or merge that failed
+  std::mutex rate_mutex;
+  double tokens = -1;  // bytes; negative: full
+  TimestampMs refilled = 0;
+
+  Counter& lines;
+  Counter& bytes;
+  Counter& loki_lines;
+  Counter& loki_bytes;
+  Counter& duplicates;
+};
+
+}  // namespace tocayo::logs

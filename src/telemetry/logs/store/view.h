@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a reader sees of a tenant: an immutable list of heads, segments and delete requests. A cut or a merge publishes
+// a new one; whoever holds the old one keeps its files.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "logs/head/head.h"
+#include "logs/segment.h"
+#include "logs/store/catalogue.h"
+
+namespace tocayo::logs {
+
+// A segment as readers use it.
+struct OpenSegment {
+  std::shared_ptr<SegmentReader> reader;
+  std::vector<std::uint64_t> hashes;  // of the label bytes of each stream
+};
+
+// One live segment. Thread-safe. Opened when it is first used; its file goes when it was retired and nobody holds it.
+class SegmentEntry {
+ public:
+  SegmentEntry(SegmentRecord record, std::filesystem::path file)
+      : record_(std::move(record)), file_(std::move(file)), tombstone_(record_.tombstone) {}
+  ~SegmentEntry();
+  SegmentEntry(const SegmentEntry&) = delete;
+  SegmentEntry& operator=(const SegmentEntry&) = delete;
+
+  const SegmentRecord& record() const { return record_; }
+  const std::filesystem::path& file() const { return file_; }
+  // A file that cannot be read stays quarantined: the same error again, without another try.
+  Result<std::shared_ptr<const OpenSegment>> open() const;
+  void retire() { retired_.store(true); }
+  // Some of it cannot be read: merges leave it alone.
+  void exclude() const { excluded_.store(true, std::memory_order_relaxed); }
+  bool excluded() const { return excluded_.load(std::memory_order_relaxed); }
+  // Delete requests up to this one have no rows in here.
+  std::int64_t tombstone() const { return tombstone_.load(std::memory_order_relaxed); }
+  void set_tombstone(std::int64_t sequence) { tombstone_.store(sequence, std::memory_order_relaxed); }
+  bool overlaps(TimestampNs start, TimestampNs end) const {  // [start, end)
+    return record_.rows > 0 && record_.min_time < end && record_.max_time >= start;
+  }
+
+ private:
+  SegmentRecord record_;
+  std::filesystem::path file_;
+  std::atomic<bool> retired_{false};
+  mutable std::atomic<bool> excluded_{false};
+  std::atomic<std::int64_t> tombstone_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<const OpenSegment> open_;
+  mutable std::optional<Error> damage_;
+};
+
+// A delete request that is not processed yet: hides its rows.
+struct Tombstone {
+  TombstoneRecord record;
+  DeleteFilter filter;
+};
+
+struct View {
+  std::vector<std::shared_ptr<Head>> heads;  // oldest first; the last one is being filled
+  std::vector<std::shared_ptr<SegmentEntry>> segments;
+  std::vector<std::shared_ptr<const Tombstone>> tombstones;
+};
+
+// Row::order of the first row of a segment and of a head: segments come before heads, older before newer.
+inline std::uint64_t segment_order(std::int64_t rank) { return (static_cast<std::uint64_t>(rank) & 0x7FFFFF) << 40; }
+inline std::uint64_t head_order(std::uint64_t sequence) { return (0x800000 | (sequence & 0x7FFFFF)) << 40; }
+
+// What a tenant's retention keeps of a stream: rows at or after this time.
+TimestampNs retention_floor(const TenantLimits& limits, std::string_view label_bytes, TimestampNs now);
+bool retention_set(const TenantLimits& limits);
+
+}  // namespace tocayo::logs
