@@ -51,7 +51,7 @@ Result<bool> converted(const CompiledLabelFilter& filter, std::string_view value
 // Terminal colours and the like.
 const RE2& escape_sequences() {
   static const auto* regex = new RE2(
-      "[\\x{1B}\\x{9B}][[\\\\]()#;?]*(?:(?:(?:[a-zA-Z\\d]*(?:;[a-zA-Z\\d]*)*)?\\x{07})|(?:(?:\\d{1,4}(?:;\\d{0,4})*)?"
+      "[\\x{1B}\\x{9B}][[\\]()#;?]*(?:(?:(?:[a-zA-Z\\d]*(?:;[a-zA-Z\\d]*)*)?\\x{07})|(?:(?:\\d{1,4}(?:;\\d{0,4})*)?"
       "[\\dA-PRZcf-ntqry=><~]))");
   return *regex;
 }
