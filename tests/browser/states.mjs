@@ -94,7 +94,7 @@ const others = [
           page.route(/\/api\/ui\/home/, async (route) => {
             if (!empty) return route.continue();
             const answer = await route.fetch();
-            return route.fulfill({ json: { ...(await answer.json()), lastSampleMs: null, hosts: [] } });
+            return route.fulfill({ json: { ...(await answer.json()), lastSampleMs: 0, hosts: [] } });
           }),
       });
       await until('three ways to send data', async () => (await s.page.locator('main pre').count()) === 3);

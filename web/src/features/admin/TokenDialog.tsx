@@ -31,7 +31,8 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
   const make = useMutation({
     mutationFn: () => {
       const days = LIFETIMES[lifetime];
-      return createToken({ name, tenant, scopes, expiresMs: days === null ? null : Date.now() + days * 86_400_000 });
+      const expiresMs = days === null ? {} : { expiresMs: Date.now() + days * 86_400_000 };
+      return createToken({ name, tenant, scopes, ...expiresMs });
     },
     onSuccess: () => {
       draft.drop();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { HomeData } from '@/shared/api/home';
+import { type HomeData, hasData } from '@/shared/api/home';
 import { useStaleSeconds } from '@/shared/live/useLiveAge';
 import { formatDuration } from '@/shared/time/format';
 import { Severity } from '@/shared/ui/Severity';
@@ -18,7 +18,7 @@ export function LivePulse({ home }: { home: HomeData }) {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  if (home.lastSampleMs === null) return <span className={css.pulse}>{t('pulse.none')}</span>;
+  if (!hasData(home)) return <span className={css.pulse}>{t('pulse.none')}</span>;
   const age = (home.nowMs - home.lastSampleMs + Math.max(0, now - received)) / 1000;
   if (stale !== null || age > 30)
     return <Severity level="warning" word={tc('state.stale', { age: formatDuration(Math.max(stale ?? 0, age)) })} />;

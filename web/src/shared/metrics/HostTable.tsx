@@ -49,8 +49,9 @@ export function HostTable({ hosts, caption }: { hosts: readonly HostSummary[]; c
         {
           key: 'seen',
           title: t('host.seen'),
-          sort: (h) => h.lastSeenMs,
+          sort: (h) => h.lastSeenMs ?? 0,
           cell: (h) => {
+            if (h.lastSeenMs === null) return '–';
             const age = Math.max(0, (now - h.lastSeenMs) / 1000);
             const ago = t('host.ago', { age: formatDuration(age) });
             return age > 60 ? <Severity level="warning" word={ago} /> : ago;
