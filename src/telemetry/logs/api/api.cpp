@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "logs/api/api.h"
+
+#include <chrono>
+
+#include "logs/api/handlers.h"
+#include "logs/api/multi_tenant.h"
+
+namespace tocayo::logs::api {
+
+namespace {
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::bad_input:
+    case ErrorKind::conflict:
+    case ErrorKind::limit: return 400;
+    case ErrorKind::not_found: return 404;
+    case ErrorKind::unauthorized: return 401;
+    case ErrorKind::forbidden: return 403;
+    case ErrorKind::too_large: return 413;
+    case ErrorKind::canceled: return 499;
+    case ErrorKind::timeout: return 504;
+    case ErrorKind::unavailable: return 503;
+    case ErrorKind::internal: return 500;
+  }
+  return 500;
+}
+
+constexpr std::string_view kTimedOut =
+    "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex "
+    "match) "
+    "to reduce the amount of data processed";
+
+enum Methods : unsigned char { get = 1, post = 2, put = 4, del = 8 };
+struct Entry {
+  unsigned char methods;
+  std::string_view path;
+  Function function;
+  http::Access access = http::Access::read;
+};
+
+constexpr Entry kRoutes[] = {
+    {get | post, "/query", handle_query},
+    {get | post, "/query_range", handle_query_range},
+    {get | post, "/format_query", handle_format_query},
+    {get | post, "/labels", handle_labels},
+    {get | post, "/label", handle_labels},
+    {get | post, "/label/{name}/values", handle_label_values},
+    {get | post, "/series", handle_series},
+    {get | post, "/index/stats", handle_index_stats},
+    {get | post, "/index/shards", handle_index_shards},
+    {get | post, "/index/volume", handle_volume},
+    {get | post, "/index/volume_range", handle_volume_range},
+    {get | post, "/patterns", handle_patterns},
+    {get, "/drilldown-limits", handle_drilldown_limits},
+    {get, "/status/buildinfo", handle_buildinfo},
+    {get, "/delete", handle_list_deletes},
+    {post | put, "/delete", handle_add_delete, http::Access::admin},
+    {del, "/delete", handle_cancel_delete, http::Access::admin},
+};
+
+constexpr std::string_view kPrefixes[] = {"/loki/api/v1", "/as/loki/loki/api/v1"};
+
+}  // namespace
+
+http::Response error_text(const Error& error) {
+  const auto text = error.kind == ErrorKind::timeout ? std::string(kTimedOut) : error.message;
+  auto response = http::Response::text(status_of(error.kind), text + "\n");
+  if (error.kind == ErrorKind::unavailable) response.headers.set("Retry-After", "5");
+  return response;
+}
+
+Handled on_compute(ApiCore& core, std::move_only_function<Result<http::Response>()> answer) {
+  co_await core.deps.compute->schedule();
+  auto response = answer();
+  co_return response ? std::move(*response) : error_text(response.error());
+}
+
+Result<std::shared_ptr<const Querier>> ApiCore::querier(const http::Request& request) const {
+  return querier_of(*deps.store, request.identity.tenant);
+}
+
+struct LogsApi::Impl {
+  std::shared_ptr<ApiCore> core;  // shared: with handlers that are under way
+
+  void add(http::Router& router, std::string_view method, std::string_view pattern, Function function,
+           http::RouteOptions options) {
+    router.add(
+        method, pattern, [core = core, function](http::Request& request) { return function(*core, request); },
+        std::move(options));
+  }
+};
+
+LogsApi::LogsApi(ApiDependencies dependencies) : impl_(std::make_unique<Impl>()) {
+  impl_->core = std::make_shared<ApiCore>(std::move(dependencies));
+}
+LogsApi::~LogsApi() = default;
+
+PushHandler& LogsApi::push() { return impl_->core->push; }
+
+namespace {
+Handled handle_push(ApiCore& core, http::Request& request) { return core.push.push(request); }
+Handled handle_otlp(ApiCore& core, http::Request& request) { return core.push.otlp(request); }
+}  // namespace
+
+void LogsApi::mount(http::Router& router) {
+  for (const auto prefix : kPrefixes) {
+    for (const auto& entry : kRoutes) {
+      const std::string pattern = std::string(prefix) + std::string(entry.path);
+      http::RouteOptions options;
+      options.access = entry.access;
+      // Queries by POST form change nothing, and the rest is for tools.
+      options.csrf_exempt = entry.access == http::Access::read;
+      options.metric_name = "loki_api_v1" + std::string(entry.path);
+      if ((entry.methods & get) != 0) impl_->add(router, "GET", pattern, entry.function, options);
+      if ((entry.methods & post) != 0) impl_->add(router, "POST", pattern, entry.function, options);
+      if ((entry.methods & put) != 0) impl_->add(router, "PUT", pattern, entry.function, options);
+      if ((entry.methods & del) != 0) impl_->add(router, "DELETE", pattern, entry.function, options);
+    }
+  }
+  http::RouteOptions write;
+  write.access = http::Access::write;
+  write.csrf_exempt = true;
+  write.raw_body = true;
+  write.max_body = impl_->core->deps.push.max_body;
+  for (const std::string_view path : {"/loki/api/v1/push", "/as/loki/loki/api/v1/push", "/api/prom/push"}) {
+    impl_->add(router, "POST", path, handle_push, write);
+  }
+  for (const std::string_view path : {"/otlp/v1/logs", "/v1/logs"})
+    impl_->add(router, "POST", path, handle_otlp, write);
+  impl_->add(router, "GET", "/config/tenant/v1/limits", handle_limits_yaml, {});
+  http::RouteOptions admin;
+  admin.access = http::Access::admin;
+  for (const std::string_view path : {"/flush", "/flush/tenant"}) impl_->add(router, "POST", path, handle_flush, admin);
+}
+
+}  // namespace tocayo::logs::api
