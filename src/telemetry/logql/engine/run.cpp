@@ -22,9 +22,25 @@ Result<> Run::charge(std::int64_t bytes) {
   return {};
 }
 
+namespace {
+
+void accumulate(logs::ScanStats& to, const logs::ScanStats& from) {
+  to.rows += from.rows;
+  to.bytes += from.bytes;
+  to.metadata_bytes += from.metadata_bytes;
+  to.rows_selected += from.rows_selected;
+  to.bytes_read += from.bytes_read;
+  to.segments += from.segments;
+  to.groups += from.groups;
+  to.groups_skipped += from.groups_skipped;
+  to.head_rows += from.head_rows;
+}
+
+}  // namespace
+
 void Run::add_scan(const logs::ScanStats& stats, std::uint64_t lines_kept) {
   std::lock_guard lock(mutex_);
-  scan_.add(stats);
+  accumulate(scan_, stats);
   lines_kept_ += lines_kept;
 }
 
