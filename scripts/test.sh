@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault)
+[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser)
 export TOCAYO_FULL=$full
 passed=0 failed=0 failures=()
 run() {  # run <name> <command…>

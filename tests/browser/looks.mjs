@@ -43,10 +43,13 @@ function clippedTexts(page) {
   });
 }
 
+/** Where room is short at any width; the others are looked at where it is shortest. */
+const TIGHT = ['home', 'explore', 'hosts', 'profile', 'user-dialog'];
+
 function pseudoChecks(instance) {
   const checks = [];
   for (const entry of pageList(instance))
-    for (const width of entry.desktop ? [1440] : [1440, 390])
+    for (const width of entry.desktop ? [1440] : TIGHT.includes(entry.name) ? [1440, 390] : [390])
       checks.push({
         name: `longer texts: ${entry.name} ${width}, nothing is cut off`,
         data: entry.data,
