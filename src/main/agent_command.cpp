@@ -11,13 +11,11 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/json.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <set>
 
 #include "agent/host/host_agent.h"
 #include "agent/host/text_format.h"
@@ -27,79 +25,15 @@
 #include "core/process_metrics.h"
 #include "core/text.h"
 #include "http/server.h"
-#include "main/config_keys.h"
+#include "main/agent_config.h"
+#include "main/agent_pages.h"
 #include "main/program.h"
 
 namespace tocayo {
 namespace {
 
-namespace json = boost::json;
-
 constexpr std::chrono::seconds kWatchInterval{2};  // of configuration files
 constexpr std::chrono::seconds kFlushPatience{5};  // at the end; what is left is sent after the next start
-
-struct AgentConfig {
-  agent::ScrapeFile scrape;
-  std::vector<agent::Destination> destinations;
-  std::string yaml;  // as given, without secrets
-};
-
-Result<AgentConfig> read_config(const AgentArguments& arguments) {
-  AgentConfig config;
-  std::set<std::string> jobs, names;
-  for (const std::string& path : arguments.configs) {
-    std::string text = agent::expand_environment(TRY(read_file(path, 16 << 20)));
-    auto slash = path.rfind('/');
-    std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
-    auto scrape = TRY(agent::parse_scrape_file(text, path, directory));
-    for (auto& job : scrape.jobs) {
-      if (!jobs.insert(job.job_name).second)
-        return fail(ErrorKind::bad_input, fmt::format("{}: another file has the job \"{}\" too", path, job.job_name));
-      config.scrape.jobs.push_back(std::move(job));
-    }
-    if (config.scrape.external_labels.empty()) config.scrape.external_labels = scrape.external_labels;
-    for (auto& warning : scrape.warnings) {
-      if (warning.find(" remote_write ") == std::string::npos) config.scrape.warnings.push_back(std::move(warning));
-    }
-    for (auto& destination : TRY(agent::parse_remote_write(text, path, directory))) {
-      if (!names.insert(destination.name).second) {
-        return fail(ErrorKind::bad_input,
-                    fmt::format("{}: another file has the remote_write name \"{}\" too", path, destination.name));
-      }
-      config.destinations.push_back(std::move(destination));
-    }
-    config.yaml += fmt::format("# {}\n{}", path, TRY(agent::without_secrets(text, path)));
-  }
-  if (!arguments.server.empty()) {
-    std::string_view server = arguments.server;
-    while (server.ends_with('/')) server.remove_suffix(1);
-    if (!server.starts_with("http://") && !server.starts_with("https://"))
-      return fail(ErrorKind::bad_input, "--server must be an http:// or https:// URL");
-    agent::Destination destination;
-    destination.name = "server";
-    if (!names.insert(destination.name).second)
-      return fail(ErrorKind::bad_input, "the remote_write name \"server\" is that of --server");
-    destination.url = std::string(server) + "/api/v1/push";
-    destination.version = metrics::RemoteWriteVersion::v2;
-    destination.negotiate = true;
-    destination.queue.max_shards = 8;
-    destination.queue.batch_send_deadline = std::chrono::seconds(1);
-    destination.rules.external_labels = config.scrape.external_labels;
-    destination.http.authorization = arguments.token;
-    destination.http.authorization_file = arguments.token_file;
-    destination.http.has_authorization = !arguments.token.empty() || !arguments.token_file.empty();
-    config.yaml += fmt::format(
-        "# --server\nremote_write:\n  - name: server\n    url: {}\n    protobuf_message: "
-        "io.prometheus.write.v2.Request\n{}",
-        agent::public_url(destination.url),
-        destination.http.has_authorization ? "    authorization:\n      credentials: <secret>\n" : "");
-    config.destinations.push_back(std::move(destination));
-  }
-  if (config.destinations.empty())
-    return fail(ErrorKind::bad_input,
-                "there is nowhere to send to: give --server URL, or a configuration file with remote_write");
-  return config;
-}
 
 std::string default_data_dir() {
   if (::geteuid() == 0) return "/var/lib/tocayo-agent";
@@ -120,68 +54,6 @@ class OpenDoor final : public http::Authenticator {
     co_return Result<>();
   }
 };
-
-json::object labels_json(const Labels& labels) {
-  json::object object;
-  for (const Label& label : labels) object[label.name] = label.value;
-  return object;
-}
-
-std::string targets_json(const agent::Scraper& scraper) {
-  json::array active, dropped;
-  for (const auto& target : scraper.active()) {
-    active.push_back(
-        {{"discoveredLabels", labels_json(target.discovered)},
-         {"labels", labels_json(target.labels)},
-         {"scrapePool", target.pool},
-         {"scrapeUrl", target.url},
-         {"globalUrl", target.url},
-         {"lastError", target.last_error},
-         {"lastScrape", target.last_scrape == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339(target.last_scrape)},
-         {"lastScrapeDuration", target.last_duration},
-         {"health", target.health},
-         {"scrapeInterval", format_duration(target.interval)},
-         {"scrapeTimeout", format_duration(target.timeout)}});
-  }
-  for (const auto& target : scraper.dropped())
-    dropped.push_back({{"discoveredLabels", labels_json(target.discovered)}, {"scrapePool", target.pool}});
-  json::object counts;
-  for (const auto& [pool, count] : scraper.dropped_counts()) counts[pool] = count;
-  return json::serialize(json::object{{"status", "success"},
-                                      {"data",
-                                       {{"activeTargets", std::move(active)},
-                                        {"droppedTargets", std::move(dropped)},
-                                        {"droppedTargetCounts", std::move(counts)}}}});
-}
-
-std::string queues_json(const agent::FanOut& fan_out) {
-  json::array list;
-  auto queues = fan_out.queues();
-  for (const auto& queue : *queues) {
-    auto status = queue->status();
-    auto time = [](TimestampMs at) { return at == 0 ? json::value() : json::value(format_rfc3339(at)); };
-    list.push_back({{"destination", status.name},
-                    {"url", status.url},
-                    {"signal", "metrics"},
-                    {"protocol", status.protocol},
-                    {"directory", status.directory},
-                    {"handedIn", status.handed_in},
-                    {"delivered", status.delivered},
-                    {"dropped", status.dropped},
-                    {"pending", status.pending_rows},
-                    {"pendingBytes", status.pending_bytes},
-                    {"maxBytes", status.max_disk},
-                    {"deadLetters", status.dead_letters},
-                    {"retries", status.retries},
-                    {"untoldGaps", status.untold_gaps},
-                    {"exactlyOnce", status.numbered},
-                    {"shards", status.shards},
-                    {"lastSuccess", time(status.last_success)},
-                    {"oldestPending", time(status.oldest_pending)},
-                    {"lastError", status.last_error}});
-  }
-  return json::serialize(json::object{{"status", "success"}, {"data", {{"queues", std::move(list)}}}});
-}
 
 // Life cycle: start, (reload), stop. Owned by run_agent's thread; reload may come from a request as well.
 class AgentProgram {
@@ -204,19 +76,8 @@ class AgentProgram {
     scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, fan_out_, compute_);
     for (const std::string& warning : config.scrape.warnings) log::warn("agent", warning);
     scraper_->apply(std::move(config.scrape));
-    bool host = arguments_.host_metrics || (!arguments_.server.empty() && !arguments_.no_host_metrics);
-    if (host) {
-      agent::HostAgentOptions options;
-      options.self_job = "tocayo-agent";
-      options.instance = arguments_.instance;
-      options.fast_collectors.clear();
-      options.fast_interval = options.interval;
-      host_ = TRY(agent::HostAgent::create(std::move(options), fan_out_));
-      host_->start();
-    } else {
-      add_process_metrics(Registry::global());  // else the host's process collector has them
-    }
-    set_yaml(std::move(config.yaml));
+    TRY(apply_host(config));
+    take_rest(std::move(config));
     reloaded(true);
     TRY(open_server());
     remember_files();
@@ -225,12 +86,13 @@ class AgentProgram {
 
   Result<> reload() {
     std::lock_guard guard(reload_mutex_);
-    auto config = read_config(arguments_);
+    auto config = read_agent_config(arguments_);
     Result<> done;
     if (!config)
       done = std::unexpected(config.error());
     else
       done = apply_destinations(config->destinations);
+    if (done) done = apply_host(*config);
     if (!done) {
       log::error("agent", "the configuration was not reloaded", {{"error", done.error()}});
       reloaded(false);
@@ -238,7 +100,7 @@ class AgentProgram {
     }
     for (const std::string& warning : config->scrape.warnings) log::warn("agent", warning);
     scraper_->apply(std::move(config->scrape));
-    set_yaml(std::move(config->yaml));
+    take_rest(std::move(*config));
     reloaded(true);
     log::info("agent", "configuration reloaded");
     return {};
@@ -254,7 +116,11 @@ class AgentProgram {
   void stop() {
     log::info("agent", "stopping");
     if (scraper_) scraper_->stop();
-    if (host_) host_->stop();
+    {
+      std::lock_guard lock(host_mutex_);
+      if (host_) host_->stop();
+    }
+    if (compat_server_) compat_server_->stop(std::chrono::seconds(1));
     if (server_) server_->stop(std::chrono::seconds(1));
     auto queues = fan_out_.queues();
     auto until = std::chrono::steady_clock::now() + kFlushPatience;
@@ -303,7 +169,7 @@ class AgentProgram {
 
   void remember_files() {
     files_.clear();
-    for (const std::string& path : arguments_.configs) {
+    for (const std::string& path : watched_) {
       struct stat info{};
       if (::stat(path.c_str(), &info) != 0) info = {};
       files_.push_back(
@@ -311,9 +177,95 @@ class AgentProgram {
     }
   }
 
-  void set_yaml(std::string yaml) {
+  void take_rest(AgentConfig config) {
+    if (!config.log_level.empty()) log::set_level(*log::parse_level(config.log_level));
     std::lock_guard lock(yaml_mutex_);
-    yaml_ = std::move(yaml);
+    yaml_ = std::move(config.yaml);
+    watched_ = std::move(config.files);
+    for (const std::string& path : arguments_.configs) {
+      if (std::find(watched_.begin(), watched_.end(), path) == watched_.end()) watched_.push_back(path);
+    }
+  }
+
+  // This machine's own metrics. What did not change goes on without a gap.
+  Result<> apply_host(const AgentConfig& config) {
+    std::lock_guard lock(host_mutex_);
+    if (config.host_settings == host_settings_) return {};
+    std::shared_ptr<agent::HostAgent> next;
+    std::shared_ptr<agent::HostCollectors> collectors;
+    if (config.host_metrics) {
+      agent::HostAgentOptions options;
+      options.host = config.host;
+      options.job = config.host_job;
+      options.self_job = "tocayo-agent";
+      options.instance = config.instance;
+      options.fast_collectors.clear();
+      options.fast_interval = options.interval;
+      next = TRY(agent::HostAgent::create(std::move(options), fan_out_));
+      collectors = std::shared_ptr<agent::HostCollectors>(next, &next->collectors());
+    } else if (!arguments_.node_exporter_compat.empty()) {
+      collectors = TRY(agent::HostCollectors::create(config.host));
+    }
+    if (host_) host_->stop();
+    // Otherwise the host's process collector has them.
+    if (next == nullptr && !std::exchange(process_metrics_, true)) add_process_metrics(Registry::global());
+    host_ = std::move(next);
+    collectors_ = std::move(collectors);
+    host_settings_ = config.host_settings;
+    if (host_) host_->start();
+    return {};
+  }
+
+  std::shared_ptr<agent::HostCollectors> collectors() const {
+    std::lock_guard lock(host_mutex_);
+    return collectors_;
+  }
+
+  // node_exporter's answer to `?collect[]=…&exclude[]=…`; nothing without host metrics.
+  Result<std::string> host_text(const http::Request& request) const {
+    auto collectors = this->collectors();
+    if (!collectors) return std::string();
+    std::string_view target = request.target;
+    auto question = target.find('?');
+    auto selection = TRY(agent::selection_from_query(
+        *collectors, question == std::string_view::npos ? std::string_view() : target.substr(question + 1)));
+    return agent::host_metrics_text(*collectors, selection);
+  }
+
+  // A port on which this is node_exporter.
+  Result<> open_compat() {
+    if (arguments_.node_exporter_compat.empty()) return {};
+    auto page = [this](std::string_view path, std::function<http::Response(http::Request&)> answer) {
+      compat_router_.add("GET", path,
+                         [this, answer = std::move(answer)](http::Request& request) -> Task<http::Response> {
+                           co_await compute_.schedule();
+                           co_return answer(request);
+                         },
+                         {.access = http::Access::open});
+    };
+    page("/metrics", [this](http::Request& request) {
+      auto text = host_text(request);
+      if (!text) {
+        return http::Response::text(400, "Couldn't create filtered metrics handler: " + text.error().message + "\n");
+      }
+      return http::Response::text(200, std::move(*text), agent::kTextContentType);
+    });
+    page("/", [](http::Request&) {
+      return http::Response::text(200,
+                                  "<!DOCTYPE html><html lang=\"en\"><head><title>Node Exporter</title></head><body>"
+                                  "<h1>Node Exporter</h1><p><a href=\"metrics\">Metrics</a></p></body></html>\n",
+                                  "text/html; charset=utf-8");
+    });
+    http::ServerOptions options;
+    options.listen = arguments_.node_exporter_compat;
+    if (options.listen.starts_with(':')) options.listen.insert(0, "0.0.0.0");
+    options.max_connections = 100;
+    options.work_threads = 1;
+    auto server = http::Server::start(options, compat_router_, door_);
+    if (!server) return std::unexpected(std::move(server.error()).with_context("--node-exporter-compat"));
+    compat_server_ = std::move(*server);
+    log::info("agent", "listening as node_exporter", {{"address", compat_server_->address()}});
+    return {};
   }
 
   void reloaded(bool good) {
@@ -336,11 +288,14 @@ class AgentProgram {
     };
     page("/-/healthy", [](http::Request&) { return http::Response::text(200, "Tocayo agent is Healthy.\n"); });
     page("/-/ready", [](http::Request&) { return http::Response::text(200, "Tocayo agent is Ready.\n"); });
-    page("/metrics", [this](http::Request&) {
-      std::string text =
-          host_ ? agent::host_metrics_text(host_->collectors(), host_->collectors().enabled()) : std::string();
-      return http::Response::text(200, text + Registry::global().to_text(), agent::kTextContentType);
+    page("/metrics", [this](http::Request& request) {
+      auto text = host_text(request);
+      if (!text) return http::Response::text(400, text.error().message + "\n");
+      return http::Response::text(200, *text + Registry::global().to_text(), agent::kTextContentType);
     });
+    page("/service-discovery",
+         [this](http::Request&) { return http::Response::json(200, service_discovery_json(*scraper_)); });
+    page("/positions", [](http::Request&) { return http::Response::json(200, positions_json()); });
     page("/targets", [this](http::Request&) { return http::Response::json(200, targets_json(*scraper_)); });
     page("/queues", [this](http::Request&) { return http::Response::json(200, queues_json(fan_out_)); });
     page("/config", [this](http::Request&) {
@@ -358,6 +313,7 @@ class AgentProgram {
     options.listen = arguments_.listen;
     options.max_connections = 1000;
     options.work_threads = 1;
+    TRY(open_compat());
     server_ = TRY(http::Server::start(options, router_, door_));
     log::info("agent", "listening", {{"address", server_->address()}});
     if (!arguments_.port_file.empty()) {
@@ -372,7 +328,10 @@ class AgentProgram {
   int lock_ = -1;  // held to the end of the process
   std::mutex reload_mutex_, yaml_mutex_;
   std::string yaml_;
-  std::vector<std::string> files_;
+  std::vector<std::string> watched_, files_;
+  mutable std::mutex host_mutex_;
+  std::string host_settings_ = "none yet";
+  bool process_metrics_ = false;
 
   // In order of construction; destroyed in reverse.
   Pool compute_;
@@ -380,10 +339,11 @@ class AgentProgram {
   agent::FanOut fan_out_;
   std::map<std::string, std::shared_ptr<agent::ShipQueue>> queues_;
   std::unique_ptr<agent::Scraper> scraper_;
-  std::unique_ptr<agent::HostAgent> host_;
+  std::shared_ptr<agent::HostAgent> host_;             // shared with pages being made, over a reload
+  std::shared_ptr<agent::HostCollectors> collectors_;  // those of host_, or of --node-exporter-compat alone
   OpenDoor door_;
-  http::Router router_;
-  std::unique_ptr<http::Server> server_;
+  http::Router router_, compat_router_;
+  std::unique_ptr<http::Server> server_, compat_server_;
 };
 
 int fail_with(const Error& error) {
@@ -396,7 +356,7 @@ int fail_with(const Error& error) {
 int run_agent(const AgentArguments& arguments) {
   auto level = log::parse_level(arguments.log_level);
   if (!level) return fail_with(level.error());
-  auto config = read_config(arguments);
+  auto config = read_agent_config(arguments);
   if (!config) return fail_with(config.error());
   if (arguments.check_config) {
     std::cout << config->yaml;

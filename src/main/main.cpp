@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
   agent_command->add_option("--token", agent.token, "token of the server");
   agent_command->add_option("--token-file", agent.token_file, "the same in a file, read again at each use");
   agent_command
-      ->add_option("--config", agent.configs, "file with scrape_configs and remote_write, as Prometheus has them")
+      ->add_option("--config", agent.configs,
+                   "configuration: of this program, of Prometheus, or of Grafana Agent's static mode")
       ->take_all()
       ->allow_extra_args(false);
   agent_command->add_option("--data-dir", agent.data_dir, "where queues are kept");
@@ -114,6 +115,10 @@ int main(int argc, char** argv) {
   agent_command->add_option("--port-file", agent.port_file, "write the address here once the port answers");
   agent_command->add_flag("--host-metrics", agent.host_metrics, "this machine's metrics also without --server");
   agent_command->add_flag("--no-host-metrics", agent.no_host_metrics, "no metrics of this machine");
+  agent_command->add_option("--node-exporter-compat", agent.node_exporter_compat,
+                            "address to answer on as node_exporter does, such as :9100");
+  agent_command->allow_extras();
+  agent_command->footer("node_exporter's flags --collector.*, --no-collector.* and --path.* are understood.");
   agent_command->add_flag("--check-config", agent.check_config,
                           "read the configuration, print it without secrets, exit");
 
@@ -139,7 +144,10 @@ int main(int argc, char** argv) {
 
   CLI11_PARSE(app, argc, argv);
   if (*serve_command) return serve(arguments, port_file);
-  if (*agent_command) return run_agent(agent);
+  if (*agent_command) {
+    agent.host_flags = agent_command->remaining();
+    return run_agent(agent);
+  }
   if (*check) {
     auto config = load_config(arguments);
     if (!config) return fail_with(config.error());

@@ -390,9 +390,11 @@ Result<> parse_jobs(yaml::Fields& fields, const std::string& directory, const Gl
 
 }  // namespace
 
-Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file_view, const std::string& directory) {
-  std::string file(file_view);
-  YAML::Node root = TRY(yaml::parse(text, file));
+Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file, const std::string& directory) {
+  return parse_scrape_node(TRY(yaml::parse(text, file)), std::string(file), directory);
+}
+
+Result<ScrapeFile> parse_scrape_node(const YAML::Node& root, const std::string& file, const std::string& directory) {
   yaml::Fields fields(root, file);
   TRY(fields.open());
   ScrapeFile result;

@@ -16,6 +16,10 @@
 #include "core/labels.h"
 #include "core/relabel.h"
 
+namespace YAML {
+class Node;
+}
+
 namespace tocayo::agent {
 
 // Some targets with labels they share, and where they were found (a file, an URL): later finds of one source replace
@@ -90,6 +94,9 @@ struct ScrapeFile {
 // Relative paths are taken from `directory`; the files of scrape_config_files are read. Errors "<file>:<line>:<column>:
 // …".
 Result<ScrapeFile> parse_scrape_file(std::string_view text, std::string_view file, const std::string& directory);
+
+// The same of a document that was parsed before.
+Result<ScrapeFile> parse_scrape_node(const YAML::Node& root, const std::string& file, const std::string& directory);
 
 // The Accept header for these protocols, with Prometheus' weights.
 std::string accept_header(const ScrapeConfig& config);

@@ -16,7 +16,7 @@ namespace {
 
 bool is_secret_key(std::string_view key) {
   static const std::set<std::string_view> kKeys = {"password", "credentials", "bearer_token", "client_secret",
-                                                   "key",      "secrets",     "secret_key"};
+                                                   "key",      "secrets",     "secret_key",   "token"};
   return kKeys.contains(key);
 }
 
@@ -155,10 +155,13 @@ Result<Destination> parse_destination(const YAML::Node& node, const std::string&
 
 }  // namespace
 
-Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file_view,
+Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file,
                                                     const std::string& directory) {
-  std::string file(file_view);
-  YAML::Node root = TRY(yaml::parse(text, file));
+  return parse_remote_write_node(TRY(yaml::parse(text, file)), std::string(file), directory);
+}
+
+Result<std::vector<Destination>> parse_remote_write_node(const YAML::Node& root, const std::string& file,
+                                                         const std::string& directory) {
   yaml::Fields fields(root, file);
   TRY(fields.open());
   Labels external;

@@ -51,6 +51,10 @@ struct Destination {
 Result<std::vector<Destination>> parse_remote_write(std::string_view text, std::string_view file,
                                                     const std::string& directory);
 
+// The same of a document that was parsed before.
+Result<std::vector<Destination>> parse_remote_write_node(const YAML::Node& root, const std::string& file,
+                                                         const std::string& directory);
+
 // Name of the destination's directory: readable, and unique because a hash follows what was replaced.
 std::string directory_name(const Destination& destination);
 

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/agent_config.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/text.h"
+
+namespace tocayo {
+namespace {
+
+Result<> add_server(const agent::ServerSettings& server, std::string_view said_by, AgentConfig& config) {
+  std::string_view url = server.url;
+  while (url.ends_with('/')) url.remove_suffix(1);
+  if (!url.starts_with("http://") && !url.starts_with("https://"))
+    return fail(ErrorKind::bad_input, fmt::format("{} must be an http:// or https:// URL", said_by));
+  agent::Destination destination;
+  destination.name = "server";
+  destination.url = std::string(url) + "/api/v1/push";
+  destination.version = metrics::RemoteWriteVersion::v2;
+  destination.negotiate = true;
+  destination.queue.max_shards = 8;
+  destination.queue.batch_send_deadline = std::chrono::seconds(1);
+  destination.rules.external_labels = config.scrape.external_labels;
+  destination.http.authorization = server.token;
+  destination.http.authorization_file = server.token_file;
+  destination.http.has_authorization = !server.token.empty() || !server.token_file.empty();
+  config.yaml += fmt::format(
+      "# {}\nremote_write:\n  - name: server\n    url: {}\n    protobuf_message: "
+      "io.prometheus.write.v2.Request\n{}",
+      said_by, agent::public_url(destination.url),
+      destination.http.has_authorization ? "    authorization:\n      credentials: <secret>\n" : "");
+  config.destinations.push_back(std::move(destination));
+  return {};
+}
+
+Result<> apply_flags(const std::vector<std::string>& flags, std::string_view said_by, agent::HostOptions& host) {
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    bool used_next = false;
+    const std::string* next = i + 1 < flags.size() ? &flags[i + 1] : nullptr;
+    if (auto applied = host.apply_flag(flags[i], next, &used_next); !applied)
+      return std::unexpected(std::move(applied.error()).with_context(said_by));
+    if (used_next) ++i;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
+  AgentConfig config;
+  std::set<std::string> jobs, names;
+  std::optional<agent::HostSettings> host;
+  agent::ServerSettings server;
+  std::string server_said_by;
+  for (const std::string& path : arguments.configs) {
+    std::string text = agent::expand_environment(TRY(read_file(path, 16 << 20)));
+    auto slash = path.rfind('/');
+    std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
+    auto file = TRY(agent::parse_agent_file(text, path, directory));
+    for (auto& job : file.scrape.jobs) {
+      if (!jobs.insert(job.job_name).second)
+        return fail(ErrorKind::bad_input, fmt::format("{}: another file has the job \"{}\" too", path, job.job_name));
+      config.scrape.jobs.push_back(std::move(job));
+    }
+    if (config.scrape.external_labels.empty()) config.scrape.external_labels = file.scrape.external_labels;
+    for (auto* list : {&file.scrape.warnings, &file.warnings})
+      config.scrape.warnings.insert(config.scrape.warnings.end(), list->begin(), list->end());
+    for (auto& destination : file.destinations) {
+      if (!names.insert(destination.name).second) {
+        return fail(ErrorKind::bad_input,
+                    fmt::format("{}: another file has the remote_write name \"{}\" too", path, destination.name));
+      }
+      config.destinations.push_back(std::move(destination));
+    }
+    if (file.host) {
+      if (host) return fail(ErrorKind::bad_input, path + ": another file has settings of the host too");
+      host = std::move(file.host);
+    }
+    if (!file.server.url.empty()) {
+      if (!server.url.empty()) return fail(ErrorKind::bad_input, path + ": another file names a server too");
+      server = file.server;
+      server_said_by = path + ": server";
+    }
+    if (!file.log_level.empty()) config.log_level = file.log_level;
+    config.files.push_back(path);
+    config.files.insert(config.files.end(), file.scrape.files.begin(), file.scrape.files.end());
+    config.yaml += fmt::format("# {}\n{}", path, TRY(agent::without_secrets(text, path)));
+    for (const std::string& more : file.scrape.files)
+      config.yaml += fmt::format("# {}\n{}", more, TRY(agent::without_secrets(TRY(read_file(more, 16 << 20)), more)));
+  }
+  if (!arguments.server.empty()) {  // wins over the file's
+    server = {arguments.server, arguments.token, arguments.token_file};
+    server_said_by = "--server";
+  }
+  if (!server.url.empty()) {
+    if (!names.insert("server").second)
+      return fail(ErrorKind::bad_input, "the remote_write name \"server\" is that of " + server_said_by);
+    TRY(add_server(server, server_said_by, config));
+  }
+  config.host_metrics = host ? host->enabled : !server.url.empty();
+  if (arguments.host_metrics) config.host_metrics = true;
+  if (arguments.no_host_metrics) config.host_metrics = false;
+  config.instance = arguments.instance;
+  if (host) {
+    config.host_job = host->job;
+    if (config.instance.empty()) config.instance = host->instance;
+    TRY(apply_flags(host->flags, "host", config.host));
+  }
+  TRY(apply_flags(arguments.host_flags, "arguments", config.host));
+  if (config.host.textfile_directories.size() > 16)
+    return fail(ErrorKind::bad_input, "more than 16 textfile directories");
+  config.host_settings = fmt::format("{} {} {}", config.host_metrics, config.host_job, config.instance);
+  if (host) config.host_settings += fmt::format(" {}", fmt::join(host->flags, "\n"));
+  if (config.destinations.empty() && arguments.node_exporter_compat.empty()) {
+    return fail(ErrorKind::bad_input,
+                "there is nowhere to send to: give --server URL, or a configuration file with remote_write");
+  }
+  return config;
+}
+
+}  // namespace tocayo

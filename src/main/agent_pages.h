@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `tocayo agent` shows of itself, as JSON in Prometheus' envelope.
+#pragma once
+
+#include <string>
+
+#include "agent/scrape/scraper.h"
+#include "agent/ship/fan_out.h"
+
+namespace tocayo {
+
+std::string targets_json(const agent::Scraper& scraper);            // as Prometheus' /api/v1/targets
+std::string service_discovery_json(const agent::Scraper& scraper);  // by job: what was found and what became of it
+std::string queues_json(const agent::FanOut& fan_out);
+std::string positions_json();  // of files being read
+
+}  // namespace tocayo
