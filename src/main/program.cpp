@@ -23,6 +23,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "main/agent_gaps.h"
+#include "main/api_description.h"
 #include "main/health.h"
 #include "main/scrape_view.h"
 #include "main/store_gate.h"
@@ -285,6 +286,7 @@ Result<> ProgramImpl::open_api() {
       router_, *tenancy_, *limits_,
       {.base_path = base_path_, .external_https = config->text("server.external_url").starts_with("https://")});
   events::add_routes(router_, *events_);
+  add_description_routes(router_);
 
   router_.add("POST", "/-/reload",
               [this](http::Request&) -> Task<http::Response> {
