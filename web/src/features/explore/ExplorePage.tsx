@@ -2,8 +2,6 @@
 import { IconClockShare, IconColumns2, IconHistory, IconLink, IconList } from '@tabler/icons-react';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { boot } from '@/shared/api/boot';
-import { request } from '@/shared/api/request';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
 import { absolute, resolveRange } from '@/shared/time/range';
 import { TimeBar } from '@/shared/time/TimeBar';
@@ -14,24 +12,14 @@ import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
 import { Page } from '@/shared/ui/Page';
 import { EVEN_SHARE, exploreSearch, MOST_PANES, type Pane } from '@/shared/url/panes';
-import { stringifySearch } from '@/shared/url/search';
 import css from './Explore.module.css';
 import { ExplorePane } from './ExplorePane';
 import { Split } from './Split';
+import { linkTo } from './shortLink';
 import { usePanes } from './usePanes';
 
 const MetricsBrowser = lazy(() => import('./MetricsBrowser'));
 const HistoryDialog = lazy(() => import('./HistoryDialog'));
-
-const LONGEST_LINK = 8000;
-
-/** A link to this state; long ones are kept by the server under a short name. */
-async function linkTo(search: Record<string, unknown>): Promise<string> {
-  const path = `explore${stringifySearch(search)}`;
-  if (path.length <= LONGEST_LINK) return `${location.origin}${boot.basePath}/${path}`;
-  const { uid } = await request<{ uid: string }>('/api/short-urls', { method: 'POST', json: { path } });
-  return `${location.origin}${boot.basePath}/goto/${uid}`;
-}
 
 export function ExplorePage() {
   const { t } = useTranslation('explore');

@@ -136,8 +136,12 @@ export function ExplorePane(props: Props) {
       {ran.length > 0 && pane.view === 'graph' && (
         <GraphResult pane={pane} panel={panel} time={time} onChange={onChange} />
       )}
-      {ran.length > 0 && pane.view === 'table' && <TableResult queries={ran} atMs={time.range.toMs} zone={time.zone} />}
-      {ran.length > 0 && pane.view === 'explain' && <ExplainResult queries={ran} atMs={time.range.toMs} />}
+      {ran.length > 0 && pane.view === 'table' && (
+        <TableResult pane={pane.id} queries={ran} atMs={time.range.toMs} zone={time.zone} />
+      )}
+      {ran.length > 0 && pane.view === 'explain' && (
+        <ExplainResult pane={pane.id} queries={ran} atMs={time.range.toMs} />
+      )}
       {inspecting && (
         <Suspense>
           <Inspector queries={ran} outcomes={panel.outcomes} zone={time.zone} onClose={() => setInspecting(false)} />

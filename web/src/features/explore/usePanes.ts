@@ -10,6 +10,7 @@ import { rememberRange } from '@/shared/time/recent';
 import { type TimeControls, useFollowLock, useTimeValues } from '@/shared/time/useTime';
 import { emptyPane, exploreSearch, PANE_RANGE, type Pane, parsePanes } from '@/shared/url/panes';
 import { text, timeSearch } from '@/shared/url/search';
+import { explorePath, LONGEST_LINK, shortPath } from './shortLink';
 
 export interface PanesState {
   panes: Pane[];
@@ -46,13 +47,20 @@ export function usePanes(): PanesState {
   );
   useFollowLock(values.raw);
 
-  const go = (next: Pane[], extra: Record<string, string | undefined>, replace: boolean) =>
-    void navigate({
-      to: '/explore',
-      replace,
-      resetScroll: false,
-      search: { ...keep(search), ...exploreSearch(next), ...extra } as never,
-    });
+  const go = (next: Pane[], extra: Record<string, string | undefined>, replace: boolean) => {
+    const state = { ...keep(search), ...exploreSearch(next), ...extra };
+    const move = (short: string | null) =>
+      void navigate({
+        to: '/explore',
+        replace,
+        resetScroll: false,
+        search: state as never,
+        ...(short ? { mask: { to: short, search: {} } as never } : {}),
+      });
+    if (explorePath(state).length <= LONGEST_LINK) move(null);
+    // Without the server's help the long address has to do.
+    else void shortPath(state).then(move, () => move(null));
+  };
   // The URL says what is shown, also when the lock brought the range.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens under a lock
   useEffect(() => {

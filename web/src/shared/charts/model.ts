@@ -117,21 +117,20 @@ export function withComparison(
   backMs: number,
   name: (name: string) => string,
 ): ChartModel {
-  const slots = new Map(now.series.map((s) => [s.id, s.slot]));
   let next = now.series.reduce((most, s) => Math.max(most, s.slot + 1), 0);
-  const ghosts = past.flatMap(({ key, model }) =>
-    model.series.map(
-      (s): SeriesModel => ({
-        ...s,
-        id: seriesId(`${key}\u0004past`, s.labels),
-        name: name(s.name),
-        slot: s.slot < 0 ? -1 : (slots.get(s.id) ?? next++),
-        ghost: true,
-      }),
-    ),
-  );
+  const older = new Map(past.flatMap(({ key, model }) => model.series.map((s) => [s.id, { key, s }] as const)));
+  const ghostOf = (id: string, slot: number): SeriesModel[] => {
+    const found = older.get(id);
+    if (!found) return [];
+    older.delete(id);
+    const { key, s } = found;
+    return [{ ...s, id: seriesId(`${key}\u0004past`, s.labels), name: name(s.name), slot, ghost: true }];
+  };
+  // Each stands behind its counterpart; those without one come last.
+  const series = now.series.flatMap((s) => [s, ...ghostOf(s.id, s.slot)]);
+  for (const [id, { s }] of [...older]) series.push(...ghostOf(id, s.slot < 0 ? -1 : next++));
   const x = now.x.length > 0 ? now.x : (past[0]?.model.x.map((ms) => ms + backMs) ?? now.x);
-  return { x, series: [...now.series, ...ghosts] };
+  return { x, series };
 }
 
 export interface SeriesStats {

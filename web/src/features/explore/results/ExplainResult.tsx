@@ -10,19 +10,26 @@ import type { PaneQuery } from '@/shared/url/panes';
 import css from '../Explore.module.css';
 import { instantWithStats } from '../instant';
 import { buildTree, countExpr, type TreeNode } from '../promAst';
+import { PanelName } from './PanelName';
 
 /** Each query as a tree: what every part yields by itself, how many series, and how long it took. */
-export function ExplainResult({ queries, atMs }: { queries: readonly PaneQuery[]; atMs: number }) {
+interface Props {
+  pane: string;
+  queries: readonly PaneQuery[];
+  atMs: number;
+}
+
+export function ExplainResult({ pane, queries, atMs }: Props) {
   return (
     <>
       {queries.map((query) => (
-        <Tree key={query.refId} query={query} atMs={atMs} />
+        <Tree key={query.refId} pane={pane} query={query} atMs={atMs} />
       ))}
     </>
   );
 }
 
-function Tree({ query, atMs }: { query: PaneQuery; atMs: number }) {
+function Tree({ pane, query, atMs }: { pane: string; query: PaneQuery; atMs: number }) {
   const { t } = useTranslation('explore');
   const parsed = useQuery({
     queryKey: ['parse_query', query.expr],
@@ -31,7 +38,7 @@ function Tree({ query, atMs }: { query: PaneQuery; atMs: number }) {
   });
   const tree = useMemo(() => (parsed.data ? buildTree(parsed.data) : null), [parsed.data]);
   return (
-    <Panel title={t('explainOf', { id: query.refId })} aside={t('explainHint')}>
+    <Panel title={<PanelName name={t('explainOf', { id: query.refId })} pane={pane} />} aside={t('explainHint')}>
       <DataRegion
         minHeight={100}
         state={

@@ -18,6 +18,7 @@ import { Panel } from '@/shared/ui/Panel';
 import { formatValue, unitForExpression } from '@/shared/units/format';
 import type { Pane } from '@/shared/url/panes';
 import css from '../Explore.module.css';
+import { PanelName } from './PanelName';
 
 interface Props {
   pane: Pane;
@@ -57,7 +58,7 @@ export function GraphResult({ pane, panel, time, onChange }: Props) {
   };
   return (
     <Panel
-      title={t('view.graph')}
+      title={<PanelName name={t('view.graph')} pane={pane.id} />}
       aside={
         time.live
           ? tc('refresh.live')

@@ -11,6 +11,7 @@ import { DataRegion, type RegionState, stateOfError } from '@/shared/ui/DataRegi
 import { Panel } from '@/shared/ui/Panel';
 import type { PaneQuery } from '@/shared/url/panes';
 import css from '../Explore.module.css';
+import { PanelName } from './PanelName';
 
 interface Row {
   refId: string;
@@ -38,7 +39,14 @@ function rowsOf(refId: string, data: QueryData): Row[] {
   }
 }
 
-export function TableResult({ queries, atMs, zone }: { queries: readonly PaneQuery[]; atMs: number; zone: Zone }) {
+interface Props {
+  pane: string;
+  queries: readonly PaneQuery[];
+  atMs: number;
+  zone: Zone;
+}
+
+export function TableResult({ pane, queries, atMs, zone }: Props) {
   const { t } = useTranslation('explore');
   const results = useQueries({
     queries: queries.map((q) => ({
@@ -63,7 +71,7 @@ export function TableResult({ queries, atMs, zone }: { queries: readonly PaneQue
   } else if (errors.length > 0) state = { kind: 'partial', failures: errors.map((e) => e.message) };
   return (
     <Panel
-      title={t('view.table')}
+      title={<PanelName name={t('view.table')} pane={pane} />}
       aside={t('tableAt', { count: rows.length, time: formatStamp(atMs, zone) })}
       actions={
         <CopyButton
