@@ -14,10 +14,10 @@ export function pageList(instance) {
   const tree = (p) => until('tree', () => p.locator('code').first().isVisible());
   return [
     { name: 'home', path: '/', ready: chartDrawn, data: true },
-    { name: 'explore', path: exploreUrl([CPU]), ready: chartDrawn, data: true },
-    { name: 'explore-table', path: exploreUrl(['up', 'node_load1'], undefined, 'table'), ready: rows, data: true },
-    { name: 'explore-explain', path: exploreUrl([CPU], undefined, 'explain'), ready: tree, data: true },
-    { name: 'explore-empty', path: '/explore' },
+    { name: 'explore', path: exploreUrl([CPU]), ready: chartDrawn, data: true, dense: true },
+    { name: 'explore-table', path: exploreUrl(['up', 'node_load1'], undefined, 'table'), ready: rows, data: true, dense: true },
+    { name: 'explore-explain', path: exploreUrl([CPU], undefined, 'explain'), ready: tree, data: true, dense: true },
+    { name: 'explore-empty', path: '/explore', dense: true },
     { name: 'hosts', path: '/hosts' },
     { name: 'host', path: `/hosts/${encodeURIComponent(instance)}`, ready: chartDrawn, data: true },
     { name: 'admin-about', path: '/admin/about' },
@@ -29,10 +29,10 @@ export function pageList(instance) {
     { name: 'sign-in', path: '/login' },
     { name: 'set-up', path: '/setup?token=x' },
     { name: 'not-found', path: '/no/such/page' },
-    { name: 'time-picker', path: '/', ready: openTimePicker },
+    { name: 'time-picker', path: '/', ready: openTimePicker, dense: true },
     { name: 'palette', path: '/hosts', ready: openPalette },
     { name: 'shortcuts', path: '/hosts', ready: openShortcuts, desktop: true },
-    { name: 'metrics-browser', path: '/explore', ready: openBrowser },
+    { name: 'metrics-browser', path: '/explore', ready: openBrowser, dense: true },
     { name: 'user-dialog', path: '/admin/users', ready: openUserDialog },
   ];
 }
@@ -81,6 +81,23 @@ export function translationMistakes(texts, language) {
   return texts.filter((text) => wrong.has(text) || keys.has(text));
 }
 
+/** Below 44 px on touch. Legends and the editor's surroundings are lists of many small things and stay denser. */
+function smallTargets(page) {
+  return page.evaluate(() => {
+    const small = [];
+    const targets = 'button, input, select, summary, [role="button"], nav a';
+    for (const element of document.querySelectorAll(targets)) {
+      if (!element.checkVisibility() || element.closest('[class*="legend"], thead, dialog li, [hidden]')) continue;
+      const choice = element.matches('input[type="radio"], input[type="checkbox"]');
+      const box = (choice && element.closest('label, .mantine-Checkbox-root, .mantine-Switch-root')) || element;
+      const { width, height } = box.getBoundingClientRect();
+      if (width > 1 && (height < 43.5 || width < 43.5))
+        small.push(`${element.getAttribute('aria-label') || element.innerText || element.type} ${Math.round(width)}×${Math.round(height)}`);
+    }
+    return small;
+  });
+}
+
 async function dress(page, theme) {
   await page.emulateMedia(theme === 'contrast' ? { contrast: 'more' } : { colorScheme: theme, contrast: null });
   await until(`theme ${theme}`, () => page.evaluate((t) => document.documentElement.dataset.theme === t, theme));
@@ -102,6 +119,10 @@ export function pageChecks(instance) {
             assert(mistakes.length === 0, `not translated: ${mistakes.join(', ')}`);
             assert((await s.page.evaluate(() => document.documentElement.lang)) === language, 'lang attribute');
             await noOverflow(s.page, entry.name);
+            if (width === 390 && !entry.dense) {
+              const small = await smallTargets(s.page);
+              assert(small.length === 0, `too small for a finger: ${small.join(', ')}`);
+            }
             for (const theme of language === 'en' ? ['dark', 'light', 'contrast'] : ['dark', 'light']) {
               await dress(s.page, theme);
               const found = await axe(s.page);
