@@ -57,6 +57,22 @@ const std::vector<ConfigKey>& config_keys() {
        "promql-experimental-functions, promql-duration-expr, promql-extended-range-selectors, "
        "promql-binop-fill-modifiers, "
        "promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels, promql-per-step-stats"},
+      {"logs.compat",
+       choice,
+       "tocayo",
+       "whose default limits hold: ours refuse nothing that need not be; loki",
+       true,
+       {"tocayo", "loki"}},
+      {"logs.limits", tree, "", "limits of every tenant for logs, with the names of Loki's limits_config", true},
+      {"logs.retention_period", duration, "0s", "how long lines are kept; 0 = for ever", true},
+      {"logs.wal.mode",
+       choice,
+       "batch",
+       "batch: acknowledge after fsync; interval: fsync every second; off",
+       false,
+       {"batch", "interval", "off"}},
+      {"logs.head.cut_bytes", bytes, "256MiB", "lines in a tenant's memory before they are written to segments"},
+      {"logs.head.cut_age", duration, "30m", "age of the oldest line in memory before it is written to a segment"},
       {"limits", tree, "", "limits of every tenant, with Mimir's key names", true},
       {"overrides_file", text, "", "file of per-tenant limits (overrides: {tenant: {…}}), read again every 10 s"},
   };

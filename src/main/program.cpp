@@ -22,9 +22,10 @@
 #include "events/service.h"
 #include "http/client.h"
 #include "http/server.h"
-#include "main/agent_gaps.h"
 #include "main/api_description.h"
+#include "main/agent_gaps.h"
 #include "main/health.h"
+#include "main/logs_part.h"
 #include "main/scrape_view.h"
 #include "main/store_gate.h"
 #include "main/wiring.h"
@@ -132,6 +133,7 @@ class ProgramImpl final : public Program {
   std::unique_ptr<metrics::api::NotificationHub> notifications_;
   std::unique_ptr<metrics::api::SequenceLog> sequences_;
   std::unique_ptr<metrics::api::MetricsApi> metrics_api_;
+  std::unique_ptr<LogsPart> logs_;
   std::unique_ptr<ui::ShortLinks> short_links_;
   std::unique_ptr<ui::LiveHub> live_;
   std::unique_ptr<ui::UiDependencies> ui_;
@@ -282,6 +284,12 @@ Result<> ProgramImpl::open_api() {
   metrics_api_ = std::make_unique<metrics::api::MetricsApi>(std::move(api));
   metrics_api_->mount(router_);
   metrics_api_->mount_operations(router_);
+  logs_ = TRY(LogsPart::open(*config, {.data_dir = data_dir_,
+                                       .database = database_.get(),
+                                       .compute = &compute_,
+                                       .version = version_text(),
+                                       .revision = TOCAYO_REVISION}));
+  logs_->mount(router_);
   tenancy::add_routes(
       router_, *tenancy_, *limits_,
       {.base_path = base_path_, .external_https = config->text("server.external_url").starts_with("https://")});
@@ -451,6 +459,10 @@ Result<> ProgramImpl::reload() {
     failed(done.error());
     return std::unexpected(done.error());
   }
+  if (auto done = logs_->reload(*next); !done) {
+    failed(done.error());
+    return std::unexpected(done.error());
+  }
   scraper_->apply(std::move(*jobs));
   auto level = log::parse_level(next->text("server.log_level"));
   if (level) log::set_level(*level);
@@ -483,6 +495,12 @@ Result<> ProgramImpl::stop() {
   agent_.reset();
   auto closed = store_.close();
   if (!closed) log::error("main", "the store did not close cleanly", {{"error", closed.error()}});
+  if (logs_) {
+    if (auto done = logs_->close(); !done) {
+      log::error("main", "the log store did not close cleanly", {{"error", done.error()}});
+      if (closed) closed = std::move(done);
+    }
+  }
   log::info("main", "stopped");
   return closed;
 }

@@ -197,6 +197,7 @@ Result<> read_limits(Fields& fields, Limits& out, std::vector<std::string>& warn
   TRY(read_blocked_queries(fields, out.blocked_queries));
   TRY(read_limited_queries(fields, out.limited_queries));
   TRY(read_blocked_requests(fields, out.blocked_requests));
+  fields.get("logs");  // read by the logs half of the program
   YAML::Node relabel = fields.get("metric_relabel_configs");
   if (relabel.IsDefined()) {
     if (!relabel.IsNull() && !relabel.IsSequence())

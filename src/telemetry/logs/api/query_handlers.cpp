@@ -90,7 +90,8 @@ Handled handle_query_range(ApiCore& core, http::Request& request) {
 
 Handled handle_format_query(ApiCore& core, http::Request& request) {
   return on_compute(core, [&request]() -> Result<http::Response> {
-    const auto query = request.form().get_or("query", "");
+    const auto form = request.form();
+    const auto query = form.get_or("query", "");
     const auto expr = logql::parse(query);
     std::string body;
     if (!expr) {

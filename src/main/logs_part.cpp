@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/logs_part.h"
+
+#include <chrono>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "logql/pipeline/pipeline.h"
+#include "logql/syntax/parser.h"
+
+namespace tocayo {
+
+namespace {
+
+constexpr auto kOverridesEvery = std::chrono::seconds(10);
+
+Result<logs::api::LogLimits> base_limits(const Config& config) {
+  auto limits = config.text("logs.compat") == "loki" ? logs::api::LogLimits::of_loki() : logs::api::LogLimits();
+  limits = TRY(logs::api::parse_log_limits(config.tree("logs.limits"), "logs.limits", limits));
+  if (const auto period = config.duration("logs.retention_period"); period.count() > 0) {
+    limits.store.retention_period = std::chrono::duration_cast<std::chrono::seconds>(period);
+  }
+  return limits;
+}
+
+Result<std::string> read_overrides(const std::string& file) {
+  if (file.empty()) return std::string();
+  auto text = read_file(file, 64 << 20);
+  if (!text && text.error().kind == ErrorKind::not_found) return std::string();
+  return text;
+}
+
+// The rows that the query of a delete request selects.
+Result<logs::DeleteFilter> compile_delete(std::string_view, std::string_view query) {
+  const auto log = TRY(logql::parse_log(query));
+  logs::DeleteFilter filter;
+  filter.matchers = log.matchers;
+  if (log.stages.empty()) return filter;
+  struct Run {
+    explicit Run(logql::Pipeline pipeline) : processor(std::move(pipeline)) {}
+    std::mutex mutex;
+    logql::Processor processor;
+    Labels stream;
+    bool started = false;
+  };
+  auto run = std::make_shared<Run>(TRY(logql::Pipeline::compile(log.stages)));
+  filter.row = [run](const Labels& labels, const logs::Row& row) {
+    std::scoped_lock lock(run->mutex);
+    if (!run->started || run->stream != labels) {
+      run->stream = labels;
+      run->processor.set_stream(run->stream);
+      run->started = true;
+    }
+    return run->processor.process(row.time, row.line, row.metadata);
+  };
+  return filter;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options options) {
+  std::unique_ptr<LogsPart> part(new LogsPart());
+  part->options_ = options;
+  part->base_ = TRY(base_limits(config));
+  part->overrides_file_ = config.text("overrides_file");
+  part->overrides_text_ = TRY(read_overrides(part->overrides_file_));
+  part->limits_ = std::make_unique<logs::api::LogLimitsService>(part->base_);
+  TRY(part->limits_->reload(part->base_, part->overrides_text_, part->overrides_file_));
+  part->engine_ = std::make_unique<logql::Engine>();
+
+  auto* limits = part->limits_.get();
+  logs::StoreOptions store;
+  store.dir = options.data_dir + "/logs";
+  store.database = options.database;
+  store.journal_mode = TRY(journal::parse_sync_mode(config.text("logs.wal.mode")));
+  store.cut_bytes = config.bytes("logs.head.cut_bytes");
+  store.cut_age = config.duration("logs.head.cut_age");
+  store.limits = [limits](std::string_view tenant) {
+    auto of_tenant = limits->of(tenant);
+    const auto* values = &of_tenant->store;
+    return std::shared_ptr<const logs::TenantLimits>(std::move(of_tenant), values);
+  };
+  store.compile_delete = compile_delete;
+  store.pool = options.compute;
+  const auto began = std::chrono::steady_clock::now();
+  part->store_ = TRY(logs::Store::open(std::move(store)));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  log::info("main", "the log store is ready", {{"milliseconds", took.count()}});
+
+  logs::api::ApiDependencies api;
+  api.store = part->store_.get();
+  api.engine = part->engine_.get();
+  api.compute = options.compute;
+  api.limits = [limits](std::string_view tenant) { return limits->of(tenant); };
+  api.tocayo_version = options.version;
+  api.revision = options.revision;
+  part->api_ = std::make_unique<logs::api::LogsApi>(std::move(api));
+  if (!part->overrides_file_.empty()) {
+    part->watcher_ = std::jthread([self = part.get()](std::stop_token stop) { self->watch_overrides(stop); });
+  }
+  return part;
+}
+
+LogsPart::~LogsPart() { watcher_ = {}; }
+
+void LogsPart::watch_overrides(std::stop_token stop) {
+  std::string failed;
+  std::unique_lock lock(mutex_);
+  while (!stopping_.wait_for(lock, stop, kOverridesEvery, [] { return false; }) && !stop.stop_requested()) {
+    auto text = read_overrides(overrides_file_);
+    if (!text || *text == overrides_text_ || *text == failed) continue;
+    if (auto done = limits_->reload(base_, *text, overrides_file_); !done) {
+      log::error("main", "the overrides file is broken: the former limits of logs stay", {{"error", done.error()}});
+      failed = std::move(*text);
+    } else {
+      overrides_text_ = std::move(*text);
+    }
+  }
+}
+
+Result<> LogsPart::reload(const Config& config) {
+  auto base = TRY(base_limits(config));
+  std::scoped_lock lock(mutex_);
+  auto text = TRY(read_overrides(overrides_file_));
+  TRY(limits_->reload(base, text, overrides_file_));
+  base_ = std::move(base);
+  overrides_text_ = std::move(text);
+  return {};
+}
+
+Result<> LogsPart::close() {
+  watcher_ = {};
+  return store_->close();
+}
+
+}  // namespace tocayo

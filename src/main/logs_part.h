@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The logs half of the program: store, query engine and API, with the tenants' limits that the configuration gives.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "core/config.h"
+#include "core/pool.h"
+#include "db/database.h"
+#include "http/router.h"
+#include "logql/engine/engine.h"
+#include "logs/api/api.h"
+#include "logs/api/limits.h"
+#include "logs/store/store.h"
+
+namespace tocayo {
+
+class LogsPart {
+ public:
+  struct Options {
+    std::string data_dir;
+    db::Database* database = nullptr;
+    Pool* compute = nullptr;
+    std::string version;
+    std::string revision;
+  };
+  // Reads `logs.*` and the overrides file, opens the store and replays its journal. A mistake in either is an error.
+  static Result<std::unique_ptr<LogsPart>> open(const Config& config, Options options);
+  ~LogsPart();
+
+  void mount(http::Router& router) { api_->mount(router); }
+  // Takes `logs.*` and the overrides file again; on an error the former limits stay.
+  Result<> reload(const Config& config);
+  // Writes what is in memory to segments. Nothing may be appended afterwards.
+  Result<> close();
+
+  logs::Store& store() { return *store_; }
+  const logql::Engine& engine() const { return *engine_; }
+
+ private:
+  LogsPart() = default;
+  void watch_overrides(std::stop_token stop);
+
+  Options options_;
+  std::mutex mutex_;  // of base_ and overrides_
+  logs::api::LogLimits base_;
+  std::string overrides_file_;
+  std::string overrides_text_;
+  std::unique_ptr<logs::api::LogLimitsService> limits_;
+  std::unique_ptr<logql::Engine> engine_;
+  std::unique_ptr<logs::Store> store_;
+  std::unique_ptr<logs::api::LogsApi> api_;
+  std::condition_variable_any stopping_;
+  std::jthread watcher_;
+};
+
+}  // namespace tocayo
