@@ -109,6 +109,21 @@ async function chunkGone(browser, { base }) {
   await close(s);
 }
 
+async function partGone(browser, { base }) {
+  let refused = 0;
+  const s = await open(browser, base, '/explore', {
+    allow: [/404/],
+    prepare: (page) =>
+      page.route(/assets\/PromEditor-.*js/, (route) => {
+        refused += 1;
+        return refused === 1 ? route.fulfill({ status: 404, body: '' }) : route.continue();
+      }),
+  });
+  await until('the editor is there after one reload', () => s.page.locator('.cm-content').first().isVisible());
+  assert(refused === 2, `the part was asked for ${refused} times`);
+  await close(s);
+}
+
 async function chunkGoneForGood(browser, { base }) {
   let loads = 0;
   const s = await open(browser, base, '/admin/about', {
@@ -222,6 +237,7 @@ export const faultChecks = [
   { name: 'fault: kill -9, the live page says stale and goes on by itself', run: liveAfterKill },
   { name: 'fault: the session ends with unsaved edits', run: sessionEnds },
   { name: 'fault: a chunk is gone after an upgrade, one reload', run: chunkGone },
+  { name: 'fault: a part of a page is gone after an upgrade, one reload', run: partGone },
   { name: 'fault: a chunk stays gone, no loop', run: chunkGoneForGood },
   { name: 'fault: offline page with the last known state, no API answer kept', run: offlinePage },
   { name: 'fault: slow 3G', run: slowNetwork, data: true },

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconClockShare, IconColumns2, IconHistory, IconLink, IconList } from '@tabler/icons-react';
-import { lazy, type ReactNode, Suspense, useState } from 'react';
+import { type ReactNode, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { lazyChunk } from '@/shared/api/chunks';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
 import { absolute, resolveRange } from '@/shared/time/range';
 import { TimeBar } from '@/shared/time/TimeBar';
@@ -18,8 +19,8 @@ import { Split } from './Split';
 import { linkTo } from './shortLink';
 import { usePanes } from './usePanes';
 
-const MetricsBrowser = lazy(() => import('./MetricsBrowser'));
-const HistoryDialog = lazy(() => import('./HistoryDialog'));
+const MetricsBrowser = lazyChunk(() => import('./MetricsBrowser'));
+const HistoryDialog = lazyChunk(() => import('./HistoryDialog'));
 
 export function ExplorePage() {
   const { t } = useTranslation('explore');

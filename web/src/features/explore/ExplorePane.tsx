@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
 import { IconClockEdit, IconListSearch, IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
-import { lazy, Suspense, useEffect, useMemo, useState } from 'react';
+import { Suspense, useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { lazyChunk } from '@/shared/api/chunks';
 import { usePanelTime } from '@/shared/charts/useComparison';
 import { usePanelSource } from '@/shared/charts/usePanelSource';
 import { TimeBar } from '@/shared/time/TimeBar';
@@ -19,7 +20,7 @@ import { GraphResult } from './results/GraphResult';
 import { TableResult } from './results/TableResult';
 import { usePaneTime } from './usePanes';
 
-const Inspector = lazy(() => import('./Inspector'));
+const Inspector = lazyChunk(() => import('./Inspector'));
 
 interface Props {
   pane: Pane;

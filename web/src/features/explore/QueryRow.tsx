@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconCode, IconEye, IconEyeOff, IconTrash } from '@tabler/icons-react';
-import { lazy, Suspense, useMemo } from 'react';
+import { Suspense, useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
+import { lazyChunk } from '@/shared/api/chunks';
 import { formatQuery } from '@/shared/api/prom';
 import { ApiError } from '@/shared/api/request';
 import type { QueryOutcome } from '@/shared/charts/usePanelSource';
@@ -11,7 +12,7 @@ import type { PaneQuery } from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { caretLines, splitPosition } from './errors';
 
-const PromEditor = lazy(() => import('./editor/PromEditor'));
+const PromEditor = lazyChunk(() => import('./editor/PromEditor'));
 
 interface Props {
   query: PaneQuery;

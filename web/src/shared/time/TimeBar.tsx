@@ -10,9 +10,10 @@ import {
   IconRefresh,
   IconZoomOut,
 } from '@tabler/icons-react';
-import { lazy, Suspense, useState } from 'react';
+import { Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { announce } from '../a11y/announce';
+import { lazyChunk } from '../api/chunks';
 import { useHotkeys } from '../keys/useHotkeys';
 import { useStore } from '../store';
 import { copyText } from '../ui/clipboard';
@@ -29,7 +30,7 @@ import css from './TimeBar.module.css';
 import { REFRESH_CHOICES, type TimeControls } from './useTime';
 import { browserZone, offsetAt, resolveZone } from './zone';
 
-const TimePanel = lazy(() => import('./TimePanel'));
+const TimePanel = lazyChunk(() => import('./TimePanel'));
 
 interface Props {
   time: TimeControls;

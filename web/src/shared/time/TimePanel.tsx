@@ -3,8 +3,9 @@ import '@mantine/core/styles/Input.css';
 import '@mantine/core/styles/InlineInput.css';
 import { Button, TextInput } from '@mantine/core';
 import { IconCalendar, IconClipboard } from '@tabler/icons-react';
-import { lazy, Suspense, useMemo, useState } from 'react';
+import { Suspense, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { lazyChunk } from '../api/chunks';
 import { useStore } from '../store';
 import { CopyButton } from '../ui/CopyButton';
 import { IconButton } from '../ui/IconButton';
@@ -19,7 +20,7 @@ import css from './TimeBar.module.css';
 import type { TimeControls } from './useTime';
 import { ZoneSelect } from './ZoneSelect';
 
-const Calendar = lazy(() => import('./Calendar'));
+const Calendar = lazyChunk(() => import('./Calendar'));
 
 interface Props {
   time: TimeControls;
