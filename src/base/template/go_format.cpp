@@ -35,6 +35,22 @@ std::size_t rune_count(std::string_view text) {
   return count;
 }
 
+// strconv.QuoteToASCII of what Quote has made.
+std::string ascii_only(std::string_view quoted) {
+  std::string out;
+  while (!quoted.empty()) {
+    const auto rune = utf8::decode(quoted);
+    if (rune.code_point < 0x80) {
+      out += quoted[0];
+    } else {
+      out += rune.code_point < 0x10000 ? fmt::format("\\u{:04x}", rune.code_point)
+                                       : fmt::format("\\U{:08x}", rune.code_point);
+    }
+    quoted.remove_prefix(rune.size);
+  }
+  return out;
+}
+
 void pad(std::string& out, const Flags& flags, std::string_view text) {
   const std::size_t runes = flags.width > 0 ? rune_count(text) : 0;
   const std::size_t fill = flags.width > 0 && runes < static_cast<std::size_t>(flags.width) ? flags.width - runes : 0;
@@ -110,9 +126,6 @@ void format_float_value(std::string& out, const Flags& given, double value, char
   if (number[1] == 'I' || number[1] == 'N') {
     flags.zero = false;
     if (number[1] == 'N' && !flags.space && !flags.plus) number.erase(0, 1);
-    if (!flags.plus && number[0] == '+' && number[1] == 'I' && verb != 'v') {
-      // %f and its like print +Inf with its sign as well.
-    }
     pad(out, flags, number);
     return;
   }
@@ -163,7 +176,8 @@ void format_string(std::string& out, const Flags& flags, std::string_view text, 
   if (verb == 'q') {
     const bool raw = flags.sharp && cut.find_first_of("`\x7f") == std::string_view::npos &&
                      std::none_of(cut.begin(), cut.end(), [](char c) { return c >= 0 && c < ' ' && c != '\t'; });
-    pad(out, flags, raw ? fmt::format("`{}`", cut) : go_quote(cut));
+    const std::string quoted = raw ? fmt::format("`{}`", cut) : go_quote(cut);
+    pad(out, flags, flags.plus ? ascii_only(quoted) : quoted);
     return;
   }
   const char* alphabet = verb == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
@@ -182,7 +196,7 @@ void format_string(std::string& out, const Flags& flags, std::string_view text, 
 
 void print_argument(std::string& out, const Value& value, char verb, const Flags& flags, int depth);
 
-void bad_verb(std::string& out, const Value& value, char verb) {
+void bad_verb(std::string& out, const Value& value, char verb, const Flags& flags) {
   out += "%!";
   out += verb;
   out += '(';
@@ -191,7 +205,7 @@ void bad_verb(std::string& out, const Value& value, char verb) {
   } else {
     out += value.type_name();
     out += '=';
-    print_argument(out, value, 'v', {}, 0);
+    print_argument(out, value, 'v', flags, 0);
   }
   out += ')';
 }
@@ -215,7 +229,7 @@ bool print_integer(std::string& out, const Value& value, char verb, const Flags&
       if (verb == 'c') {
         utf8::append(text, rune);
       } else {
-        text = quote_rune(rune);
+        text = flags.plus ? ascii_only(quote_rune(rune)) : quote_rune(rune);
       }
       pad(out, flags, text);
       return true;
@@ -299,7 +313,7 @@ void print_argument(std::string& out, const Value& value, char verb, const Flags
     if (verb == 'v' || verb == 'T') {
       pad(out, flags, "<nil>");
     } else {
-      bad_verb(out, value, verb);
+      bad_verb(out, value, verb, flags);
     }
     return;
   }
@@ -316,28 +330,30 @@ void print_argument(std::string& out, const Value& value, char verb, const Flags
   }
   switch (value.kind) {
     case Kind::boolean:
-      if (verb != 't' && verb != 'v') return bad_verb(out, value, verb);
+      if (verb != 't' && verb != 'v') return bad_verb(out, value, verb, flags);
       return pad(out, flags, value.boolean ? "true" : "false");
     case Kind::integer:
     case Kind::unsigned_integer:
     case Kind::duration:
-      if (!print_integer(out, value, verb, flags)) bad_verb(out, value, verb);
+      if (!print_integer(out, value, verb, flags)) bad_verb(out, value, verb, flags);
       return;
     case Kind::floating:
       if (verb == 'v') return format_float_value(out, flags, value.floating, 'g', -1);
       if (verb == 'e' || verb == 'E' || verb == 'f' || verb == 'F') {
         return format_float_value(out, flags, value.floating, verb == 'F' ? 'f' : verb, 6);
       }
-      if (verb == 'g' || verb == 'G') return format_float_value(out, flags, value.floating, verb, -1);
-      return bad_verb(out, value, verb);
+      if (verb == 'g' || verb == 'G' || verb == 'x' || verb == 'X') {
+        return format_float_value(out, flags, value.floating, verb, -1);
+      }
+      return bad_verb(out, value, verb, flags);
     case Kind::string:
       if (flags.sharp_v && verb == 'v') return pad(out, flags, go_quote(value.string()));
-      if (verb != 'v' && verb != 's' && verb != 'q' && verb != 'x' && verb != 'X') return bad_verb(out, value, verb);
+      if (verb != 'v' && verb != 's' && verb != 'q' && verb != 'x' && verb != 'X') return bad_verb(out, value, verb, flags);
       return format_string(out, flags, value.string(), verb);
     case Kind::list: return print_sequence(out, value, value.elements(), verb, flags, depth);
     case Kind::map: return print_map(out, value, value.entries(), verb, flags, depth);
     case Kind::object: return print_object(out, value, verb, flags, depth);
-    case Kind::time: return bad_verb(out, value, verb);
+    case Kind::time: return bad_verb(out, value, verb, flags);
     case Kind::function: out += "<func>"; return;
     case Kind::none: return;
   }
@@ -501,7 +517,7 @@ class Printf {
       }
       if (verb == '\0') {
         out_ += fmt::format("%!{}({}=", verb_text, values_[next_].type_name());
-        print_argument(out_, values_[next_++], 'v', {}, 0);
+        print_argument(out_, values_[next_++], 'v', flags, 0);
         out_ += ')';
       } else {
         print_argument(out_, values_[next_++], verb, flags, 0);

@@ -91,6 +91,22 @@ void append_general(std::string& out, double value, char verb, int precision) {
   append_plain_form(out, d, std::max(precision - d.point, 0));
 }
 
+// 0x1.8p+01.
+void append_hex_form(std::string& out, double value, bool upper, int precision) {
+  char buffer[1200];
+  const auto end = precision < 0 ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex).ptr
+                                 : std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex,
+                                                 std::min(precision, 1000))
+                                       .ptr;
+  const std::string_view text(buffer, end - buffer);
+  const auto p = text.find('p');
+  std::string hex = "0x" + std::string(text.substr(0, p)) + "p" + text[p + 1];
+  if (text.size() - p == 3) hex += '0';
+  hex += text.substr(p + 2);
+  if (upper) std::transform(hex.begin(), hex.end(), hex.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+  out += hex;
+}
+
 bool is_digit_of(char c, int base) {
   if (base == 16) return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
   return c >= '0' && c <= '9';
@@ -127,6 +143,10 @@ void append_float(std::string& out, double value, char verb, int precision) {
       return;
     }
     append_general(out, value, verb, precision);
+    return;
+  }
+  if (verb == 'x' || verb == 'X') {
+    append_hex_form(out, value, verb == 'X', precision);
     return;
   }
   char buffer[2048];

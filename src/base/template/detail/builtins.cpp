@@ -186,13 +186,11 @@ Result<Value> length(Call& call) {
 // The arguments as one text, for the escapers.
 std::string joined(Call& call) {
   std::string text;
-  if (call.arguments.size() == 1 && call[0].kind == Kind::string) {
-    text = call[0].string();
-  } else if (call.arguments.size() == 1 && call[0].is_none()) {
-    text = "<no value>";
-  } else {
-    sprint(text, call.arguments);
+  std::vector<Value> values(call.arguments.begin(), call.arguments.end());
+  for (Value& value : values) {
+    if (value.is_none()) value = Value::of("<no value>");
   }
+  sprint(text, values);
   return text;
 }
 

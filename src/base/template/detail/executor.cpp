@@ -227,7 +227,6 @@ Executor::Flow Executor::walk_range(const Node& node, const Value& dot) {
     default: {
       std::string shown;
       print_value(shown, value);
-      current_ = &node;
       error("range can't iterate over " + shown);
       return Flow::failed;
     }

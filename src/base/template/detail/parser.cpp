@@ -546,7 +546,7 @@ class Parser {
     node->text = item.text;
     if (item.token == Token::char_constant) {
       std::string text;
-      if (!unquote(item.text, text) || text.empty()) error("malformed character constant: " + std::string(item.text));
+      if (!unquote(item.text, text) || text.empty()) error("invalid syntax");
       const auto rune = utf8::decode(text);
       const bool byte = item.text[1] == '\\' && text.size() == 1;  // '\xff' is the number, not text
       if (rune.size != text.size()) error("malformed character constant: " + std::string(item.text));
@@ -557,6 +557,9 @@ class Parser {
       return node;
     }
     if (item.token == Token::complex || item.text.ends_with('i')) {
+      if (item.text.find_first_of("0123456789") == std::string_view::npos) {
+        error("illegal number syntax: " + go_quote(item.text));
+      }
       node->is_complex = true;
       return node;
     }
