@@ -278,6 +278,19 @@ Result<> visit_sorted(const HeadStream& rows, const RowFilter& filter, Timestamp
   return {};
 }
 
+bool has_rows(const HeadStream& rows, TimestampNs start, TimestampNs end) {
+  const std::uint32_t size = rows.size();
+  if (size == 0 || rows.max_time() < start || rows.min_time() >= end) return false;
+  if (rows.min_time() >= start && rows.max_time() < end) return true;
+  for (const Slab* slab = rows.first(); slab != nullptr && slab->first_row() < size; slab = slab->next()) {
+    if (slab->max_time() < start || slab->min_time() >= end) continue;
+    for (std::uint32_t at = 0; at < slab->count(); ++at) {
+      if (slab->time(at) >= start && slab->time(at) < end) return true;
+    }
+  }
+  return false;
+}
+
 RowTotals totals(const HeadStream& rows, TimestampNs start, TimestampNs end) {
   RowTotals out;
   const std::uint32_t size = rows.size();

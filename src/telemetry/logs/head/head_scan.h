@@ -60,6 +60,7 @@ struct RowTotals {
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
 };
+bool has_rows(const HeadStream& rows, TimestampNs start, TimestampNs end);
 RowTotals totals(const HeadStream& rows, TimestampNs start, TimestampNs end);
 
 }  // namespace tocayo::logs

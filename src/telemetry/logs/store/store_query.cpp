@@ -94,8 +94,9 @@ class StoreQuerier final : public Querier {
   // Streams with rows that may lie in the range; may visit one several times.
   Result<> walk(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end, const Context& context,
                 const Visit& visit) const;
-  bool visible(std::string_view label_bytes, TimestampNs max_time) const {
-    return !retention_ || max_time >= retention_floor(*limits_, label_bytes, now_);
+  // Where the visible part of a range begins.
+  TimestampNs floor_of(std::string_view label_bytes, TimestampNs start) const {
+    return retention_ ? std::max(start, retention_floor(*limits_, label_bytes, now_)) : start;
   }
 
   std::shared_ptr<Tenant> tenant_;    // shared with the store and other queries
@@ -113,8 +114,8 @@ Result<> StoreQuerier::walk(std::span<const std::vector<Matcher>> sets, Timestam
   for (const std::vector<Matcher>& matchers : sets) {
     TRY(context.check());
     for_each_head_stream(*tenant_, *view_, matchers, [&](const Head&, const HeadStream& rows) {
-      if (rows.size() == 0 || rows.max_time() < start || rows.min_time() >= end) return;
-      if (visible(rows.stream().labels, rows.max_time())) visit(rows.stream().labels, rows.stream().hash);
+      const std::string& labels = rows.stream().labels;
+      if (has_rows(rows, floor_of(labels, start), end)) visit(labels, rows.stream().hash);
     });
     std::unordered_map<std::uint64_t, bool> decided;
     for (const auto& entry : view_->segments) {
@@ -135,7 +136,8 @@ Result<> StoreQuerier::walk(std::span<const std::vector<Matcher>> sets, Timestam
         if (!known->second) continue;
         bytes.clear();
         encode_labels(streams[i].labels, bytes);
-        if (visible(bytes, streams[i].max_time)) visit(bytes, hash);
+        const TimestampNs floor = floor_of(bytes, start);
+        if (floor < end && streams[i].max_time >= floor) visit(bytes, hash);
       }
     }
   }
@@ -194,9 +196,6 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     if (stream == sums.size()) sums.emplace_back();
     return sums[stream];
   };
-  auto floor_of = [&](std::string_view bytes) {
-    return retention_ ? std::max(start, retention_floor(*limits_, bytes, now_)) : start;
-  };
   auto covered = [&](std::string_view bytes) {
     const DeleteMask mask(view_->tombstones, 0, bytes);
     return !mask.empty() && mask.touches(start, end);
@@ -208,7 +207,7 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
       deleted = true;
       return;
     }
-    const RowTotals part = totals(rows, floor_of(rows.stream().labels), end);
+    const RowTotals part = totals(rows, floor_of(rows.stream().labels, start), end);
     Sum& sum = sum_of(rows.stream().hash, rows.stream().labels);
     sum.rows += part.rows;
     sum.bytes += part.bytes;
@@ -232,7 +231,7 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
         deleted = true;
         continue;
       }
-      const TimestampNs floor = floor_of(bytes);
+      const TimestampNs floor = floor_of(bytes, start);
       if (floor < end) wanted[floor].push_back(i);
     }
     for (const auto& [floor, list] : wanted) {
