@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pointer, wheel and touch on a chart: drag zooms, Shift-drag pans, double click zooms out, Ctrl-wheel zooms at the cursor,
-// two fingers zoom, one finger reads values, a click pins.
+// two fingers zoom, one finger reads values, a click or a tap pins.
 import type { Range } from '../time/range';
 import type { Box } from './overlay';
 
@@ -20,6 +20,7 @@ export interface GestureTarget {
 
 const SHORTEST_MS = 1000;
 const DRAG_PX = 4;
+const TAP_PX = 10;
 const WHEEL = 0.6;
 
 /** Range after the points `a` and `b` (pixels) of `min..max` over `width` moved to `a2` and `b2`. */
@@ -115,8 +116,8 @@ export function attachGestures(host: HTMLElement, target: GestureTarget): () => 
     target.mark(null);
     target.preview(null);
   };
-  const leave = () => {
-    if (!drag) target.point(null);
+  const leave = (event: PointerEvent) => {
+    if (!drag && event.pointerType !== 'touch') target.point(null);
   };
   const twice = (event: MouseEvent) => {
     const view = target.view();
@@ -149,11 +150,23 @@ export function attachGestures(host: HTMLElement, target: GestureTarget): () => 
       return;
     }
     const finger = event.touches[0];
-    if (finger && !pinch) target.point(inHost(finger));
+    if (!finger || pinch) return;
+    const at = inHost(finger);
+    if (event.type === 'touchstart') tap = at;
+    else if (tap && Math.hypot(at.x - tap.x, at.y - tap.y) > TAP_PX) tap = null;
+    target.point(inside(at, view.box) ? at : null);
   };
   let pinchStart: { box: Box; min: number; max: number } | null = null;
+  let tap: { x: number; y: number } | null = null;
   const touchEnd = (event: TouchEvent) => {
-    if (!pinch || event.touches.length > 0) return;
+    if (event.touches.length > 0) return;
+    if (!pinch) {
+      // A tap holds the values, a finger that moved has read them.
+      if (tap) target.pin();
+      else target.point(null);
+      tap = null;
+      return;
+    }
     const start = pinchStart;
     const range = start && pinched(start.min, start.max, start.box.width, pinch.from, pinch.to);
     if (range) target.zoom(range);
@@ -172,6 +185,7 @@ export function attachGestures(host: HTMLElement, target: GestureTarget): () => 
   host.addEventListener('touchstart', touch, { passive: false });
   host.addEventListener('touchmove', touch, { passive: false });
   host.addEventListener('touchend', touchEnd);
+  host.addEventListener('touchcancel', touchEnd);
   return () => {
     host.removeEventListener('pointerdown', down);
     window.removeEventListener('pointermove', move);
@@ -183,5 +197,6 @@ export function attachGestures(host: HTMLElement, target: GestureTarget): () => 
     host.removeEventListener('touchstart', touch);
     host.removeEventListener('touchmove', touch);
     host.removeEventListener('touchend', touchEnd);
+    host.removeEventListener('touchcancel', touchEnd);
   };
 }

@@ -54,6 +54,8 @@ export class Tooltip {
   focused: number | null = null;
   look: LookOptions = { unit: 'short', mode: 'line', zone: 'browser' };
   actions: SeriesActions = {};
+  /** Called when a pinned box was let go. */
+  onUnpin: () => void = () => undefined;
   private readonly box = element('div', css.tooltip);
   private pinned = false;
   private place: TooltipPlace | null = null;
@@ -108,6 +110,7 @@ export class Tooltip {
     this.box.setAttribute('aria-hidden', 'true');
     this.box.removeAttribute('role');
     this.hide();
+    this.onUnpin();
   }
 
   hide(): void {

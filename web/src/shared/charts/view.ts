@@ -58,6 +58,8 @@ export class ChartView implements Drawable, Follower {
 
   constructor(private readonly host: HTMLElement) {
     this.tooltip = new Tooltip(host);
+    // The crosshair goes along; the next move of a pointer brings it back.
+    this.tooltip.onUnpin = () => this.pointAtPixel(null);
     // Within one screen counts as seen, so that scrolling finds charts drawn.
     this.seen = new IntersectionObserver(
       (entries) => {
