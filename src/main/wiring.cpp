@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
 #include "core/text.h"
 #include "main/health.h"
 
@@ -153,6 +154,22 @@ std::shared_ptr<const metrics::api::QueryLimits> QueryLimitsCache::get(std::stri
   return compiled;
 }
 
+namespace {
+
+// A ULID that is always the same for one segment: its newest sample's time, then a hash of which one it is.
+std::string ulid_of(std::string_view tenant, const metrics::BlockStats& block) {
+  static constexpr std::string_view kAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const std::string which = fmt::format("{} {}", tenant, block.sequence);
+  const std::uint64_t random[2] = {hash64(which), hash64(which, 1)};
+  auto time = static_cast<std::uint64_t>(std::max<TimestampMs>(block.max_time, 0));
+  std::string ulid(26, '0');
+  for (int i = 9; i >= 0; --i, time >>= 5) ulid[static_cast<std::size_t>(i)] = kAlphabet[time & 31];
+  for (std::size_t i = 0; i < 16; ++i) ulid[10 + i] = kAlphabet[(random[i / 8] >> (i % 8 * 5)) & 31];
+  return ulid;
+}
+
+}  // namespace
+
 void connect_store(metrics::api::ApiDependencies& api, StoreGate& gate) {
   namespace m = metrics::api;
   api.appender = &gate;
@@ -173,6 +190,16 @@ void connect_store(metrics::api::ApiDependencies& api, StoreGate& gate) {
                          std::string_view metric) -> Result<std::vector<metrics::MetadataRow>> {
     auto* store = TRY(gate.ready());
     return store->metadata(tenant, metric, 0, 0);
+  };
+  api.blocks = [&gate](std::string_view tenant) -> Result<std::vector<m::BlockInfo>> {
+    auto* store = TRY(gate.ready());
+    std::vector<m::BlockInfo> result;
+    for (const auto& block : store->blocks(tenant)) {
+      // Prometheus' end of a block is exclusive.
+      result.push_back(
+          {ulid_of(tenant, block), block.min_time, block.max_time + 1, block.samples, block.series, block.series, 1});
+    }
+    return result;
   };
   api.head_status = [&gate](std::string_view tenant, std::size_t limit) -> Result<m::HeadStatus> {
     auto* store = TRY(gate.ready());

@@ -124,6 +124,9 @@ Result<> StoreImpl::load() {
                                               .faults = options_.faults}));
   for (std::uint32_t shard = 0; shard < shard_count_; ++shard)
     partitions_.push_back(TRY(journal_->open_partition(shard)));
+  clean_start_ = true;
+  for (std::uint32_t shard = 0; shard < shard_count_; ++shard)
+    clean_start_ = clean_start_ && partitions_[shard]->next() == checkpoint_positions_[shard];
   if (auto replayed = replay(); !replayed) return replayed;
   register_metrics();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -311,6 +314,19 @@ void StoreImpl::register_metrics() {
     }
     std::uint64_t wal = 0;
     for (const auto& partition : partitions_) wal += partition->bytes();
+    single("prometheus_tsdb_head_chunks", "Total number of chunks in the head block: one open one per series.",
+           static_cast<double>(series));
+    single("prometheus_tsdb_clean_start", "1: the last shutdown left nothing to replay; 0: it did.",
+           clean_start_ ? 1 : 0);
+    journal::Position newest_position = 0;
+    for (const auto& partition : partitions_) newest_position = std::max(newest_position, partition->next());
+    single("prometheus_tsdb_wal_segment_current", "Write log segment index that is currently written to.",
+           static_cast<double>(newest_position / std::max<std::uint64_t>(options_.wal_segment_size, 1)));
+    auto& failed = families.emplace_back(Registry::Family{"prometheus_tsdb_compactions_failed_total",
+                                                          "Segments of the head that could not be written.",
+                                                          MetricType::counter,
+                                                          {}});
+    failed.samples.push_back({"", {}, metrics_.seal_failures.value()});
     single("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.", static_cast<double>(wal));
     std::uint64_t sealed = 0;
     std::size_t count = 0;
@@ -321,6 +337,8 @@ void StoreImpl::register_metrics() {
       }
     }
     single("prometheus_tsdb_storage_blocks_bytes", "The number of bytes used for local storage by all blocks.",
+           static_cast<double>(sealed));
+    single("cortex_ingester_tsdb_storage_blocks_bytes", "Bytes of local storage used by all blocks.",
            static_cast<double>(sealed));
     single("tocayo_metrics_segments", "Sealed segment files.", static_cast<double>(count));
     const MemoryUse use = memory();

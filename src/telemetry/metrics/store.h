@@ -103,6 +103,15 @@ struct HeadStats {
   std::vector<Count> series_by_pair;  // "name=value"
 };
 
+// One sealed segment, for /api/v1/status/tsdb/blocks.
+struct BlockStats {
+  std::uint64_t sequence = 0;  // grows with the order of sealing; unique in the store
+  TimestampMs min_time = 0, max_time = 0;
+  std::uint64_t samples = 0;
+  std::uint64_t series = 0;  // each has one chunk
+  std::uint64_t bytes = 0;   // of its file
+};
+
 struct MemoryUse {  // bytes
   std::uint64_t symbols = 0, labels = 0, postings = 0, series = 0, open = 0, exemplars = 0;
   std::uint64_t total() const { return symbols + labels + postings + series + open + exemplars; }
@@ -133,6 +142,7 @@ class Store : public Appender {
   virtual std::vector<MetadataRow> metadata(std::string_view tenant, std::string_view metric, std::size_t limit,
                                             std::size_t limit_per_metric) const = 0;
   virtual HeadStats head_stats(std::string_view tenant, std::size_t limit) const = 0;
+  virtual std::vector<BlockStats> blocks(std::string_view tenant) const = 0;  // in order of sealing
   virtual std::vector<std::string> tenants() const = 0;  // sorted
   // Time of the tenant's newest accepted sample, 0 when it has none. O(1).
   virtual TimestampMs newest_sample(std::string_view tenant) const = 0;

@@ -72,6 +72,7 @@ class StoreImpl final : public Store {
   std::vector<MetadataRow> metadata(std::string_view tenant, std::string_view metric, std::size_t limit,
                                     std::size_t limit_per_metric) const override;
   HeadStats head_stats(std::string_view tenant, std::size_t limit) const override;
+  std::vector<BlockStats> blocks(std::string_view tenant) const override;
   std::vector<std::string> tenants() const override;
   TimestampMs newest_sample(std::string_view tenant) const override;
   MemoryUse memory() const override;
@@ -212,6 +213,7 @@ class StoreImpl final : public Store {
   std::map<std::string, std::shared_ptr<Tenant>, std::less<>> tenants_;
   std::atomic<std::uint64_t> next_segment_{1};
   std::uint64_t checkpoint_number_ = 0;
+  bool clean_start_ = false;  // the last checkpoint had everything: nothing was replayed
   std::vector<journal::Position> checkpoint_positions_;
   std::chrono::steady_clock::time_point last_checkpoint_;
   std::atomic<bool> aborts_noted_{false};

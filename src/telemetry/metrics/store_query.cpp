@@ -398,6 +398,18 @@ Result<NameList> StoreQuerier::label_values(const std::string& name, std::span<c
 
 }  // namespace
 
+std::vector<BlockStats> StoreImpl::blocks(std::string_view name) const {
+  std::vector<BlockStats> list;
+  const auto tenant = find_tenant(name);
+  if (!tenant) return list;
+  for (const SegmentEntry& entry : *tenant->segments()) {
+    const Segment& segment = *entry.segment;
+    list.push_back({entry.sequence, segment.min_time(), segment.max_time(), segment.samples(), segment.series_count(),
+                    segment.file_bytes()});
+  }
+  return list;
+}
+
 std::shared_ptr<const Querier> StoreImpl::querier(std::string_view name) {
   auto tenant = find_tenant(name);
   // Reading an unknown tenant must not create it.

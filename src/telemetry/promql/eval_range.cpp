@@ -437,6 +437,12 @@ Outcome<std::vector<Series>> matrix_result(Evaluator& evaluator, const Expr& exp
     total += series.floats.size();
     for (const auto& point : series.histograms) total += point.histogram->weight();
     TRY_VOID(evaluator.budget().touch(total));
+    if (metrics::QueryMeter* meter = evaluator.settings().meter) {
+      const std::uint64_t bytes = sizeof(Series) + memory_bytes(series.labels) +
+                                  series.floats.size() * sizeof(FloatPoint) +
+                                  series.histograms.size() * sizeof(HistogramPoint);
+      if (auto taken = meter->take(bytes); !taken) return std::unexpected(QueryError(std::move(taken.error())));
+    }
     result.push_back(std::move(series));
   }
   return result;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "metrics/api/handlers.h"
@@ -33,6 +35,12 @@ class RequestTimer {
                     {{"method", method_}, {"route", route_}, {"status_code", std::to_string(status)}, {"ws", "false"}},
                     kRequestBounds)
         .observe(seconds);
+    if (!route_.starts_with("prometheus_")) return;
+    registry_
+        ->histogram("cortex_querier_request_duration_seconds", "Time spent answering reads.",
+                    {{"method", method_}, {"route", route_}, {"status_code", std::to_string(status)}, {"ws", "false"}},
+                    kRequestBounds)
+        .observe(seconds);
   }
 
  private:
@@ -40,6 +48,24 @@ class RequestTimer {
   std::string method_, route_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+// Powers of ten, from 10.
+constexpr std::array<double, 8> kSizeBounds = {1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8};
+constexpr std::array<double, 6> kRetryBounds = {0, 1, 2, 3, 4, 5};
+
+Registry::Family one_gauge(std::string name, std::string help, double value) {
+  return {std::move(name), std::move(help), MetricType::gauge, {{"", {}, value}}};
+}
+
+// What the kernel maps for this process, and how many pieces it may have.
+void collect_map_areas(std::vector<Registry::Family>& families) {
+  std::ifstream maps("/proc/self/maps"), most("/proc/sys/vm/max_map_count");
+  const auto areas = std::count(std::istreambuf_iterator<char>(maps), {}, '\n');
+  double limit = 0;
+  most >> limit;
+  families.push_back(one_gauge("process_memory_map_areas", "Memory-mapped areas.", static_cast<double>(areas)));
+  families.push_back(one_gauge("process_memory_map_areas_limit", "Most memory-mapped areas allowed.", limit));
+}
 
 struct TimedStream {
   http::StreamBody stream;
@@ -82,19 +108,34 @@ ApiCore::ApiCore(ApiDependencies dependencies)
       sequences(deps.sequences, deps.record_gap),
       samples_read(deps.registry->counter("prometheus_engine_query_samples_total", "Samples loaded by all queries.")),
       api_queries(deps.registry->counter("tocayo_metrics_api_queries_total", "Queries asked for over HTTP.")),
+      queue_seconds(deps.registry->histogram("cortex_query_frontend_queue_duration_seconds",
+                                             "Time queries wait for their turn.", {}, kRequestBounds)),
+      queried_series(
+          deps.registry->histogram("cortex_ingester_queried_series", "Series selected per query.", {}, kSizeBounds)),
+      queried_samples(
+          deps.registry->histogram("cortex_ingester_queried_samples", "Samples read per query.", {}, kSizeBounds)),
+      queried_exemplars(deps.registry->histogram("cortex_ingester_queried_exemplars", "Exemplars returned per query.",
+                                                 {}, kSizeBounds)),
+      // Nothing is asked twice here: the observations are all 0.
+      retries(deps.registry->histogram("cortex_query_frontend_retries", "Retries per query.", {}, kRetryBounds)),
       started(deps.clock->now_ms()) {
+  deps.registry
+      ->gauge("prometheus_build_info", "Of the Prometheus whose API this is; always 1.",
+              {{"version", deps.version}, {"revision", deps.revision}, {"branch", ""}, {"goversion", ""}})
+      .set(1);
+  deps.registry
+      ->gauge("cortex_build_info", "Of this program; always 1.",
+              {{"version", deps.tocayo_version}, {"revision", deps.revision}, {"branch", ""}, {"goversion", ""}})
+      .set(1);
   deps.registry->gauge("prometheus_engine_queries_concurrent_max", "The most queries that run at once.")
       .set(static_cast<double>(gate.slots()));
   deps.registry->add_collector(this, [this](std::vector<Registry::Family>& families) {
     durations.collect(families);
-    families.push_back({"prometheus_engine_queries",
-                        "Queries running or waiting.",
-                        MetricType::gauge,
-                        {{"", {}, static_cast<double>(gate.running() + gate.waiting())}}});
-    families.push_back({"cortex_query_frontend_queue_length",
-                        "Queries waiting for their turn.",
-                        MetricType::gauge,
-                        {{"", {}, static_cast<double>(gate.waiting())}}});
+    collect_map_areas(families);
+    families.push_back(one_gauge("prometheus_engine_queries", "Queries running or waiting.",
+                                 static_cast<double>(gate.running() + gate.waiting())));
+    families.push_back(one_gauge("cortex_query_frontend_queue_length", "Queries waiting for their turn.",
+                                 static_cast<double>(gate.waiting())));
   });
 }
 

@@ -72,6 +72,9 @@ Handled handle_query_exemplars(ApiCore& core, http::Request& request) {
     if (!read) co_return error_response(read.error());
     found = std::move(*read);
   }
+  std::size_t count = 0;
+  for (const ExemplarSeries& series : found) count += series.exemplars.size();
+  core.queried_exemplars.observe(static_cast<double>(count));
   JsonWriter writer;
   writer.raw(kEnvelopeStart);
   writer.raw('[');

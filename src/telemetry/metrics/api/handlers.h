@@ -34,6 +34,7 @@ struct ApiCore {
   QueryDurations durations;
   Counter& samples_read;
   Counter& api_queries;
+  Histogram &queue_seconds, &queried_series, &queried_samples, &queried_exemplars, &retries;  // Mimir's names
   TimestampMs started;
 
   std::shared_ptr<const QueryLimits> limits(const http::Request& request) const {

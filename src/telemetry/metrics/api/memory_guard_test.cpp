@@ -167,5 +167,67 @@ TEST(MemoryGuard, StreamedResults) {
   EXPECT_EQ(fixture.core->memory.tracked_bytes(), 0u);
 }
 
+// A reader that takes a piece only when told, as a slow client's socket does.
+class SlowSink final : public http::BodySink {
+ public:
+  Task<Result<>> write(std::string chunk) override {
+    held = chunk.size();
+    bytes += chunk.size();
+    co_return co_await completion<Result<>>([this](auto complete) {
+      resume = [complete]() mutable { complete(Result<>{}); };
+      ++chunks;  // last: who sees it may resume
+    });
+  }
+  std::function<void()> resume;
+  std::size_t bytes = 0, held = 0;
+  std::atomic<std::size_t> chunks{0};
+};
+
+TEST(MemoryGuard, ASlowReaderHoldsBackTheWriter) {
+  Fixture fixture;
+  for (int i = 0; i < 400; ++i) fixture.load("m{i=\"" + std::to_string(i) + "\"} 0+1x100");
+  http::Response response = fixture.call(handle_query_range, Fixture::get("query=m&start=0&end=1000&step=10"));
+  ASSERT_TRUE(response.stream);
+  const auto tracked = fixture.core->memory.tracked_bytes();
+  SlowSink sink;
+  std::atomic<bool> done{false};
+  spawn<Result<>>(response.stream(sink), [&](Result<> result) {
+    EXPECT_TRUE(result);
+    done = true;
+  });
+  std::size_t most = 0;
+  for (std::size_t chunk = 1;; ++chunk) {
+    ASSERT_TRUE(eventually([&] { return done || sink.chunks == chunk; }));
+    if (done) break;
+    most = std::max(most, sink.held);
+    EXPECT_EQ(sink.chunks, chunk) << "nothing is written before the reader took what was there";
+    std::exchange(sink.resume, {})();
+  }
+  EXPECT_GT(sink.bytes, 400u * 100 * 10);
+  EXPECT_LT(most, 100u << 10) << "the text is never whole in memory";
+  EXPECT_EQ(fixture.core->memory.tracked_bytes(), tracked) << "what a slow reader holds stays counted";
+  response = {};
+  EXPECT_EQ(fixture.core->memory.tracked_bytes(), 0u);
+}
+
+// The guard can end what a slow reader holds.
+TEST(MemoryGuard, AStoppedResultBreaksOff) {
+  std::atomic<std::uint64_t> used{0};
+  Fixture fixture([&](ApiDependencies& deps) {
+    deps.memory.limit = 100'000;
+    deps.memory.used = [&used] { return used.load(); };
+    deps.memory.interval = 1ms;
+  });
+  for (int i = 0; i < 400; ++i) fixture.load("m{i=\"" + std::to_string(i) + "\"} 0+1x100");
+  http::Response response = fixture.call(handle_query_range, Fixture::get("query=m&start=0&end=1000&step=10"));
+  ASSERT_TRUE(response.stream);
+  used = 92'000;
+  ASSERT_TRUE(eventually([&] { return fixture.metric("tocayo_metrics_api_queries_stopped_total") == 1; }));
+  test::StringSink sink;
+  auto ended = sync_wait(response.stream(sink));
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().kind, ErrorKind::unavailable);
+}
+
 }  // namespace
 }  // namespace tocayo::metrics::api

@@ -131,6 +131,10 @@ http::Response render(ApiCore& core, const QueryParameters& parameters, promql::
   core.durations.observe(QueryDurations::inner_eval, result.stats.timings.inner_eval);
   core.durations.observe(QueryDurations::result_sort, result.stats.timings.result_sort);
   core.samples_read.add(static_cast<double>(result.stats.total_queryable_samples));
+  core.queue_seconds.observe(waited);
+  core.queried_series.observe(static_cast<double>(query->meter().series()));
+  core.queried_samples.observe(static_cast<double>(result.stats.samples_read));
+  core.retries.observe(0);
 
   if (truncate(result.value, parameters.limit))
     result.annotations.add(promql::annotation::plain_warning(std::string(kTruncated)));
