@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 
@@ -42,8 +44,23 @@ KeptFile& KeptFile::operator=(KeptFile&& other) noexcept {
   return *this;
 }
 
+namespace {
+
+// Descriptors kept by all KeptFiles: connections and queues need theirs too.
+std::atomic<long> kept_count{0};
+
+bool may_keep() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return true;
+  return kept_count.load(std::memory_order_relaxed) < static_cast<long>(limit.rlim_cur / 4);
+}
+
+}  // namespace
+
 void KeptFile::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  if (fd_ < 0) return;
+  ::close(std::exchange(fd_, -1));
+  --kept_count;
 }
 
 Result<std::string_view> KeptFile::read(Buffer& buffer) {
@@ -53,9 +70,13 @@ Result<std::string_view> KeptFile::read(Buffer& buffer) {
       // O_NONBLOCK: a fixture tree may hold a FIFO, and a driver may offer it.
       fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
       if (fd_ < 0) return std::unexpected(error_from_errno(path_, errno));
+      ++kept_count;
     }
     auto text = read_fd(fd_, buffer, one_read_);
-    if (text) return text;
+    if (text) {
+      if (fresh && !may_keep()) close();
+      return text;
+    }
     close();
     if (fresh) return std::unexpected(std::move(text.error()).with_context(path_));
     fresh = true;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <map>
 
@@ -149,6 +150,14 @@ class ProcessesCollector final : public Collector {
   Result<> collect(Writer& out, Buffer& buffer) override {
     states_.fill(0);
     thread_states_.fill(0);
+    // One file per thread is most of the work: their states are read once a minute, processes' each time.
+    auto now = std::chrono::steady_clock::now();
+    const bool read_threads =
+        others_read_ == std::chrono::steady_clock::time_point{} || now - others_read_ >= kThreadsEvery;
+    if (read_threads) {
+      others_read_ = now;
+      other_states_.fill(0);
+    }
     double pids = 0, threads = 0;
     DIR* directory = ::opendir(proc_.c_str());
     if (directory == nullptr) return std::unexpected(error_from_errno(proc_, errno));
@@ -161,9 +170,10 @@ class ProcessesCollector final : public Collector {
       threads += static_cast<double>(stat.threads);
       ++states_[static_cast<unsigned char>(stat.state) & 127];
       ++thread_states_[static_cast<unsigned char>(stat.state) & 127];
-      if (stat.threads > 1) count_threads(::dirfd(directory), name, buffer);
+      if (stat.threads > 1 && read_threads) count_threads(::dirfd(directory), name, buffer);
     }
     ::closedir(directory);
+    for (std::size_t i = 0; i < thread_states_.size(); ++i) thread_states_[i] += other_states_[i];
     out.put(threads_, threads);
     for (auto [file, family] : {std::pair{&max_threads_file_, &max_threads_}, {&max_pids_file_, &max_pids_}}) {
       auto text = TRY(file->read(buffer));
@@ -215,7 +225,7 @@ class ProcessesCollector final : public Collector {
       std::string_view name = entry->d_name;
       ProcessStat stat;
       if (!scan::is_digit(name.front()) || name == pid || !read_stat(fd, name, "/stat", stat, buffer)) continue;
-      ++thread_states_[static_cast<unsigned char>(stat.state) & 127];
+      ++other_states_[static_cast<unsigned char>(stat.state) & 127];
     }
     ::closedir(tasks);
   }
@@ -223,7 +233,9 @@ class ProcessesCollector final : public Collector {
   std::string proc_;
   KeptFile max_threads_file_, max_pids_file_;
   const Family &threads_, &max_threads_, &state_, &thread_state_, &pids_, &max_pids_;
-  Counts states_{}, thread_states_{};
+  static constexpr std::chrono::seconds kThreadsEvery{55};
+  Counts states_{}, thread_states_{}, other_states_{};  // the last: of threads that are not a process' first
+  std::chrono::steady_clock::time_point others_read_{};
 };
 
 // Rows of numbers with a column per CPU.

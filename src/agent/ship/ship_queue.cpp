@@ -91,6 +91,7 @@ Result<> ShipQueueImpl::load() {
   journal::LocalOptions journal;
   journal.dir = options_.dir + "/journal";
   journal.mode = options_.sync;
+  journal.faults = options_.faults;
   // Room is given back a segment at a time: small ones for a small budget.
   journal.segment_size = std::clamp(max_disk_ / 8, kMinSegment, kMaxSegment);
   trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);

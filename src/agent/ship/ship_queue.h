@@ -23,6 +23,7 @@ struct ShipQueueOptions {
   std::string host;  // in reports of what was lost
   journal::SyncMode sync = journal::SyncMode::batch;
   std::uint64_t dead_letter_limit = 64ULL << 20;
+  journal::Faults* faults = nullptr;  // tests
 };
 
 // Rows are floats, histograms and exemplars. handed_in = delivered + dropped + pending, over the life of the queue.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent_file.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace tocayo::agent {
+namespace {
+
+AgentFile parsed(std::string_view text) {
+  auto file = parse_agent_file(text, "a.yml", "/etc/agent");
+  EXPECT_TRUE(file) << (file ? "" : file.error().message);
+  return file ? std::move(*file) : AgentFile{};
+}
+std::string refused(std::string_view text) {
+  auto file = parse_agent_file(text, "a.yml", "/etc/agent");
+  EXPECT_FALSE(file) << text;
+  return file ? "" : file.error().message;
+}
+
+TEST(AgentFile, APrometheusFileIsTakenAsItIs) {
+  auto file = parsed(
+      "global: {scrape_interval: 20s, external_labels: {site: a}}\nrule_files: [x.yml]\n"
+      "scrape_configs: [{job_name: j}]\nremote_write: [{url: http://h/w}]\n");
+  EXPECT_EQ(file.kind, AgentFileKind::prometheus);
+  EXPECT_EQ(file.scrape.jobs.at(0).interval, std::chrono::seconds(20));
+  EXPECT_EQ(file.destinations.at(0).url, "http://h/w");
+  EXPECT_EQ(file.destinations.at(0).rules.external_labels.get("site"), "a");
+  ASSERT_EQ(file.scrape.warnings.size(), 1U) << "remote_write is read, rules are not";
+  EXPECT_NE(file.scrape.warnings[0].find("rule_files"), std::string::npos);
+  EXPECT_FALSE(file.host);
+  EXPECT_EQ(parsed("").kind, AgentFileKind::prometheus);
+}
+
+TEST(AgentFile, OurOwnHasServerAndHost) {
+  auto file = parsed(
+      "server: {url: https://obs.example:4600, token_file: token}\nlog_level: debug\n"
+      "host:\n  instance: web-1\n  collectors: {arp: false, softirqs: true}\n  textfile_directories: [tf, /abs]\n"
+      "  flags: ['--collector.diskstats.device-exclude', '^ram']\n"
+      "scrape_configs: [{job_name: j}]\n");
+  EXPECT_EQ(file.kind, AgentFileKind::tocayo);
+  EXPECT_EQ(file.server.url, "https://obs.example:4600");
+  EXPECT_EQ(file.server.token_file, "/etc/agent/token");
+  EXPECT_EQ(file.log_level, "debug");
+  ASSERT_TRUE(file.host);
+  EXPECT_TRUE(file.host->enabled);
+  EXPECT_EQ(file.host->instance, "web-1");
+  EXPECT_EQ(file.host->flags,
+            (std::vector<std::string>{
+                "--collector.diskstats.device-exclude", "^ram", "--collector.textfile.directory=/etc/agent/tf",
+                "--collector.textfile.directory=/abs", "--no-collector.arp", "--collector.softirqs"}));
+  EXPECT_EQ(file.scrape.jobs.size(), 1U);
+  EXPECT_NE(refused("host: {collectors: {nosuch: true}}\n").find("a.yml:1:"), std::string::npos);
+  EXPECT_NE(refused("host: {collectors: {perf: true}}\n").find("not supported"), std::string::npos);
+  EXPECT_NE(refused("host:\n  flags: ['--collector.netdev.device-include=(']\n").find("a.yml:2:"), std::string::npos);
+  EXPECT_NE(refused("server: {token: x}\n").find("a.yml:1:9: server: url is missing"), std::string::npos)
+      << refused("server: {token: x}\n");
+  EXPECT_NE(refused("server: {url: u}\nhosts: {}\n").find("a.yml:2:1: unknown key"), std::string::npos);
+  EXPECT_NE(refused("host: {}\notlp: {}\n").find("a.yml:2:"), std::string::npos);
+  EXPECT_NE(refused("host: {}\nlog_level: loud\n").find("a.yml:2:"), std::string::npos);
+}
+
+constexpr std::string_view kStatic =
+    "server: {log_level: warn, http_listen_port: 12345}\n"
+    "metrics:\n"
+    "  wal_directory: /tmp/wal\n"
+    "  global:\n"
+    "    scrape_interval: 30s\n"
+    "    external_labels: {cluster: c1}\n"
+    "    remote_write: [{url: 'http://mimir/api/v1/push', basic_auth: {username: u, password: p}}]\n"
+    "  configs:\n"
+    "    - name: one\n"
+    "      scrape_configs: [{job_name: a}]\n"
+    "    - name: two\n"
+    "      scrape_configs: [{job_name: b, scrape_interval: 5s}]\n"
+    "integrations:\n"
+    "  agent: {enabled: true}\n"
+    "  node_exporter:\n"
+    "    enabled: true\n"
+    "    rootfs_path: /host/root\n"
+    "    disable_collectors: [arp]\n"
+    "    filesystem_mount_points_exclude: ^/(dev|proc)\n";
+
+TEST(AgentFile, GrafanaAgentsStaticModeIsUnderstood) {
+  auto file = parsed(kStatic);
+  EXPECT_EQ(file.kind, AgentFileKind::grafana_agent);
+  ASSERT_EQ(file.scrape.jobs.size(), 2U);
+  EXPECT_EQ(file.scrape.jobs[0].interval, std::chrono::seconds(30));
+  EXPECT_EQ(file.scrape.jobs[1].interval, std::chrono::seconds(5));
+  ASSERT_EQ(file.destinations.size(), 1U);
+  EXPECT_EQ(file.destinations[0].rules.external_labels.get("cluster"), "c1");
+  EXPECT_EQ(file.destinations[0].http.basic_password, "p");
+  EXPECT_EQ(file.log_level, "warn");
+  ASSERT_TRUE(file.host);
+  EXPECT_TRUE(file.host->enabled);
+  EXPECT_EQ(file.host->job, "integrations/node_exporter");
+  EXPECT_EQ(file.host->flags, (std::vector<std::string>{"--path.rootfs=/host/root",
+                                                        "--collector.filesystem.mount-points-exclude=^/(dev|proc)",
+                                                        "--no-collector.arp"}));
+  EXPECT_EQ(file.warnings.size(), 2U) << fmt::format("{}", fmt::join(file.warnings, "\n"));
+}
+
+TEST(AgentFile, WhatCannotBeHonouredIsRefusedWithItsPlace) {
+  auto with = [](std::string_view tail) { return std::string(kStatic) + std::string(tail); };
+  EXPECT_NE(refused(with("logs: {configs: []}\n")).find("a.yml:20:"), std::string::npos);
+  EXPECT_NE(refused(with("  redis_exporter: {enabled: true}\n")).find("a.yml:20:3: the integration redis_exporter"),
+            std::string::npos)
+      << refused(with("  redis_exporter: {enabled: true}\n"));
+  EXPECT_NE(refused(with("    perf_cpus: 1\n")).find("a.yml:20:5: unknown key"), std::string::npos);
+  EXPECT_NE(refused("metrics:\n  configs:\n  - {name: a, remote_write: [{url: 'http://a/'}]}\n"
+                    "  - {name: b, remote_write: [{url: 'http://b/'}]}\n")
+                .find("a.yml:4:5: this remote_write is another"),
+            std::string::npos);
+  EXPECT_NE(refused("metrics:\n  configs:\n  - name: a\n    scrape_configs:\n    - job_name: j\n      bogus: 1\n")
+                .find("a.yml:6:7: unknown key"),
+            std::string::npos);
+  EXPECT_NE(refused("metrics: {configs: [{name: a, host_filter: true}]}\n").find("host_filter"), std::string::npos);
+  EXPECT_NE(refused("clients: [{url: 'http://loki/'}]\nscrape_configs: []\n").find("a.yml:1:"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tocayo::agent
