@@ -7,6 +7,7 @@ import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot, withBase } from '@/shared/api/boot';
 import { request } from '@/shared/api/request';
+import { useDraft } from '@/shared/drafts';
 import { forgetState } from '@/shared/lastKnown';
 import { Message } from '@/shared/ui/Message';
 import { Panel } from '@/shared/ui/Panel';
@@ -45,8 +46,12 @@ export function Account() {
 function NameForm({ initial }: { initial: string }) {
   const { t } = useTranslation('profile');
   const { t: tc } = useTranslation('common');
-  const [name, setName] = useState(initial);
-  const save = useMutation({ mutationFn: () => request('/api/ui/me', { method: 'PUT', json: { name } }) });
+  const draft = useDraft('me/name', { name: initial });
+  const { name } = draft.value;
+  const save = useMutation({
+    mutationFn: () => request('/api/ui/me', { method: 'PUT', json: { name } }),
+    onSuccess: draft.drop,
+  });
   return (
     <form
       className={css.row}
@@ -59,7 +64,7 @@ function NameForm({ initial }: { initial: string }) {
         label={t('account.name')}
         autoComplete="name"
         value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
+        onChange={(event) => draft.set({ name: event.currentTarget.value })}
         error={save.error?.message}
       />
       <Button type="submit" size="sm" variant="default" loading={save.isPending} disabled={name === ''}>
