@@ -134,7 +134,7 @@ std::optional<double> System::settled_bytes() {
       std::chrono::seconds(180));
   if (!sealed) return {};
   stop();
-  return bytes_under(data / "metrics");
+  return bytes_under(data / "metrics" / "segments");
 }
 
 std::string System::push_url() const {

@@ -28,7 +28,7 @@ class System {
   Cost cost() const;
   double disk_bytes() const;  // of the whole data directory
   // Brings everything onto disk in its final form (seal, forced merge, snapshot), stops, and says how many bytes the
-  // samples and their index take. nullopt when that did not work.
+  // samples and their index take there; logs, which do not grow for ever, aside. nullopt when that did not work.
   std::optional<double> settled_bytes();
   const std::string& name() const { return name_; }
   std::string push_url() const;
