@@ -293,7 +293,7 @@ Handled handle_features(ApiCore& core, http::Request&) {
   const promql::Features& features = core.deps.engine->options().features;
   std::map<std::string_view, std::map<std::string, bool>> all;
   all["api"] = {{"admin", false},      {"exclude_alerts", false},   {"label_values_match", true},
-                {"lifecycle", false},  {"openapi_3.1", true},      {"otlp_write_receiver", false},
+                {"lifecycle", false},  {"openapi_3.1", true},       {"otlp_write_receiver", false},
                 {"query_stats", true}, {"query_warnings", true},    {"remote_write_receiver", true},
                 {"search", false},     {"time_range_labels", true}, {"time_range_series", true}};
   all["promql"] = {{"anchored", features.extended_ranges},
