@@ -64,10 +64,14 @@ std::shared_ptr<Stream> StreamIndex::add(std::string_view label_bytes, std::uint
 void StreamIndex::post(const Stream& stream) {
   LabelCursor cursor(stream.labels);
   for (LabelView pair; cursor.next(pair);) {
-    auto [at, fresh] = postings_.try_emplace(pair_hash(pair.name, pair.value));
+    const std::uint64_t key = pair_hash(pair.name, pair.value);
+    auto [at, fresh] = postings_.try_emplace(key);
     Posting& posting = at->second;
     if (fresh) {
       posting.first = stream.id;
+      auto values = values_.find(pair.name);
+      if (values == values_.end()) values = values_.emplace(pair.name, std::vector<std::uint64_t>()).first;
+      values->second.push_back(key);
       continue;
     }
     if (!posting.all) posting.all = std::make_unique<std::vector<StreamId>>(1, posting.first);
@@ -119,6 +123,27 @@ void StreamIndex::for_each(const std::function<void(const std::shared_ptr<Stream
   }
 }
 
+std::vector<std::string> StreamIndex::label_names() const {
+  std::shared_lock lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, keys] : values_) names.push_back(name);
+  return names;
+}
+
+void StreamIndex::for_each_value(
+    std::string_view name, const std::function<bool(std::string_view value, std::span<const StreamId>)>& visit) const {
+  std::shared_lock lock(mutex_);
+  auto found = values_.find(name);
+  if (found == values_.end()) return;
+  for (const std::uint64_t key : found->second) {
+    const Posting& posting = postings_.at(key);
+    const auto& stream = pages_[posting.first / kPage]->streams[posting.first % kPage];
+    const std::span<const StreamId> ids =
+        posting.all ? std::span<const StreamId>(*posting.all) : std::span<const StreamId>(&posting.first, 1);
+    if (!visit(label_in(stream->labels, name), ids)) return;
+  }
+}
+
 std::size_t StreamIndex::forget(const std::function<bool(const Stream&)>& idle) {
   std::unique_lock lock(mutex_);
   std::size_t removed = 0;
@@ -141,6 +166,7 @@ std::size_t StreamIndex::forget(const std::function<bool(const Stream&)>& idle) 
   if (removed == 0) return 0;
   count_.fetch_sub(removed, std::memory_order_relaxed);
   postings_.clear();
+  values_.clear();
   for (const auto& page : pages_) {
     if (!page) continue;
     for (const auto& stream : page->streams) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <shared_mutex>
 #include <span>
@@ -57,6 +58,10 @@ class StreamIndex {
   };
   Candidates candidates(std::span<const Matcher> matchers) const;
   void for_each(const std::function<void(const std::shared_ptr<Stream>&)>& visit) const;
+  std::vector<std::string> label_names() const;  // ascending
+  // Each value of a label with the streams that have it, until `visit` returns false. The index is locked meanwhile.
+  void for_each_value(std::string_view name,
+                      const std::function<bool(std::string_view value, std::span<const StreamId>)>& visit) const;
 
   // Removes the streams that `idle` names; returns how many. They stay usable for those who hold them.
   std::size_t forget(const std::function<bool(const Stream&)>& idle);
@@ -84,7 +89,8 @@ class StreamIndex {
   std::atomic<std::size_t> count_{0};
   std::size_t label_bytes_ = 0;
   std::unordered_multimap<std::uint64_t, StreamId> by_hash_;
-  std::unordered_map<std::uint64_t, Posting> postings_;  // by hash of name and value
+  std::unordered_map<std::uint64_t, Posting> postings_;                    // by hash of name and value
+  std::map<std::string, std::vector<std::uint64_t>, std::less<>> values_;  // name: keys of its postings
 };
 
 bool matches_all(std::span<const Matcher> matchers, std::string_view label_bytes);

@@ -94,6 +94,18 @@ class StoreQuerier final : public Querier {
   // Streams with rows that may lie in the range; may visit one several times.
   Result<> walk(std::span<const std::vector<Matcher>> sets, TimestampNs start, TimestampNs end, const Context& context,
                 const Visit& visit) const;
+  // Without matchers and retention: asks the indexes instead of each stream. `visit` gets what heads and segments have
+  // in the range.
+  bool whole(std::span<const std::vector<Matcher>> sets) const {
+    return !retention_ && (sets.empty() || (sets.size() == 1 && sets[0].empty()));
+  }
+  bool in_heads(std::span<const StreamId> ids, TimestampNs start, TimestampNs end) const;
+  using Gather = std::function<std::shared_ptr<const std::vector<std::string>>(const OpenSegment&)>;
+  // Texts of the segments that lie in the range as a whole; the other ones are walked stream by stream.
+  Result<> gather(TimestampNs start, TimestampNs end, const Context& context, const Gather& all,
+                  const std::function<void(const Labels&)>& part,
+                  const std::function<void(std::string_view)>& add) const;
+
   // Where the visible part of a range begins.
   TimestampNs floor_of(std::string_view label_bytes, TimestampNs start) const {
     return retention_ ? std::max(start, retention_floor(*limits_, label_bytes, now_)) : start;
@@ -155,9 +167,56 @@ Result<std::vector<Labels>> StoreQuerier::series(std::span<const std::vector<Mat
   return out;
 }
 
+bool StoreQuerier::in_heads(std::span<const StreamId> ids, TimestampNs start, TimestampNs end) const {
+  return std::any_of(ids.begin(), ids.end(), [&](StreamId id) {
+    return std::any_of(view_->heads.begin(), view_->heads.end(), [&](const auto& head) {
+      const HeadStream* rows = head->find_shared(id, tenant_->stripe(id));
+      return rows != nullptr && has_rows(*rows, start, end);
+    });
+  });
+}
+
+Result<> StoreQuerier::gather(TimestampNs start, TimestampNs end, const Context& context, const Gather& all,
+                              const std::function<void(const Labels&)>& part,
+                              const std::function<void(std::string_view)>& add) const {
+  for (const auto& entry : view_->segments) {
+    if (!entry->overlaps(start, end)) continue;
+    TRY(context.check());
+    auto open = entry->open();
+    if (!open) continue;  // select() warns
+    if (entry->record().min_time >= start && entry->record().max_time < end) {
+      for (const std::string& text : *all(**open)) add(text);
+      continue;
+    }
+    for (const SegmentStream& stream : (*open)->reader->streams()) {
+      if (stream.max_time >= start && stream.min_time < end) part(stream.labels);
+    }
+  }
+  return {};
+}
+
 Result<NameList> StoreQuerier::label_names(std::span<const std::vector<Matcher>> sets, TimestampNs start,
                                            TimestampNs end, const Context& context) const {
   std::set<std::string, std::less<>> names;
+  if (whole(sets)) {
+    auto add = [&](std::string_view name) {
+      if (!names.contains(name)) names.emplace(name);
+    };
+    for (const std::string& name : tenant_->index.label_names()) {
+      tenant_->index.for_each_value(name, [&](std::string_view, std::span<const StreamId> ids) {
+        if (!in_heads(ids, start, end)) return true;
+        add(name);
+        return false;
+      });
+    }
+    TRY(gather(
+        start, end, context, [](const OpenSegment& segment) { return segment.label_names(); },
+        [&](const Labels& labels) {
+          for (const Label& label : labels) add(label.name);
+        },
+        add));
+    return NameList{{names.begin(), names.end()}, false};
+  }
   TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t) {
     LabelCursor cursor(bytes);
     for (LabelView pair; cursor.next(pair);) {
@@ -174,10 +233,20 @@ Result<NameList> StoreQuerier::label_values(const std::string& name, std::span<c
     std::size_t operator()(std::string_view text) const { return hash64(text); }
   };
   std::unordered_set<std::string, Hash, std::equal_to<>> values;
-  TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t) {
-    const std::string_view value = label_in(bytes, name);
+  auto add = [&](std::string_view value) {
     if (!value.empty() && !values.contains(value)) values.emplace(value);
-  }));
+  };
+  if (whole(sets)) {
+    tenant_->index.for_each_value(name, [&](std::string_view value, std::span<const StreamId> ids) {
+      if (in_heads(ids, start, end)) add(value);
+      return true;
+    });
+    TRY(gather(
+        start, end, context, [&](const OpenSegment& segment) { return segment.label_values(name); },
+        [&](const Labels& labels) { add(labels.get(name)); }, add));
+  } else {
+    TRY(walk(sets, start, end, context, [&](std::string_view bytes, std::uint64_t) { add(label_in(bytes, name)); }));
+  }
   NameList out{{values.begin(), values.end()}, false};
   std::sort(out.names.begin(), out.names.end());
   return out;

@@ -2,6 +2,7 @@
 #include "logs/store/view.h"
 
 #include <limits>
+#include <set>
 
 #include "core/hash.h"
 #include "core/log.h"
@@ -18,6 +19,22 @@ SegmentEntry::~SegmentEntry() {
     log::warn("logs", "cannot remove a segment that is not needed any more",
               {{"file", file_.string()}, {"error", error.message()}});
   }
+}
+
+OpenSegment::Texts OpenSegment::gathered(const std::string& name, bool names) const {
+  std::lock_guard lock(mutex_);
+  Texts& texts = gathered_[{names, name}];
+  if (texts) return texts;
+  std::set<std::string_view> found;
+  for (const SegmentStream& stream : reader->streams()) {
+    if (names) {
+      for (const Label& label : stream.labels) found.insert(label.name);
+    } else if (const std::string_view value = stream.labels.get(name); !value.empty()) {
+      found.insert(value);
+    }
+  }
+  texts = std::make_shared<const std::vector<std::string>>(found.begin(), found.end());
+  return texts;
 }
 
 Result<std::shared_ptr<const OpenSegment>> SegmentEntry::open() const {

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "logs/head/head.h"
@@ -19,6 +21,18 @@ namespace tocayo::logs {
 struct OpenSegment {
   std::shared_ptr<SegmentReader> reader;
   std::vector<std::uint64_t> hashes;  // of the label bytes of each stream
+
+  // All label names, and all values of one, ascending; gathered at the first call. Thread-safe.
+  std::shared_ptr<const std::vector<std::string>> label_names() const { return gathered({}, true); }
+  std::shared_ptr<const std::vector<std::string>> label_values(const std::string& name) const {
+    return gathered(name, false);
+  }
+
+ private:
+  using Texts = std::shared_ptr<const std::vector<std::string>>;
+  Texts gathered(const std::string& name, bool names) const;
+  mutable std::mutex mutex_;
+  mutable std::map<std::pair<bool, std::string>, Texts> gathered_;
 };
 
 // One live segment. Thread-safe. Opened when it is first used; its file goes when it was retired and nobody holds it.
