@@ -32,7 +32,9 @@ export class Server {
     const settings = { 'server.listen': this.address, 'storage.data_dir': join(work, this.name) };
     if (Server.webDir) settings['server.web_dir'] = Server.webDir;
     const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-    const child = spawn(this.binary, ['serve', ...set, '--port-file', this.portFile, ...this.args]);
+    // TOCAYO_ variables are the program's own configuration; those that steer the checks are none.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('TOCAYO_')));
+    const child = spawn(this.binary, ['serve', ...set, '--port-file', this.portFile, ...this.args], { env });
     this.child = child;
     running.add(child);
     child.once('exit', () => running.delete(child));
