@@ -53,6 +53,9 @@ constexpr Entry kRoutes[] = {
     {get | post, "/index/volume", handle_volume},
     {get | post, "/index/volume_range", handle_volume_range},
     {get | post, "/patterns", handle_patterns},
+    {get | post, "/detected_fields", handle_detected_fields},
+    {get | post, "/detected_field/{name}/values", handle_detected_field_values},
+    {get | post, "/detected_labels", handle_detected_labels},
     {get, "/drilldown-limits", handle_drilldown_limits},
     {get, "/status/buildinfo", handle_buildinfo},
     {get, "/delete", handle_list_deletes},
@@ -118,6 +121,17 @@ void LogsApi::mount(http::Router& router) {
       if ((entry.methods & put) != 0) impl_->add(router, "PUT", pattern, entry.function, options);
       if ((entry.methods & del) != 0) impl_->add(router, "DELETE", pattern, entry.function, options);
     }
+  }
+  http::RouteOptions tail;
+  tail.timeout = std::chrono::hours(24 * 365);
+  tail.metric_name = "loki_api_v1_tail";
+  for (const auto prefix : kPrefixes) {
+    router.add_websocket(
+        std::string(prefix) + "/tail", {},
+        [core = impl_->core](http::Request& request, http::WebSocket& socket) {
+          return core->tail.serve(request, socket);
+        },
+        tail);
   }
   http::RouteOptions write;
   write.access = http::Access::write;

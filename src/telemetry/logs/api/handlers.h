@@ -8,15 +8,18 @@
 #include "logs/api/api.h"
 #include "logs/api/json_out.h"
 #include "logs/api/params.h"
+#include "logs/api/tail.h"
 
 namespace tocayo::logs::api {
 
 struct ApiCore {
   explicit ApiCore(ApiDependencies dependencies)
       : deps(std::move(dependencies)),
-        push(*deps.store, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock) {}
+        push(*deps.store, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
+        tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock) {}
   ApiDependencies deps;
   PushHandler push;
+  TailHub tail;
 
   TimestampNs now() const { return deps.clock->now_ms() * 1'000'000; }
   std::shared_ptr<const LogLimits> limits(const http::Request& request) const {
@@ -47,6 +50,10 @@ Handled handle_index_shards(ApiCore& core, http::Request& request);
 Handled handle_volume(ApiCore& core, http::Request& request);
 Handled handle_volume_range(ApiCore& core, http::Request& request);
 Handled handle_patterns(ApiCore& core, http::Request& request);
+// field_handlers.cpp
+Handled handle_detected_fields(ApiCore& core, http::Request& request);
+Handled handle_detected_field_values(ApiCore& core, http::Request& request);
+Handled handle_detected_labels(ApiCore& core, http::Request& request);
 // admin_handlers.cpp
 Handled handle_add_delete(ApiCore& core, http::Request& request);
 Handled handle_list_deletes(ApiCore& core, http::Request& request);

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "core/text.h"
-#include "logql/engine/plan.h"
+#include "logql/engine/patterns.h"
 #include "logql/syntax/parser.h"
 #include "logs/api/handlers.h"
 
@@ -268,13 +268,29 @@ Handled handle_patterns(ApiCore& core, http::Request& request) {
     const auto limit = TRY(limit_of(form, "limit", 300));
     const auto step = std::max(TRY(step_of(form, bounds)), 10 * kSecondNs);
     const auto log = TRY(logql::parse_log(form.get_or("query", "")));
-    Selection selection;
-    selection.matchers = log.matchers;
-    selection.start = bounds.start;
-    selection.end = bounds.end;
-    selection.want_line = true;
-    const auto patterns =
-        TRY(core.deps.store->patterns(request.identity.tenant, selection, step, limit, request.context));
+    logql::PatternOptions options;
+    options.max_patterns = limit;
+    options.step_ns = step;
+    std::vector<Pattern> patterns;
+    if (log.stages.empty() && request.identity.tenant.find('|') == std::string::npos) {
+      // The store has mined the templates already.
+      Selection selection;
+      selection.matchers = log.matchers;
+      selection.start = bounds.start;
+      selection.end = bounds.end;
+      logql::PatternMerger merger(options);
+      for (const auto& pattern :
+           TRY(core.deps.store->patterns(request.identity.tenant, selection, step, 5'000, request.context))) {
+        for (const auto& [time, count] : pattern.samples) merger.add(pattern.text, pattern.level, time, count);
+      }
+      patterns = merger.result();
+    } else {
+      const auto querier = TRY(core.querier(request));
+      logql::QueryOptions query_options;
+      query_options.pool = core.deps.compute;
+      patterns = TRY(logql::find_patterns(*querier, form.get_or("query", ""), bounds.start, bounds.end, options,
+                                          query_options, request.context));
+    }
     std::string body = R"({"status":"success","data":[)";
     for (std::size_t i = 0; i < patterns.size(); ++i) {
       const auto& pattern = patterns[i];

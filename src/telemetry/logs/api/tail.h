@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Live tail: lines reach everybody who watches for them as soon as they are acknowledged. Watchers of a tenant with the
+// same query share one run of its pipeline and one encoded message; a slow one loses lines and is told how many, and
+// delays nobody.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "core/pool.h"
+#include "core/registry.h"
+#include "core/time.h"
+#include "http/message.h"
+#include "http/websocket.h"
+#include "logql/engine/engine.h"
+#include "logs/api/push.h"
+#include "logs/store/store.h"
+
+namespace tocayo::logs::api {
+
+// Owns one thread that sends what has come together. Thread-safe.
+class TailHub {
+ public:
+  struct Options {
+    std::chrono::milliseconds flush_every{100};
+    std::size_t most_queued = 256 << 10;  // bytes waiting in a watcher's socket; above it lines are dropped for it
+  };
+  TailHub(Store& store, const logql::Engine& engine, Pool& compute, LimitsLookup limits, Registry& registry,
+          const Clock& clock, Options options);
+  TailHub(Store& store, const logql::Engine& engine, Pool& compute, LimitsLookup limits, Registry& registry,
+          const Clock& clock)
+      : TailHub(store, engine, compute, std::move(limits), registry, clock, Options{}) {}
+  ~TailHub();
+  TailHub(const TailHub&) = delete;
+  TailHub& operator=(const TailHub&) = delete;
+
+  // GET /loki/api/v1/tail: serves one socket until it closes. A mistake in the parameters closes it with 1011 and says
+  // which.
+  Task<void> serve(http::Request& request, http::WebSocket& socket);
+
+ private:
+  struct Watcher;
+  struct Group;
+  struct TenantTail;
+  void receive(TenantTail& tenant, const TailBatch& batch);
+  void run(std::stop_token stop);
+  void flush();
+  std::string backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher, TimestampNs start,
+                      std::size_t limit);
+
+  Store& store_;
+  const logql::Engine& engine_;
+  Pool& compute_;
+  LimitsLookup limits_;
+  const Clock& clock_;
+  Options options_;
+  Gauge& watchers_gauge_;
+  Counter& dropped_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  bool anything_ = false;  // lines wait for the next flush
+  std::map<std::string, std::shared_ptr<TenantTail>, std::less<>> tenants_;
+  std::jthread thread_;
+};
+
+}  // namespace tocayo::logs::api
