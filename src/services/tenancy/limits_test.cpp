@@ -95,21 +95,23 @@ TEST(Limits, MistakesAreLocated) {
     const char* text;
     const char* expected;
   };
-  for (auto& [text, expected] :
-       std::vector<Case>{{"overrides:\n  a:\n    ingestion_rates: 1\n", "o.yaml:3:5: "},
-                         {"overrides:\n  a:\n    ingestion_rate: fast\n", "o.yaml:3:"},
-                         {"overrides:\n  a:\n    ingestion_rate: -1\n", "o.yaml:3:"},
-                         {"overrides:\n  a:\n    ingestion_rate: .nan\n", "o.yaml:3:"},
-                         {"overrides:\n  a:\n    max_global_series_per_user: 1.5\n", "o.yaml:3:"},
-                         {"overrides:\n  a:\n    max_query_lookback: 5 minutes\n", "o.yaml:3:"},
-                         {"overrides:\n  a: [1]\n", "o.yaml:2:"},
-                         {"overrides:\n  a/b: {}\n", "o.yaml:2:3: the tenant id"},
-                         {"overrides: 7\n", "o.yaml:1:"},
-                         {"override:\n  a: {}\n", "o.yaml:1:1: "},
-                         {"overrides:\n  a: {\n", "o.yaml:"},
-                         {"overrides:\n  a:\n    blocked_requests: [{}]\n", "would block everything"},
-                         {"overrides:\n  a:\n    blocked_queries: {pattern: x}\n", "a list is expected"},
-                         {"overrides:\n  a: {}\n  a: {}\n", "twice"}}) {
+  for (auto& [text, expected] : std::vector<Case>{
+           {"overrides:\n  a:\n    ingestion_rates: 1\n", "o.yaml:3:5: "},
+           {"overrides:\n  a:\n    ingestion_rate: fast\n", "o.yaml:3:"},
+           {"overrides:\n  a:\n    ingestion_rate: -1\n", "o.yaml:3:"},
+           {"overrides:\n  a:\n    ingestion_rate: .nan\n", "o.yaml:3:"},
+           {"overrides:\n  a:\n    max_global_series_per_user: 1.5\n", "o.yaml:3:"},
+           {"overrides:\n  a:\n    max_query_lookback: 5 minutes\n", "o.yaml:3:"},
+           {"overrides:\n  a: [1]\n", "o.yaml:2:"},
+           {"overrides:\n  a/b: {}\n", "o.yaml:2:3: the tenant id"},
+           {"overrides: 7\n", "o.yaml:1:"},
+           {"override:\n  a: {}\n", "o.yaml:1:1: "},
+           {"overrides:\n  a: {\n", "o.yaml:"},
+           {"overrides:\n  a:\n    blocked_requests: [{}]\n", "would block everything"},
+           {"overrides:\n  a:\n    blocked_queries: {pattern: x}\n", "a list is expected"},
+           {"overrides:\n  a:\n    blocked_queries:\n    - {pattern: '(', regex: true}\n", "o.yaml:4:7: "},
+           {"overrides:\n  a:\n    blocked_requests: [{query_params: {q: '=~['}}]\n", "o.yaml:3:43: "},
+           {"overrides:\n  a: {}\n  a: {}\n", "twice"}}) {
     auto parsed = parse_overrides(text, "o.yaml", Limits::defaults(true));
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().kind, ErrorKind::bad_input);
