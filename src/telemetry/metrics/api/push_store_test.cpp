@@ -256,7 +256,6 @@ std::vector<IdCase> id_cases() {
       {"not-reducible-native-histogram", "not_reducible_native_histogram", 400,
        [=](World& w) {
          w.fixture->limits.ingest.max_native_histogram_buckets = 1;
-         w.fixture->limits.ingest.max_native_histogram_buckets = 1;
          return custom([](HistogramParts&) {})(w);
        }},
       {"tenant-max-request-rate", nullptr, 429,
