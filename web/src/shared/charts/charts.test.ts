@@ -161,7 +161,7 @@ describe('stacking and scales', () => {
   it('holds at most two canvas pixels per pixel', () => {
     expect([1, 2, 3, 4].map((ratio) => ratio * shrinkFor(ratio))).toEqual([1, 2, 2, 2]);
     const options = chartOptions({ unit: 'bytes', mode: 'line', zone: 'utc' }, 300, 200, 0.5, {});
-    expect(options.axes?.[1]).toMatchObject({ gap: 3, space: 14 });
+    expect(options.axes?.[1]).toMatchObject({ gap: 3, space: 14, font: expect.stringMatching(/^6px /) });
     expect(options.axes?.[1]?.incrs).toContain(1024);
   });
 });

@@ -35,7 +35,8 @@ export function chartOptions(
   hooks: uPlot.Hooks.Arrays,
 ): uPlot.Options {
   const tokens = themeTokens().component;
-  const font = `${11 * shrink}px "Inter Variable", system-ui, sans-serif`;
+  // uPlot reads whole pixels only.
+  const font = `${Math.round(11 * shrink)}px "Inter Variable", system-ui, sans-serif`;
   const grid = { stroke: tokens.grid, width: shrink };
   let xStep = 60_000;
   const byBytes = look.unit === 'bytes' || look.unit === 'bytesPerSecond';
