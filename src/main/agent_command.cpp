@@ -72,7 +72,7 @@ class AgentProgram {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
       return fail(ErrorKind::conflict, "--data-dir: another agent uses " + data_dir_);
     client_ = http::Client::create();
-    TRY(apply_destinations(config.destinations));
+    TRY(apply_destinations(config));
     scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, fan_out_, compute_);
     for (const std::string& warning : config.scrape.warnings) log::warn("agent", warning);
     scraper_->apply(std::move(config.scrape));
@@ -91,7 +91,7 @@ class AgentProgram {
     if (!config)
       done = std::unexpected(config.error());
     else
-      done = apply_destinations(config->destinations);
+      done = apply_destinations(*config);
     if (done) done = apply_host(*config);
     if (!done) {
       log::error("agent", "the configuration was not reloaded", {{"error", done.error()}});
@@ -135,14 +135,15 @@ class AgentProgram {
 
  private:
   // All or nothing: new queues are opened before any old one is touched.
-  Result<> apply_destinations(const std::vector<agent::Destination>& destinations) {
+  Result<> apply_destinations(const AgentConfig& config) {
+    const std::vector<agent::Destination>& destinations = config.destinations;
     std::map<std::string, std::shared_ptr<agent::ShipQueue>> opened;
     for (const auto& destination : destinations) {
       if (queues_.contains(destination.name)) continue;
       agent::ShipQueueOptions options;
       options.dir = data_dir_ + "/queues/" + agent::directory_name(destination);
       options.user_agent = "Tocayo/" + version_text();
-      options.host = arguments_.instance.empty() ? host_name() : arguments_.instance;
+      options.host = config.instance.empty() ? host_name() : config.instance;
       opened[destination.name] =
           std::shared_ptr(TRY(agent::ShipQueue::open(std::move(options), destination, *client_)));
     }

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <span>
@@ -88,6 +90,13 @@ std::uint64_t offset_seed(std::string_view tenant) {
   return hash64(name, hash64(tenant));
 }
 
+// Scrapes at once: a quarter of the descriptors. Targets that hang must not take those of the queues and collectors.
+std::size_t most_connections() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 100'000;
+  return std::max<std::size_t>(8, limit.rlim_cur / 4);
+}
+
 constexpr const char* kReports[] = {"up",
                                     "scrape_duration_seconds",
                                     "scrape_samples_scraped",
@@ -134,11 +143,8 @@ class ScraperImpl final : public Scraper {
   void report(Target& target, TimestampMs time, std::span<const double> values, ScrapeRows& rows);
   Task<void> store(Target& target, ScrapeRows& rows);
   TimestampMs first_time(const Target& target, TimestampMs now) const;
-  void finished() {
-    std::lock_guard lock(mutex_);
-    --running_;
-    idle_.notify_all();
-  }
+  void launch(const TargetRef& target, TimestampMs planned);
+  void finished();
 
   ScraperOptions options_;
   http::Client& client_;
@@ -156,9 +162,11 @@ class ScraperImpl final : public Scraper {
   std::vector<TargetRef> retiring_;
   std::vector<std::shared_ptr<Finder>> dismissed_;  // shared with the discovery thread's work; their threads still end
   std::size_t running_ = 0;
-  bool changed_ = false;  // pools were replaced: discover at once
-  bool news_ = false;     // some finder has found others
-  bool replan_ = false;   // the calendar has new entries
+  const std::size_t most_running_ = most_connections();
+  std::deque<std::pair<TargetRef, TimestampMs>> waiting_;  // for one of those to end; with their planned times
+  bool changed_ = false;                                   // pools were replaced: discover at once
+  bool news_ = false;                                      // some finder has found others
+  bool replan_ = false;                                    // the calendar has new entries
   std::stop_source stopping_;
   std::uint64_t seed_ = offset_seed(options_.tenant);
   std::jthread planner_, discoverer_;
@@ -490,9 +498,31 @@ void ScraperImpl::start_scrape(const TargetRef& target, TimestampMs planned) {
     skipped_.add();
     return;
   }
+  if (running_ >= most_running_)
+    waiting_.emplace_back(target, planned);
+  else
+    launch(target, planned);
+}
+
+// With the mutex held.
+void ScraperImpl::launch(const TargetRef& target, TimestampMs planned) {
   ++running_;
   Context context(stopping_.get_token(), Steady::now() + target->spec.timeout);
   compute_.post([this, target, planned, context] { spawn(scrape(target, planned, context), [this] { finished(); }); });
+}
+
+void ScraperImpl::finished() {
+  std::lock_guard lock(mutex_);
+  --running_;
+  while (!waiting_.empty() && running_ < most_running_) {
+    auto [target, planned] = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (target->removed || stopping_.stop_requested())
+      target->busy = false;
+    else
+      launch(target, planned);
+  }
+  idle_.notify_all();
 }
 
 Task<Result<http::ClientResponse>> ScraperImpl::fetch(Target& target, Context context) {
