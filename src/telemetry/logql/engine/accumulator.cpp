@@ -86,14 +86,27 @@ class StateAccumulator final : public Accumulator {
     if (series >= series_.size()) return column;
     Series& one = series_[series];
     compact(one);
+    if (bounds_.empty()) {
+      bounds_.reserve(column.steps());
+      for (std::size_t step = 0; step < column.steps(); ++step) {
+        bounds_.push_back({windows_.first_interval(step), windows_.last_interval(step)});
+      }
+    }
     StateQueue<State> queue;
     std::size_t next = 0;    // entry to push
     std::size_t oldest = 0;  // entry to pop
     for (std::size_t step = 0; step < column.steps(); ++step) {
-      const std::uint32_t first = windows_.first_interval(step);
-      const std::uint32_t last = windows_.last_interval(step);
-      while (next < one.entries.size() && one.entries[next].interval <= last) queue.push(one.entries[next++].state);
-      while (oldest < next && one.entries[oldest].interval < first) {
+      if (queue.empty()) {  // on to the next window that holds anything
+        if (next == one.entries.size()) break;
+        const auto from = bounds_.begin() + static_cast<std::ptrdiff_t>(step);
+        const auto at = std::ranges::lower_bound(from, bounds_.end(), one.entries[next].interval, {}, &Bounds::last);
+        step = static_cast<std::size_t>(at - bounds_.begin());
+        if (step == column.steps()) break;
+      }
+      while (next < one.entries.size() && one.entries[next].interval <= bounds_[step].last) {
+        queue.push(one.entries[next++].state);
+      }
+      while (oldest < next && one.entries[oldest].interval < bounds_[step].first) {
         queue.pop();
         ++oldest;
       }
@@ -136,8 +149,14 @@ class StateAccumulator final : public Accumulator {
     entries_ += kept;
   }
 
+  struct Bounds {
+    std::uint32_t first;
+    std::uint32_t last;
+  };
+
   Windows windows_;
   double divisor_;
+  std::vector<Bounds> bounds_;  // of each window's intervals, once finish() needs them
   std::vector<Series> series_;
   std::size_t entries_ = 0;
 };

@@ -259,6 +259,7 @@ TEST(LogqlEngine, WindowsCoverEveryTimeOnce) {
   for (std::int64_t step : {1, 7, 10}) {
     for (std::int64_t range : {0, 1, 3, 7, 10, 23, 100}) {
       const detail::Windows windows({50, step, 9}, range, 4);
+      detail::Windows::Cursor cursor(windows);
       for (TimestampNs time = -100; time < 300; ++time) {
         const auto interval = windows.interval(time);
         bool held = false;
@@ -271,6 +272,7 @@ TEST(LogqlEngine, WindowsCoverEveryTimeOnce) {
           EXPECT_EQ(in, covered) << step << " " << range << " " << time << " " << i;
         }
         EXPECT_EQ(held, interval.has_value());
+        EXPECT_EQ(cursor.interval(time), interval);
       }
     }
   }

@@ -50,6 +50,36 @@ class Windows {
     if (low > high) return std::nullopt;
     return static_cast<std::uint32_t>(low + high + 1);
   }
+  // interval() for many samples: remembers how far the last answer holds, for times mostly ascend. One a thread.
+  class Cursor {
+   public:
+    explicit Cursor(const Windows& windows) : windows_(windows) {}
+    std::optional<std::uint32_t> interval(TimestampNs time) {
+      if (time < from_ || time > to_) {
+        from_ = time;
+        to_ = windows_.end_of_interval(time);
+        interval_ = windows_.interval(time);
+      }
+      return interval_;
+    }
+
+   private:
+    const Windows& windows_;
+    TimestampNs from_ = 1;
+    TimestampNs to_ = 0;
+    std::optional<std::uint32_t> interval_;
+  };
+
+  // Last time that is held by the same windows as `time`.
+  TimestampNs end_of_interval(TimestampNs time) const {
+    const auto [low, high] = holders(add_saturated(time, offset_));
+    TimestampNs last = std::numeric_limits<TimestampNs>::max();
+    if (low < steps_.count) last = steps_.time(static_cast<std::size_t>(low));
+    if (high + 1 < steps_.count) {
+      last = std::min(last, subtract_saturated(steps_.time(static_cast<std::size_t>(high + 1)), range_));
+    }
+    return subtract_saturated(last, offset_);
+  }
   // Intervals of window i: [first_interval(i), last_interval(i)]. Empty (first > last) only for a range of zero.
   std::uint32_t first_interval(std::size_t i) const {
     const auto [low, high] = holders(add_saturated(subtract_saturated(steps_.time(i), range_), 1));

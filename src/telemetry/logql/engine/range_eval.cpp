@@ -78,9 +78,10 @@ struct Failure {
 // One thread's part of the scan.
 struct Worker {
   Worker(Run& run, const Plan& plan, const RangeAggregation& aggregation, const Windows& windows)
-      : processor(plan.pipeline), accumulator(make_accumulator(aggregation, windows)), account(run) {}
+      : processor(plan.pipeline), cursor(windows), accumulator(make_accumulator(aggregation, windows)), account(run) {}
 
   Processor processor;
+  Windows::Cursor cursor;
   std::unique_ptr<Accumulator> accumulator;
   std::vector<std::shared_ptr<const LabelResult>> labels;  // by LabelResult::id, which numbers the series
   Account account;
@@ -172,7 +173,7 @@ class RangeScan {
   Result<> count(Worker& worker, std::span<const logs::Row> rows) {
     const bool bytes = counts_bytes(aggregation_.op);
     for (const logs::Row& row : rows) {
-      const auto interval = windows_.interval(row.time);
+      const auto interval = worker.cursor.interval(row.time);
       if (!interval) continue;
       ++worker.kept;
       worker.accumulator->add(0, *interval, {row.time, rank_[row.stream], row.order, bytes ? row.length : 1.0});
@@ -188,7 +189,7 @@ class RangeScan {
     Processor& processor = worker.processor;
     const Labels* current = nullptr;
     for (const logs::Row& row : rows) {
-      const auto interval = windows_.interval(row.time);
+      const auto interval = worker.cursor.interval(row.time);
       if (!interval) continue;
       if (current != &streams[row.stream]) {
         current = &streams[row.stream];
