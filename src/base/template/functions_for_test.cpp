@@ -126,7 +126,8 @@ void add_query_functions(FunctionTable& table) {
     if (call[0].elements().empty()) return bad("first() called on vector with no elements");
     return call[0].elements()[0];
   });
-  table.add("label", {Type::string, Type::any}, [](Call& call) -> Result<Value> { return label_of(call[1], call.text(0)); });
+  table.add("label", {Type::string, Type::any},
+            [](Call& call) -> Result<Value> { return label_of(call[1], call.text(0)); });
   table.add("value", {Type::any}, [](Call& call) -> Result<Value> { return call[0].entries()[1].value; });
   table.add("strvalue", {Type::any}, [](Call& call) -> Result<Value> { return label_of(call[0], "__value__"); });
   table.add("sortByLabel", {Type::string, Type::list_any}, [](Call& call) -> Result<Value> {
@@ -177,9 +178,8 @@ std::string strip_port(std::string_view host) {
 
 std::string strip_domain(std::string_view host_port) {
   std::string host = strip_port(host_port);
-  const std::string port = host.size() < host_port.size() && !host_port.starts_with('[')
-                               ? std::string(host_port.substr(host.size()))
-                               : "";
+  const std::string port =
+      host.size() < host_port.size() && !host_port.starts_with('[') ? std::string(host_port.substr(host.size())) : "";
   const bool address = host.find(':') != std::string::npos || host_port.starts_with('[') ||
                        host.find_first_not_of("0123456789.") == std::string::npos;
   if (address) return std::string(host_port);
@@ -215,7 +215,8 @@ std::shared_ptr<const FunctionTable> rule_function_table() {
   table->add("toLower", {Type::string}, [](Call& call) -> Result<Value> { return call.make(to_lower(call.text(0))); });
   table->add("match", {Type::string, Type::string}, regex_match(shared_regexes()));
   table->add("reReplaceAll", {Type::string, Type::string, Type::string}, regex_replace(shared_regexes()));
-  table->add("stripPort", {Type::string}, [](Call& call) -> Result<Value> { return call.make(strip_port(call.text(0))); });
+  table->add("stripPort", {Type::string},
+             [](Call& call) -> Result<Value> { return call.make(strip_port(call.text(0))); });
   table->add("stripDomain", {Type::string},
              [](Call& call) -> Result<Value> { return call.make(strip_domain(call.text(0))); });
   table->add("urlQueryEscape", {Type::string}, [](Call& call) -> Result<Value> {
@@ -223,9 +224,8 @@ std::shared_ptr<const FunctionTable> rule_function_table() {
     query_escape(out, call.text(0));
     return call.make(out);
   });
-  table->add("safeHtml", {Type::string}, [](Call& call) -> Result<Value> {
-    return Value::of(call.text(0), Type::safe_html);
-  });
+  table->add("safeHtml", {Type::string},
+             [](Call& call) -> Result<Value> { return Value::of(call.text(0), Type::safe_html); });
   table->add("externalURL", {}, [](Call&) -> Result<Value> { return Value::of("http://testhost:9090/path/prefix"); });
   table->add("pathPrefix", {}, [](Call&) -> Result<Value> { return Value::of("/path/prefix"); });
   const auto link = [](std::string_view tab) {
@@ -258,7 +258,8 @@ std::shared_ptr<const FunctionTable> notification_function_table() {
   table->add("toLower", {Type::string}, [](Call& call) -> Result<Value> { return call.make(to_lower(call.text(0))); });
   table->add("title", {Type::string},
              [](Call& call) -> Result<Value> { return call.make(to_title(to_lower(call.text(0)))); });
-  table->add("trimSpace", {Type::string}, [](Call& call) -> Result<Value> { return Value::of(trim_space(call.text(0))); });
+  table->add("trimSpace", {Type::string},
+             [](Call& call) -> Result<Value> { return Value::of(trim_space(call.text(0))); });
   table->add("join", {Type::string, Type::list_string}, [](Call& call) -> Result<Value> {
     std::string out;
     for (const Value& item : call[1].elements()) {
@@ -269,8 +270,10 @@ std::shared_ptr<const FunctionTable> notification_function_table() {
   });
   table->add("match", {Type::string, Type::string}, regex_match(shared_regexes()));
   table->add("reReplaceAll", {Type::string, Type::string, Type::string}, regex_replace(shared_regexes()));
-  table->add("safeHtml", {Type::string}, [](Call& call) -> Result<Value> { return Value::of(call.text(0), Type::safe_html); });
-  table->add("safeUrl", {Type::string}, [](Call& call) -> Result<Value> { return Value::of(call.text(0), Type::safe_url); });
+  table->add("safeHtml", {Type::string},
+             [](Call& call) -> Result<Value> { return Value::of(call.text(0), Type::safe_html); });
+  table->add("safeUrl", {Type::string},
+             [](Call& call) -> Result<Value> { return Value::of(call.text(0), Type::safe_url); });
   table->add("urlUnescape", {Type::string},
              [](Call& call) -> Result<Value> { return call.make(TRY(query_unescape(call.text(0)))); });
   const auto as_list = [](Call& call, Type type) {
@@ -280,7 +283,8 @@ std::shared_ptr<const FunctionTable> notification_function_table() {
   };
   table->add_variadic("stringSlice", {Type::string},
                       [as_list](Call& call) -> Result<Value> { return as_list(call, Type::list_string); });
-  table->add_variadic("list", {Type::any}, [as_list](Call& call) -> Result<Value> { return as_list(call, Type::list_any); });
+  table->add_variadic("list", {Type::any},
+                      [as_list](Call& call) -> Result<Value> { return as_list(call, Type::list_any); });
   table->add_variadic("append", {Type::list_any, Type::any}, [](Call& call) -> Result<Value> {
     const auto old = call[0].elements();
     const auto more = call.arguments.subspan(1);

@@ -181,8 +181,7 @@ void format_string(std::string& out, const Flags& flags, std::string_view text, 
     return;
   }
   const char* alphabet = verb == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-  const std::size_t length =
-      flags.precision >= 0 ? std::min<std::size_t>(text.size(), flags.precision) : text.size();
+  const std::size_t length = flags.precision >= 0 ? std::min<std::size_t>(text.size(), flags.precision) : text.size();
   std::string hex;
   for (std::size_t i = 0; i < length; ++i) {
     if (i > 0 && flags.space) hex += ' ';
@@ -224,7 +223,8 @@ bool print_integer(std::string& out, const Value& value, char verb, const Flags&
     case 'X': format_integer(out, flags, magnitude, negative, 16, verb, true); return true;
     case 'c':
     case 'q': {
-      const std::uint32_t rune = value.unsigned_integer > 0x10FFFF ? 0xFFFD : static_cast<std::uint32_t>(value.unsigned_integer);
+      const std::uint32_t rune =
+          value.unsigned_integer > 0x10FFFF ? 0xFFFD : static_cast<std::uint32_t>(value.unsigned_integer);
       std::string text;
       if (verb == 'c') {
         utf8::append(text, rune);
@@ -348,7 +348,8 @@ void print_argument(std::string& out, const Value& value, char verb, const Flags
       return bad_verb(out, value, verb, flags);
     case Kind::string:
       if (flags.sharp_v && verb == 'v') return pad(out, flags, go_quote(value.string()));
-      if (verb != 'v' && verb != 's' && verb != 'q' && verb != 'x' && verb != 'X') return bad_verb(out, value, verb, flags);
+      if (verb != 'v' && verb != 's' && verb != 'q' && verb != 'x' && verb != 'X')
+        return bad_verb(out, value, verb, flags);
       return format_string(out, flags, value.string(), verb);
     case Kind::list: return print_sequence(out, value, value.elements(), verb, flags, depth);
     case Kind::map: return print_map(out, value, value.entries(), verb, flags, depth);

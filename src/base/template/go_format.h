@@ -12,7 +12,8 @@
 
 namespace tocayo::templates {
 
-// strconv.FormatFloat(value, verb, precision, 64); verbs e E f F g G x X; precision -1: the shortest text that reads back.
+// strconv.FormatFloat(value, verb, precision, 64); verbs e E f F g G x X; precision -1: the shortest text that reads
+// back.
 void append_float(std::string& out, double value, char verb, int precision);
 std::string format_float(double value, char verb = 'g', int precision = -1);
 // strconv.ParseFloat: decimal, hexadecimal, infinities, NaN, underscores only after a base prefix. The error is Go's

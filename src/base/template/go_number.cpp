@@ -68,11 +68,9 @@ void append_general(std::string& out, double value, char verb, int precision) {
   const bool shortest = precision < 0;
   if (precision == 0) precision = 1;
   precision = std::min(precision, 760);
-  const auto end = shortest
-                       ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr
-                       : std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific,
-                                       precision - 1)
-                             .ptr;
+  const auto end =
+      shortest ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr
+               : std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific, precision - 1).ptr;
   Digits d;
   take_scientific(buffer, end, d);
   if (shortest) precision = std::max(d.count, 1);
@@ -94,16 +92,17 @@ void append_general(std::string& out, double value, char verb, int precision) {
 // 0x1.8p+01.
 void append_hex_form(std::string& out, double value, bool upper, int precision) {
   char buffer[1200];
-  const auto end = precision < 0 ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex).ptr
-                                 : std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex,
-                                                 std::min(precision, 1000))
-                                       .ptr;
+  const auto end =
+      precision < 0
+          ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex).ptr
+          : std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::hex, std::min(precision, 1000)).ptr;
   const std::string_view text(buffer, end - buffer);
   const auto p = text.find('p');
   std::string hex = "0x" + std::string(text.substr(0, p)) + "p" + text[p + 1];
   if (text.size() - p == 3) hex += '0';
   hex += text.substr(p + 2);
-  if (upper) std::transform(hex.begin(), hex.end(), hex.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+  if (upper)
+    std::transform(hex.begin(), hex.end(), hex.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
   out += hex;
 }
 
@@ -201,7 +200,8 @@ Result<double> parse_float(std::string_view text) {
     }
   }
   if (digits == 0) return number_error("ParseFloat", text, "invalid syntax");
-  const bool has_exponent = i < rest.size() && (hex ? rest[i] == 'p' || rest[i] == 'P' : rest[i] == 'e' || rest[i] == 'E');
+  const bool has_exponent =
+      i < rest.size() && (hex ? rest[i] == 'p' || rest[i] == 'P' : rest[i] == 'e' || rest[i] == 'E');
   if (has_exponent) {
     ++i;
     if (i < rest.size() && (rest[i] == '+' || rest[i] == '-')) ++i;
@@ -216,7 +216,8 @@ Result<double> parse_float(std::string_view text) {
   if (parsed.ec == std::errc::result_out_of_range) {
     // Too small is 0 for Go, too large an error: tell them apart by the exponent's sign.
     const auto e = rest.find_first_of(hex ? "pP" : "eE");
-    const bool small = e != std::string_view::npos ? e + 1 < rest.size() && rest[e + 1] == '-' : rest[0] == '0' || rest[0] == '.';
+    const bool small =
+        e != std::string_view::npos ? e + 1 < rest.size() && rest[e + 1] == '-' : rest[0] == '0' || rest[0] == '.';
     if (small) return sign * 0.0;
     return number_error("ParseFloat", text, "value out of range");
   }

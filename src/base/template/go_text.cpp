@@ -15,7 +15,8 @@ using Rune = std::uint32_t;
 
 bool pairs_even_upper(Rune c) {  // alphabets whose capital letters are the even code points
   return (c >= 0x100 && c <= 0x137) || (c >= 0x14A && c <= 0x177) || (c >= 0x1E00 && c <= 0x1E95) ||
-         (c >= 0x1EA0 && c <= 0x1EFF) || (c >= 0x460 && c <= 0x481) || (c >= 0x48A && c <= 0x4BF) || (c >= 0x4D0 && c <= 0x52F);
+         (c >= 0x1EA0 && c <= 0x1EFF) || (c >= 0x460 && c <= 0x481) || (c >= 0x48A && c <= 0x4BF) ||
+         (c >= 0x4D0 && c <= 0x52F);
 }
 bool pairs_odd_upper(Rune c) { return (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E); }
 
@@ -127,7 +128,8 @@ void expand(std::string& out, const RE2& regex, std::string_view with, const std
     if (std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }) && name.size() < 9 &&
         (name.size() == 1 || name[0] != '0')) {
       group = std::stoi(name);
-    } else if (const auto found = regex.NamedCapturingGroups().find(name); found != regex.NamedCapturingGroups().end()) {
+    } else if (const auto found = regex.NamedCapturingGroups().find(name);
+               found != regex.NamedCapturingGroups().end()) {
       group = found->second;
     }
     if (group >= 0 && group < static_cast<int>(groups.size())) out.append(groups[group].data(), groups[group].size());
@@ -290,7 +292,8 @@ std::string regex_error(const re2::RE2& regex) {
       case RE2::ErrorBadCharClass: return "invalid character class";
       case RE2::ErrorBadCharRange: return "invalid character class range";
       case RE2::ErrorMissingBracket: return "missing closing ]";
-      case RE2::ErrorMissingParen: return regex.error().starts_with("unexpected") ? "unexpected )" : "missing closing )";
+      case RE2::ErrorMissingParen:
+        return regex.error().starts_with("unexpected") ? "unexpected )" : "missing closing )";
       case RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
       case RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
       case RE2::ErrorRepeatSize: return "invalid repeat count";

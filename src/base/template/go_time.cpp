@@ -13,16 +13,49 @@
 namespace tocayo::templates {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
-                                                      "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
+                                                      "May",       "June",     "July",     "August",
+                                                      "September", "October",  "November", "December"};
 constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                    "Thursday", "Friday", "Saturday"};
 
 enum class Piece : unsigned char {
-  none, long_month, month, number_month, zero_month, long_weekday, weekday, day, under_day, zero_day, under_year_day,
-  zero_year_day, hour, hour12, zero_hour12, minute, zero_minute, second, zero_second, long_year, year, upper_pm,
-  lower_pm, zone_name, iso_zone, iso_zone_colon, iso_zone_short, number_zone, number_zone_colon, number_zone_short,
-  iso_zone_seconds, iso_zone_colon_seconds, number_zone_seconds, number_zone_colon_seconds, fraction0, fraction9
+  none,
+  long_month,
+  month,
+  number_month,
+  zero_month,
+  long_weekday,
+  weekday,
+  day,
+  under_day,
+  zero_day,
+  under_year_day,
+  zero_year_day,
+  hour,
+  hour12,
+  zero_hour12,
+  minute,
+  zero_minute,
+  second,
+  zero_second,
+  long_year,
+  year,
+  upper_pm,
+  lower_pm,
+  zone_name,
+  iso_zone,
+  iso_zone_colon,
+  iso_zone_short,
+  number_zone,
+  number_zone_colon,
+  number_zone_short,
+  iso_zone_seconds,
+  iso_zone_colon_seconds,
+  number_zone_seconds,
+  number_zone_colon_seconds,
+  fraction0,
+  fraction9
 };
 
 struct Chunk {
@@ -41,21 +74,37 @@ struct Known {
 };
 // Longer texts before their beginnings.
 constexpr Known kKnown[] = {
-    {"January", Piece::long_month},   {"Monday", Piece::long_weekday}, {"MST", Piece::zone_name},
-    {"002", Piece::zero_year_day},    {"01", Piece::zero_month},       {"02", Piece::zero_day},
-    {"03", Piece::zero_hour12},       {"04", Piece::zero_minute},      {"05", Piece::zero_second},
-    {"06", Piece::year},              {"15", Piece::hour},             {"1", Piece::number_month},
-    {"2006", Piece::long_year},       {"2", Piece::day},               {"__2", Piece::under_year_day},
-    {"_2", Piece::under_day},         {"3", Piece::hour12},            {"4", Piece::minute},
-    {"5", Piece::second},             {"PM", Piece::upper_pm},         {"pm", Piece::lower_pm},
+    {"January", Piece::long_month},
+    {"Monday", Piece::long_weekday},
+    {"MST", Piece::zone_name},
+    {"002", Piece::zero_year_day},
+    {"01", Piece::zero_month},
+    {"02", Piece::zero_day},
+    {"03", Piece::zero_hour12},
+    {"04", Piece::zero_minute},
+    {"05", Piece::zero_second},
+    {"06", Piece::year},
+    {"15", Piece::hour},
+    {"1", Piece::number_month},
+    {"2006", Piece::long_year},
+    {"2", Piece::day},
+    {"__2", Piece::under_year_day},
+    {"_2", Piece::under_day},
+    {"3", Piece::hour12},
+    {"4", Piece::minute},
+    {"5", Piece::second},
+    {"PM", Piece::upper_pm},
+    {"pm", Piece::lower_pm},
     {"-07:00:00", Piece::number_zone_colon_seconds},
     {"-070000", Piece::number_zone_seconds},
     {"-07:00", Piece::number_zone_colon},
-    {"-0700", Piece::number_zone},    {"-07", Piece::number_zone_short},
+    {"-0700", Piece::number_zone},
+    {"-07", Piece::number_zone_short},
     {"Z07:00:00", Piece::iso_zone_colon_seconds},
     {"Z070000", Piece::iso_zone_seconds},
     {"Z07:00", Piece::iso_zone_colon},
-    {"Z0700", Piece::iso_zone},       {"Z07", Piece::iso_zone_short},
+    {"Z0700", Piece::iso_zone},
+    {"Z07", Piece::iso_zone_short},
 };
 
 Chunk next_chunk(std::string_view layout) {
@@ -143,7 +192,8 @@ void append_piece(std::string& out, const Chunk& chunk, const Time& time, const 
       if (!c.offset.abbreviation.empty()) {
         out += c.offset.abbreviation;
       } else {
-        append_offset(out, c.offset.seconds % 3600 == 0 ? Piece::number_zone_short : Piece::number_zone, c.offset.seconds);
+        append_offset(out, c.offset.seconds % 3600 == 0 ? Piece::number_zone_short : Piece::number_zone,
+                      c.offset.seconds);
       }
       break;
     case Piece::fraction0:
@@ -177,7 +227,8 @@ struct Reading {
 bool take_number(std::string_view& text, int least, int most, int& out) {
   int count = 0;
   out = 0;
-  while (count < most && count < static_cast<int>(text.size()) && is_digit(text[count])) out = out * 10 + (text[count++] - '0');
+  while (count < most && count < static_cast<int>(text.size()) && is_digit(text[count]))
+    out = out * 10 + (text[count++] - '0');
   if (count < least) return false;
   text.remove_prefix(count);
   return true;
@@ -187,9 +238,8 @@ template <std::size_t N>
 bool take_name(std::string_view& text, const std::array<std::string_view, N>& names, bool whole, int& index) {
   for (std::size_t i = 0; i < N; ++i) {
     const std::string_view name = whole ? names[i] : names[i].substr(0, 3);
-    if (text.size() >= name.size() && std::equal(name.begin(), name.end(), text.begin(), [](char a, char b) {
-          return (a | 0x20) == (b | 0x20);
-        })) {
+    if (text.size() >= name.size() &&
+        std::equal(name.begin(), name.end(), text.begin(), [](char a, char b) { return (a | 0x20) == (b | 0x20); })) {
       text.remove_prefix(name.size());
       index = static_cast<int>(i);
       return true;
@@ -374,7 +424,8 @@ std::int64_t unix_seconds(std::int64_t year, int month, int day, int hour, int m
     m += 12;
     --year;
   }
-  const std::int64_t local = (days_from_civil(year, static_cast<int>(m) + 1, 1) + day - 1) * 86400 + hour * 3600LL + minute * 60LL + second;
+  const std::int64_t local =
+      (days_from_civil(year, static_cast<int>(m) + 1, 1) + day - 1) * 86400 + hour * 3600LL + minute * 60LL + second;
   if (zone == nullptr) return local;
   // Try the offset in force around it; near a change the second look decides.
   std::int64_t seconds = local - zone->at(local).seconds;

@@ -120,11 +120,13 @@ class PosixZone {
       const std::int64_t first = days_from_civil(year, rule.month, 1);
       const int weekday = static_cast<int>(((first + 4) % 7 + 7) % 7);
       day = first + (rule.day - weekday + 7) % 7 + 7 * (rule.week - 1);
-      const std::int64_t next = rule.month == 12 ? days_from_civil(year + 1, 1, 1) : days_from_civil(year, rule.month + 1, 1);
+      const std::int64_t next =
+          rule.month == 12 ? days_from_civil(year + 1, 1, 1) : days_from_civil(year, rule.month + 1, 1);
       if (day >= next) day -= 7;
     } else {
       const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-      day = days_from_civil(year, 1, 1) + (rule.kind == 'J' ? rule.day - 1 + (leap && rule.day >= 60 ? 1 : 0) : rule.day);
+      day =
+          days_from_civil(year, 1, 1) + (rule.kind == 'J' ? rule.day - 1 + (leap && rule.day >= 60 ? 1 : 0) : rule.day);
     }
     return day * 86400 + rule.seconds;
   }
@@ -170,7 +172,8 @@ class ZoneLoader {
             big_endian(bytes, at + 32, 4), big_endian(bytes, at + 36, 4), big_endian(bytes, at + 40, 4)};
   }
   static std::size_t size_of(const Counts& c, int time_size) {
-    return c.transitions * (time_size + 1) + c.kinds * 6 + c.characters + c.leaps * (time_size + 4) + c.standard + c.utc;
+    return c.transitions * (time_size + 1) + c.kinds * 6 + c.characters + c.leaps * (time_size + 4) + c.standard +
+           c.utc;
   }
   static bool parse(std::string_view bytes, Zone& zone) {
     Counts c = counts(bytes, 0);
@@ -198,7 +201,8 @@ class ZoneLoader {
       const auto name = static_cast<unsigned char>(bytes[kinds + i * 6 + 5]);
       if (name >= names.size()) return false;
       zone.kinds_.push_back({static_cast<std::int32_t>(big_endian(bytes, kinds + i * 6, 4)),
-                             std::string(names.substr(name, names.find('\0', name) - name)), bytes[kinds + i * 6 + 4] != 0});
+                             std::string(names.substr(name, names.find('\0', name) - name)),
+                             bytes[kinds + i * 6 + 4] != 0});
     }
     const std::size_t footer = at + size_of(c, time_size);
     if (time_size == 8 && footer < bytes.size() && bytes[footer] == '\n') {

@@ -65,7 +65,7 @@ enum class MissingKey : unsigned char { invalid, zero, error };
 
 struct Limits {
   std::size_t output_bytes = 1 << 20;
-  std::uint64_t steps = 1'000'000;  // nodes walked
+  std::uint64_t steps = 1'000'000;      // nodes walked
   std::size_t memory_bytes = 16 << 20;  // of intermediate values
 };
 

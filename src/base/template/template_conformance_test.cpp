@@ -8,9 +8,9 @@
 #include <deque>
 #include <filesystem>
 
+#include "core/text.h"
 #include "core/time.h"
 #include "core/yaml.h"
-#include "core/text.h"
 #include "template/functions_for_test.h"
 #include "template/go_format.h"
 #include "template/go_time.h"
@@ -39,7 +39,8 @@ struct Data {
     return Value::of(&times.emplace_back(parsed ? *parsed : Time{}));
   }
   Value key_value(const YAML::Node& node) {
-    return Value::of(key_values.emplace_back(node.as<std::map<std::string, std::string>>(std::map<std::string, std::string>())));
+    return Value::of(
+        key_values.emplace_back(node.as<std::map<std::string, std::string>>(std::map<std::string, std::string>())));
   }
   Value map(const YAML::Node& node) {
     auto& entries = maps.emplace_back();
@@ -132,8 +133,8 @@ std::pair<std::string, std::string> run(const YAML::Node& test) {
     context.query_result.push_back(
         {sample["labels"].as<std::map<std::string, std::string>>(), sample["value"].as<double>()});
   }
-  auto compiled = Template::compile(name, text,
-                                    rules ? testing::rule_function_table() : testing::notification_function_table(), options);
+  auto compiled = Template::compile(
+      name, text, rules ? testing::rule_function_table() : testing::notification_function_table(), options);
   const std::string doing = rules ? "error parsing template " + name + ": " : "";
   if (!compiled) return {"", doing + compiled.error().message};
   Scratch scratch;

@@ -46,15 +46,18 @@ TEST(Template, MapsAndMissingKeys) {
 TEST(Template, ErrorsTellLineAndColumn) {
   EXPECT_EQ(run("a\nbc{{ .x.y }}", Value::of("s")),
             "ERROR: template: t:2:7: executing \"t\" at <.x.y>: can't evaluate field x in type string");
-  EXPECT_EQ(run("{{ len 3 }}"), "ERROR: template: t:1:3: executing \"t\" at <len 3>: error calling len: len of type int");
-  EXPECT_EQ(run("{{ printf }}"),
-            "ERROR: template: t:1:3: executing \"t\" at <printf>: wrong number of args for printf: want at least 1 got 0");
+  EXPECT_EQ(run("{{ len 3 }}"),
+            "ERROR: template: t:1:3: executing \"t\" at <len 3>: error calling len: len of type int");
+  EXPECT_EQ(
+      run("{{ printf }}"),
+      "ERROR: template: t:1:3: executing \"t\" at <printf>: wrong number of args for printf: want at least 1 got 0");
   EXPECT_EQ(run("x\n{{ if }}{{ end }}"), "ERROR: template: t:2: missing value for if");
 }
 
 TEST(Template, EndlessTemplatesStop) {
   EXPECT_EQ(run("{{define \"r\"}}{{template \"r\"}}{{end}}{{template \"r\"}}").substr(0, 6), "ERROR:");
-  const std::string deep = run("{{define \"r\"}}{{if true}}{{with 1}}{{template \"r\"}}{{end}}{{end}}{{end}}{{template \"r\"}}");
+  const std::string deep =
+      run("{{define \"r\"}}{{if true}}{{with 1}}{{template \"r\"}}{{end}}{{end}}{{end}}{{template \"r\"}}");
   EXPECT_NE(deep.find("exceeded maximum template depth (1000)"), std::string::npos) << deep;
   Options options;
   options.limits.steps = 1000;
@@ -109,7 +112,8 @@ TEST(Template, FunctionsCheckTheirArguments) {
 }
 
 TEST(Template, OneTemplateOnManyThreads) {
-  const auto compiled = Template::compile("t", "{{range $i, $v := .}}{{printf \"%d=%s\" $i $v}};{{end}}", no_functions());
+  const auto compiled =
+      Template::compile("t", "{{range $i, $v := .}}{{printf \"%d=%s\" $i $v}};{{end}}", no_functions());
   ASSERT_TRUE(compiled);
   std::vector<std::jthread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -162,7 +166,8 @@ TEST(GoFormat, Numbers) {
 TEST(GoTime, LayoutsAndZones) {
   const Time time{1700000000, 123456789, nullptr};
   EXPECT_EQ(format_time(time), "2023-11-14 22:13:20.123456789 +0000 UTC");
-  EXPECT_EQ(format_time(time, "Mon Jan _2 3:04PM 2006 .000 -07:00 Z07:00 002"), "Tue Nov 14 10:13PM 2023 .123 +00:00 Z 318");
+  EXPECT_EQ(format_time(time, "Mon Jan _2 3:04PM 2006 .000 -07:00 Z07:00 002"),
+            "Tue Nov 14 10:13PM 2023 .123 +00:00 Z 318");
   EXPECT_EQ(format_time({kZeroTimeSeconds, 0, nullptr}), "0001-01-01 00:00:00 +0000 UTC");
   const auto zone = Zone::load("Europe/Berlin");
   if (zone) {  // the system may have no zones

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a template computes with. A Value is 16 bytes and trivially copyable; the bytes of strings, lists, maps and times
-// are borrowed: from the template, from the caller's data, or from the Arena of the execution.
+// What a template computes with. A Value is 16 bytes and trivially copyable; the bytes of strings, lists, maps and
+// times are borrowed: from the template, from the caller's data, or from the Arena of the execution.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ struct Time {
 enum class Kind : unsigned char {
   none,  // nothing: a missing value, nil
   boolean,
-  integer,   // Go's int or int64, see Value::type
+  integer,  // Go's int or int64, see Value::type
   unsigned_integer,
   floating,
   string,
@@ -140,8 +140,8 @@ struct Value {
   Value() : integer(0) {}
   static Value of(bool value);
   static Value of(double value);
-  static Value of_int(std::int64_t value);     // Go's int
-  static Value of_int64(std::int64_t value);   // Go's int64
+  static Value of_int(std::int64_t value);    // Go's int
+  static Value of_int64(std::int64_t value);  // Go's int64
   static Value of_uint64(std::uint64_t value);
   static Value of(std::string_view text, Type type = Type::string);  // borrowed; at most 4 GiB
   static Value of(const char* text) { return of(std::string_view(text)); }

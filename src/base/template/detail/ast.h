@@ -16,9 +16,28 @@
 namespace tocayo::templates {
 
 enum class NodeType : unsigned char {
-  list, text, action, if_branch, with_branch, range_loop, call_template, break_loop, continue_loop,  // statements
-  pipe, command, field, variable, identifier, chain, dot, nil, boolean, number, string,             // expressions
-  end, else_mark,                                                                                    // parsing only
+  list,
+  text,
+  action,
+  if_branch,
+  with_branch,
+  range_loop,
+  call_template,
+  break_loop,
+  continue_loop,  // statements
+  pipe,
+  command,
+  field,
+  variable,
+  identifier,
+  chain,
+  dot,
+  nil,
+  boolean,
+  number,
+  string,  // expressions
+  end,
+  else_mark,  // parsing only
 };
 
 struct Tree;
@@ -28,21 +47,21 @@ struct Node {
   std::uint32_t position = 0;  // bytes from the start of the text
   std::uint32_t line = 1;
   const Tree* tree = nullptr;
-  std::string text;                  // text; source of a number or string; name of an identifier or template
-  std::string value;                 // of a string, unquoted
-  std::vector<std::string> names;    // field, variable ($x first), chain
-  std::vector<Node*> children;       // list: statements; pipe: commands; command: words
-  std::vector<Node*> declarations;   // pipe: variables
-  bool assigns = false;              // pipe: `=` rather than `:=`
-  Node* pipe = nullptr;              // of branches, actions and template calls
+  std::string text;                 // text; source of a number or string; name of an identifier or template
+  std::string value;                // of a string, unquoted
+  std::vector<std::string> names;   // field, variable ($x first), chain
+  std::vector<Node*> children;      // list: statements; pipe: commands; command: words
+  std::vector<Node*> declarations;  // pipe: variables
+  bool assigns = false;             // pipe: `=` rather than `:=`
+  Node* pipe = nullptr;             // of branches, actions and template calls
   Node* list = nullptr;
   Node* else_list = nullptr;
-  Node* operand = nullptr;           // chain
+  Node* operand = nullptr;             // chain
   const Function* function = nullptr;  // identifier: the caller's, or Go's own
   bool builtin_and = false;            // identifier: Go's own `and`, `or`, `call`
   bool builtin_or = false;
   bool builtin_call = false;
-  bool truth = false;                // boolean
+  bool truth = false;                                                                  // boolean
   bool is_integer = false, is_unsigned = false, is_float = false, is_complex = false;  // number
   std::int64_t integer = 0;
   std::uint64_t unsigned_integer = 0;

@@ -174,8 +174,10 @@ Result<Value> length(Call& call) {
     case Kind::list:
     case Kind::map: return Value::of_int(item.size);
     case Kind::object:
-      if (item.object->is_map()) return Value::of_int(static_cast<std::int64_t>(item.object->entries(call.arena).size()));
-      if (item.object->is_list()) return Value::of_int(static_cast<std::int64_t>(item.object->elements(call.arena).size()));
+      if (item.object->is_map())
+        return Value::of_int(static_cast<std::int64_t>(item.object->entries(call.arena).size()));
+      if (item.object->is_list())
+        return Value::of_int(static_cast<std::int64_t>(item.object->elements(call.arena).size()));
       break;
     case Kind::none: return bad("len of nil pointer");
     default: break;

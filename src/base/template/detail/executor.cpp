@@ -446,7 +446,8 @@ bool Executor::call_object(const Node& node, std::string_view name, const Value&
   }
   if (final != nullptr) values[count++] = *final;
   Call call{{values, count}, scratch_.arena_, user_, owner_, scratch_};
-  auto result = receiver.kind == Kind::object ? receiver.object->call(name, call) : call_time_method(receiver, name, call);
+  auto result =
+      receiver.kind == Kind::object ? receiver.object->call(name, call) : call_time_method(receiver, name, call);
   if (!result) {
     if (result.error().message.starts_with("wrong number of args")) return error(std::move(result.error().message));
     current_ = &node;
@@ -619,8 +620,7 @@ bool Executor::literal(const Node& node, Type type, const Value&, Value& out) {
         return true;
       }
       [[fallthrough]];
-    default:
-      return error(fmt::format("can't handle {} for arg of type {}", to_string(node), to_string(type)));
+    default: return error(fmt::format("can't handle {} for arg of type {}", to_string(node), to_string(type)));
   }
 }
 

@@ -82,7 +82,8 @@ bool is_safe_url(std::string_view url) {
 // Only values that cannot end a declaration, open a comment or call something.
 std::string filter_css(std::string_view text) {
   for (const char c : text) {
-    if (std::string_view("\"'()/;@[\\]`{}<>").find(c) != std::string_view::npos || c == '\0') return std::string(kUnsafe);
+    if (std::string_view("\"'()/;@[\\]`{}<>").find(c) != std::string_view::npos || c == '\0')
+      return std::string(kUnsafe);
   }
   std::string letters;
   for (const char c : text) {
@@ -150,8 +151,8 @@ void HtmlContext::begin_attribute() {
   if (name.starts_with("data-")) name = name.substr(5);
   if (const auto colon = name.find(':'); colon != std::string::npos) name = name.substr(colon + 1);
   static constexpr std::array<std::string_view, 16> kUrls = {
-      "action", "archive", "background", "cite", "classid", "codebase", "data", "formaction",
-      "href",   "icon",    "longdesc",   "manifest", "poster", "profile", "src", "usemap"};
+      "action", "archive", "background", "cite",     "classid", "codebase", "data", "formaction",
+      "href",   "icon",    "longdesc",   "manifest", "poster",  "profile",  "src",  "usemap"};
   if (name.starts_with("on")) {
     attribute_ = Attribute::script;
   } else if (name == "style") {
@@ -427,7 +428,8 @@ Result<> HtmlContext::value(std::string& out, const Value& value, Arena& arena) 
     }
     case State::script_double:
     case State::script_single: out += script_string(printed(value)); return {};
-    case State::script_template: return fail(ErrorKind::bad_input, "a value cannot stand in a JavaScript template literal");
+    case State::script_template:
+      return fail(ErrorKind::bad_input, "a value cannot stand in a JavaScript template literal");
     case State::script_line_comment:
     case State::script_block_comment: return {};
     case State::style:

@@ -20,8 +20,23 @@ class HtmlContext {
 
  private:
   enum class State : unsigned char {
-    text, tag, tag_name, attribute_name, after_name, before_value, value_double, value_single, value_unquoted,
-    comment, script, script_double, script_single, script_template, script_line_comment, script_block_comment, style,
+    text,
+    tag,
+    tag_name,
+    attribute_name,
+    after_name,
+    before_value,
+    value_double,
+    value_single,
+    value_unquoted,
+    comment,
+    script,
+    script_double,
+    script_single,
+    script_template,
+    script_line_comment,
+    script_block_comment,
+    style,
     title  // text only: textarea, title
   };
   enum class Attribute : unsigned char { plain, url, css, script };
@@ -37,11 +52,11 @@ class HtmlContext {
   State state_ = State::text;
   Attribute attribute_ = Attribute::plain;
   UrlPart url_ = UrlPart::start;
-  bool closing_ = false;      // </tag
+  bool closing_ = false;       // </tag
   bool slash_before_ = false;  // script: a backslash stands before
   std::string tag_;
-  std::string name_;          // of the attribute
-  std::string pending_;       // the beginning of what may be `<!--`, `-->`, `</script`
+  std::string name_;     // of the attribute
+  std::string pending_;  // the beginning of what may be `<!--`, `-->`, `</script`
 };
 
 }  // namespace tocayo::templates

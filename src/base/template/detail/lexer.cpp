@@ -39,15 +39,25 @@ std::string describe(std::uint32_t c) {
   return c == kEnd ? "U+FFFFFFFFFFFFFFFF" : out;
 }
 
-bool has_left_trim(std::string_view text) { return text.size() >= 2 && text[0] == '-' && is_space(static_cast<unsigned char>(text[1])); }
-bool has_right_trim(std::string_view text) { return text.size() >= 2 && is_space(static_cast<unsigned char>(text[0])) && text[1] == '-'; }
+bool has_left_trim(std::string_view text) {
+  return text.size() >= 2 && text[0] == '-' && is_space(static_cast<unsigned char>(text[1]));
+}
+bool has_right_trim(std::string_view text) {
+  return text.size() >= 2 && is_space(static_cast<unsigned char>(text[0])) && text[1] == '-';
+}
 
 Token keyword(std::string_view word) {
-  static constexpr std::pair<std::string_view, Token> kWords[] = {
-      {"block", Token::block},   {"break", Token::break_word}, {"continue", Token::continue_word},
-      {"define", Token::define}, {"else", Token::else_word},   {"end", Token::end},
-      {"if", Token::if_word},    {"range", Token::range},      {"nil", Token::nil},
-      {"template", Token::template_word}, {"with", Token::with}};
+  static constexpr std::pair<std::string_view, Token> kWords[] = {{"block", Token::block},
+                                                                  {"break", Token::break_word},
+                                                                  {"continue", Token::continue_word},
+                                                                  {"define", Token::define},
+                                                                  {"else", Token::else_word},
+                                                                  {"end", Token::end},
+                                                                  {"if", Token::if_word},
+                                                                  {"range", Token::range},
+                                                                  {"nil", Token::nil},
+                                                                  {"template", Token::template_word},
+                                                                  {"with", Token::with}};
   for (const auto& [text, token] : kWords) {
     if (text == word) return token;
   }

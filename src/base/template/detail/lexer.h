@@ -9,10 +9,41 @@
 namespace tocayo::templates {
 
 enum class Token : unsigned char {
-  error, boolean, character, char_constant, complex, assign, declare, eof, field, identifier, left_delimiter,
-  left_paren, number, pipe, raw_string, right_delimiter, right_paren, space, string, text, variable,
+  error,
+  boolean,
+  character,
+  char_constant,
+  complex,
+  assign,
+  declare,
+  eof,
+  field,
+  identifier,
+  left_delimiter,
+  left_paren,
+  number,
+  pipe,
+  raw_string,
+  right_delimiter,
+  right_paren,
+  space,
+  string,
+  text,
+  variable,
   // keywords; to_text() shows them in angle brackets
-  keyword, block, break_word, continue_word, dot, define, else_word, end, if_word, nil, range, template_word, with,
+  keyword,
+  block,
+  break_word,
+  continue_word,
+  dot,
+  define,
+  else_word,
+  end,
+  if_word,
+  nil,
+  range,
+  template_word,
+  with,
 };
 
 struct Item {
@@ -48,7 +79,7 @@ class Lexer {
   Item error(std::string message);
   Item emit(Token token);
   void ignore();
-  std::uint32_t peek() const;     // code point, 0xFFFFFFFF at the end
+  std::uint32_t peek() const;  // code point, 0xFFFFFFFF at the end
   std::uint32_t advance();
   void back();
   bool at_terminator() const;

@@ -76,7 +76,8 @@ bool unquote(std::string_view quoted, std::string& out) {
         break;
       case 'u':
       case 'U':
-        if (!number(c == 'u' ? 4 : 8, 16, value) || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return false;
+        if (!number(c == 'u' ? 4 : 8, 16, value) || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+          return false;
         utf8::append(out, value);
         break;
       default:
@@ -233,7 +234,8 @@ class Parser {
       trees_[tree_->name] = tree_;
       return;
     }
-    if (!is_empty_tree(tree_->root)) error(fmt::format("template: multiple definition of template {}", go_quote(tree_->name)));
+    if (!is_empty_tree(tree_->root))
+      error(fmt::format("template: multiple definition of template {}", go_quote(tree_->name)));
   }
 
   void parse_definition() {
@@ -580,7 +582,8 @@ class Parser {
     }
     if (node->is_integer || node->is_unsigned) {
       node->is_float = true;
-      node->floating = node->is_integer ? static_cast<double>(node->integer) : static_cast<double>(node->unsigned_integer);
+      node->floating =
+          node->is_integer ? static_cast<double>(node->integer) : static_cast<double>(node->unsigned_integer);
       return node;
     }
     std::string plain;

@@ -13,11 +13,11 @@ namespace tocayo::templates {
 namespace {
 
 constexpr std::string_view kTimeMethods[] = {
-    "Add",   "AddDate", "After",  "Before",   "Compare", "Day",       "Equal",    "Format",     "Hour",   "In",
-    "IsZero", "Local",  "Minute", "Month",    "Nanosecond", "Round", "Second",   "String",     "Sub",    "Truncate",
-    "UTC",   "Unix",    "UnixMicro", "UnixMilli", "UnixNano", "Weekday", "Year", "YearDay"};
-constexpr std::string_view kDurationMethods[] = {"Abs",     "Hours",   "Microseconds", "Milliseconds", "Minutes",
-                                                 "Nanoseconds", "Round", "Seconds", "String", "Truncate"};
+    "Add",    "AddDate", "After",     "Before",    "Compare",    "Day",     "Equal",  "Format", "Hour", "In",
+    "IsZero", "Local",   "Minute",    "Month",     "Nanosecond", "Round",   "Second", "String", "Sub",  "Truncate",
+    "UTC",    "Unix",    "UnixMicro", "UnixMilli", "UnixNano",   "Weekday", "Year",   "YearDay"};
+constexpr std::string_view kDurationMethods[] = {"Abs",         "Hours", "Microseconds", "Milliseconds", "Minutes",
+                                                 "Nanoseconds", "Round", "Seconds",      "String",       "Truncate"};
 
 std::unexpected<Error> bad(std::string message) { return fail(ErrorKind::bad_input, std::move(message)); }
 
@@ -31,7 +31,10 @@ Result<> expect(const Call& call, std::string_view name, std::initializer_list<K
     // An integer constant serves as a duration, as in Go.
     if (value.kind == kind || (kind == Kind::duration && value.kind == Kind::integer)) continue;
     return bad(fmt::format("wrong type for value; expected {}; got {}",
-                           kind == Kind::string ? "string" : kind == Kind::time ? "time.Time" : kind == Kind::duration ? "time.Duration" : "int",
+                           kind == Kind::string     ? "string"
+                           : kind == Kind::time     ? "time.Time"
+                           : kind == Kind::duration ? "time.Duration"
+                                                    : "int",
                            value.type_name()));
   }
   return {};
@@ -86,8 +89,8 @@ Result<Value> call_time(const Time& time, std::string_view name, Call& call) {
     const Civil c = civil_of(time);
     const auto small = [&](std::size_t i) { return std::clamp<std::int64_t>(call[i].integer, -3'000'000, 3'000'000); };
     Time out = time;
-    out.seconds = unix_seconds(c.year + small(0), static_cast<int>(c.month + small(1)), static_cast<int>(c.day + small(2)),
-                               c.hour, c.minute, c.second, time.zone);
+    out.seconds = unix_seconds(c.year + small(0), static_cast<int>(c.month + small(1)),
+                               static_cast<int>(c.day + small(2)), c.hour, c.minute, c.second, time.zone);
     return made(call, out);
   }
   if (name == "Sub" || name == "Before" || name == "After" || name == "Equal" || name == "Compare") {
@@ -162,13 +165,16 @@ Result<Value> call_duration(std::int64_t ns, std::string_view name, Call& call) 
 }  // namespace
 
 bool is_time_method(Kind kind, std::string_view name) {
-  const auto among = [name](auto& names) { return std::find(std::begin(names), std::end(names), name) != std::end(names); };
+  const auto among = [name](auto& names) {
+    return std::find(std::begin(names), std::end(names), name) != std::end(names);
+  };
   if (kind == Kind::time) return among(kTimeMethods);
   return kind == Kind::duration && among(kDurationMethods);
 }
 
 Result<Value> call_time_method(const Value& receiver, std::string_view name, Call& call) {
-  return receiver.kind == Kind::time ? call_time(*receiver.time, name, call) : call_duration(receiver.integer, name, call);
+  return receiver.kind == Kind::time ? call_time(*receiver.time, name, call)
+                                     : call_duration(receiver.integer, name, call);
 }
 
 }  // namespace tocayo::templates

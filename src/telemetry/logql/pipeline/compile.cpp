@@ -92,7 +92,9 @@ class Compiler {
   }
 
   Result<CompiledStage> compile(const RegexpStage& in) { return CompiledRegexp{TRY(RegexpParser::compile(in.regex))}; }
-  Result<CompiledStage> compile(const PatternStage& in) { return CompiledPattern{TRY(LinePattern::compile(in.pattern))}; }
+  Result<CompiledStage> compile(const PatternStage& in) {
+    return CompiledPattern{TRY(LinePattern::compile(in.pattern))};
+  }
   Result<CompiledStage> compile(const UnpackStage&) { return CompiledUnpack{}; }
   Result<CompiledStage> compile(const DecolorizeStage&) { return CompiledDecolorize{}; }
   Result<CompiledStage> compile(const LabelFilterStage& in) { return TRY(filter(in.filter)); }

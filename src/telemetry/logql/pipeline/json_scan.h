@@ -55,7 +55,8 @@ inline String find_string_end(const char* at, const char* end) {
 const char* block_end(const char* at, const char* end, char open, char close);
 // The end of a number, literal or damage.
 inline const char* token_end(const char* at, const char* end) {
-  while (at < end && *at != ' ' && *at != '\n' && *at != '\r' && *at != '\t' && *at != ',' && *at != '}' && *at != ']') ++at;
+  while (at < end && *at != ' ' && *at != '\n' && *at != '\r' && *at != '\t' && *at != ',' && *at != '}' && *at != ']')
+    ++at;
   return at;
 }
 // The end of any value; null: damage.

@@ -10,7 +10,9 @@ namespace {
 
 using Category = LabelState::Category;
 
-std::uint64_t mixed(std::uint64_t hash, std::uint64_t next) { return (hash ^ next) * 0x9E3779B97F4A7C15ULL + (hash >> 29); }
+std::uint64_t mixed(std::uint64_t hash, std::uint64_t next) {
+  return (hash ^ next) * 0x9E3779B97F4A7C15ULL + (hash >> 29);
+}
 
 // The same for the same names and values in any process.
 std::uint64_t stable_hash(const std::vector<Label>& labels) {

@@ -21,8 +21,8 @@ std::size_t space_at(std::string_view text) {
   if (c >= 0) return 0;
   const auto rune = utf8::decode(text);
   const auto p = rune.code_point;
-  const bool space = rune.valid && (p == 0x85 || p == 0xA0 || p == 0x1680 || (p >= 0x2000 && p <= 0x200A) || p == 0x2028 ||
-                                    p == 0x2029 || p == 0x202F || p == 0x205F || p == 0x3000);
+  const bool space = rune.valid && (p == 0x85 || p == 0xA0 || p == 0x1680 || (p >= 0x2000 && p <= 0x200A) ||
+                                    p == 0x2028 || p == 0x2029 || p == 0x202F || p == 0x205F || p == 0x3000);
   return space ? rune.size : 0;
 }
 
@@ -143,7 +143,8 @@ bool LabelState::metadata_has(const Name* name) const {
 }
 
 std::size_t LabelState::required_missing(std::span<Name* const> required) {
-  return static_cast<std::size_t>(std::count_if(required.begin(), required.end(), [this](Name* name) { return !stream_has(name); }));
+  return static_cast<std::size_t>(
+      std::count_if(required.begin(), required.end(), [this](Name* name) { return !stream_has(name); }));
 }
 
 void LabelState::begin_row(std::span<const logs::LabelView> metadata) {

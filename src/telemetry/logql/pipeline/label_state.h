@@ -25,9 +25,9 @@ inline constexpr std::string_view kDuplicateSuffix = "_extracted";
 struct Name {
   std::string text;
   std::uint32_t id = 0;
-  bool wanted = true;     // parsers must look for it
-  bool required = false;  // is one of the labels whose finding may end parsing
-  std::int16_t watch = -1;  // filters that decide on it right after the parser
+  bool wanted = true;               // parsers must look for it
+  bool required = false;            // is one of the labels whose finding may end parsing
+  std::int16_t watch = -1;          // filters that decide on it right after the parser
   std::uint64_t extracted_row = 0;  // the row in which a stage has set it
   std::uint64_t stream_serial = 0;  // the stream for which `in_stream` was found out
   std::int32_t in_stream = -1;      // place among the stream's labels, -1: none

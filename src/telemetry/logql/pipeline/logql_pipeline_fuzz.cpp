@@ -29,7 +29,8 @@ std::vector<Processor> processors() {
   add({Stage{{}, PatternStage{"<a> - <b>[<_>] <c>"}}});
   add({Stage{{}, RegexpStage{"(?P<a>\\w+) (?P<b>.*)"}}});
   add({Stage{{}, UnpackStage{}}, Stage{{}, LogfmtStage{}}});
-  add({Stage{{}, DecolorizeStage{}}, Stage{{}, JsonStage{}}, Stage{{}, LineFormatStage{"{{.a}} {{range .}}{{.}}{{end}}"}}});
+  add({Stage{{}, DecolorizeStage{}}, Stage{{}, JsonStage{}},
+       Stage{{}, LineFormatStage{"{{.a}} {{range .}}{{.}}{{end}}"}}});
   return all;
 }
 

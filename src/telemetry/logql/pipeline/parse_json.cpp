@@ -21,9 +21,8 @@ constexpr std::string_view kUnknownType = "Unknown value type";
 }  // namespace
 
 bool Expectation::wants_prefix(std::string_view prefix) const {
-  return required.empty() || std::any_of(required.begin(), required.end(), [prefix](const std::string& name) {
-           return name.starts_with(prefix);
-         });
+  return required.empty() || std::any_of(required.begin(), required.end(),
+                                         [prefix](const std::string& name) { return name.starts_with(prefix); });
 }
 
 KeyNode& KeyTree::find(KeyNode& parent, KeyNode* previous, std::string_view raw, ParserContext& context) {

@@ -29,9 +29,9 @@ inline constexpr std::string_view kLogfmtError = "LogfmtParserErr";
 class Expectation {
  public:
   virtual ~Expectation() = default;
-  bool no_labels = false;                // nobody sees what a parser would extract
-  std::vector<std::string> required;     // if not empty: only these
-  std::size_t required_in_stream = 0;    // how many of them no parser can find in rows of this stream
+  bool no_labels = false;              // nobody sees what a parser would extract
+  std::vector<std::string> required;   // if not empty: only these
+  std::size_t required_in_stream = 0;  // how many of them no parser can find in rows of this stream
   // A filter that directly follows parser `parser` is sure to fail with this value.
   virtual bool fails(const Name& name, std::string_view value, std::size_t parser) const = 0;
 

@@ -188,7 +188,8 @@ TEST(Ip, Addresses) {
   EXPECT_TRUE(found("2001:db8::1-2001:db8::ff", "[2001:db8::7f]"));
   EXPECT_FALSE(found("::ffff:1.2.3.4", "1.2.3.4"));
   EXPECT_TRUE(found("::1", "from ::1"));
-  for (const char* bad : {"", "10.0.0", "10.0.0.256", "10.0.0.1/33", "1.2.3.4-::1", "2.0.0.0-1.0.0.0", "01.2.3.4", "1::2::3"}) {
+  for (const char* bad :
+       {"", "10.0.0", "10.0.0.256", "10.0.0.1/33", "1.2.3.4-::1", "2.0.0.0-1.0.0.0", "01.2.3.4", "1::2::3"}) {
     EXPECT_FALSE(IpFilter::create(bad)) << bad;
   }
 }
@@ -200,10 +201,12 @@ TEST(Format, FunctionsOfTheirOwn) {
   };
   EXPECT_EQ(line("{{addf .t 0.2}} {{mulf .t 3}} {{divf 1 3}} {{subf 0.3 .t}}"), "0.3 0.3 0.3333333333333333 0.2");
   EXPECT_EQ(line("{{.s | upper}} {{int \"0x1f\"}} {{int \"12.0\"}} {{add 1 .n}}"), "A B 31 12 8");
-  EXPECT_EQ(line("{{unixEpochMillis __timestamp__}} {{ (toDate \"2006-01-02\" \"2024-03-15\").Year }} {{unixToTime \"1700000000\" | date \"15:04\"}}"),
+  EXPECT_EQ(line("{{unixEpochMillis __timestamp__}} {{ (toDate \"2006-01-02\" \"2024-03-15\").Year }} {{unixToTime "
+                 "\"1700000000\" | date \"15:04\"}}"),
             "1700000000000 2024 22:13");
   EXPECT_EQ(line("{{range $k, $v := .}}{{$k}}={{$v}};{{end}}"), "n=7;s=a b;t=0.1;");
-  EXPECT_EQ(line("{{nindent 2 \"a\\nb\"}}|{{trunc -2 \"abcd\"}}|{{substr 1 -1 \"abcd\"}}|{{count \"[ab]\" .s}}"), "\n  a\n  b|cd|bcd|2");
+  EXPECT_EQ(line("{{nindent 2 \"a\\nb\"}}|{{trunc -2 \"abcd\"}}|{{substr 1 -1 \"abcd\"}}|{{count \"[ab]\" .s}}"),
+            "\n  a\n  b|cd|bcd|2");
   EXPECT_EQ(line("{{div 1 0}}"), "n=7 s=\"a b\" t=0.1");  // the line stays
   EXPECT_EQ(line("{{repeat 100000000 \"x\"}}"), "n=7 s=\"a b\" t=0.1");
 }

@@ -166,15 +166,18 @@ struct Processor::State {
     for (const CompiledStage& stage : program.stages) {
       Tool& tool = tools.emplace_back();
       if (std::holds_alternative<CompiledJson>(stage)) tool.json = std::make_unique<JsonParser>();
-      if (const auto* s = std::get_if<CompiledJsonPaths>(&stage)) tool.paths = std::make_unique<JsonPaths>(s->paths, names);
+      if (const auto* s = std::get_if<CompiledJsonPaths>(&stage))
+        tool.paths = std::make_unique<JsonPaths>(s->paths, names);
       if (const auto* s = std::get_if<CompiledLogfmt>(&stage)) {
         tool.logfmt = std::make_unique<LogfmtParser>(s->strict, s->keep_empty);
       }
       if (const auto* s = std::get_if<CompiledLogfmtPaths>(&stage)) {
         tool.logfmt_paths = std::make_unique<LogfmtPaths>(s->paths, s->strict, names);
       }
-      if (const auto* s = std::get_if<CompiledRegexp>(&stage)) tool.regexp = std::make_unique<RegexpParser>(s->program, names);
-      if (const auto* s = std::get_if<CompiledPattern>(&stage)) tool.pattern = std::make_unique<PatternParser>(s->pattern, names);
+      if (const auto* s = std::get_if<CompiledRegexp>(&stage))
+        tool.regexp = std::make_unique<RegexpParser>(s->program, names);
+      if (const auto* s = std::get_if<CompiledPattern>(&stage))
+        tool.pattern = std::make_unique<PatternParser>(s->pattern, names);
       if (std::holds_alternative<CompiledUnpack>(stage)) tool.unpack = std::make_unique<UnpackParser>();
     }
   }
@@ -236,25 +239,33 @@ struct Processor::State {
     for (std::size_t i = 0; i < filter.addresses.size() && !found; ++i) found = filter.addresses[i].found_in(line);
     return found != filter.negated;
   }
-  bool run(const CompiledJson&, Tool& tool) { return with_context([&](auto& c) { return tool.json->run(line, c); }); }
+  bool run(const CompiledJson&, Tool& tool) {
+    return with_context([&](auto& c) { return tool.json->run(line, c); });
+  }
   bool run(const CompiledJsonPaths&, Tool& tool) {
     return with_context([&](auto& c) {
       tool.paths->run(line, c);
       return true;
     });
   }
-  bool run(const CompiledLogfmt&, Tool& tool) { return with_context([&](auto& c) { return tool.logfmt->run(line, c); }); }
+  bool run(const CompiledLogfmt&, Tool& tool) {
+    return with_context([&](auto& c) { return tool.logfmt->run(line, c); });
+  }
   bool run(const CompiledLogfmtPaths&, Tool& tool) {
     return with_context([&](auto& c) {
       tool.logfmt_paths->run(line, c);
       return true;
     });
   }
-  bool run(const CompiledRegexp&, Tool& tool) { return with_context([&](auto& c) { return tool.regexp->run(line, c); }); }
+  bool run(const CompiledRegexp&, Tool& tool) {
+    return with_context([&](auto& c) { return tool.regexp->run(line, c); });
+  }
   bool run(const CompiledPattern&, Tool& tool) {
     return with_context([&](auto& c) { return tool.pattern->run(line, c); });
   }
-  bool run(const CompiledUnpack&, Tool& tool) { return with_context([&](auto& c) { return tool.unpack->run(line, c); }); }
+  bool run(const CompiledUnpack&, Tool& tool) {
+    return with_context([&](auto& c) { return tool.unpack->run(line, c); });
+  }
   bool run(const CompiledLabelFilter& filter, Tool&) { return passes(filter); }
 
   template <typename F>
@@ -369,7 +380,9 @@ struct Processor::State {
     };
     switch (program.conversion) {
       case Unwrap::Conversion::none: take(templates::parse_float(*text), [](double x) { return x; }); break;
-      case Unwrap::Conversion::bytes: take(parse_human_bytes(*text), [](std::uint64_t x) { return static_cast<double>(x); }); break;
+      case Unwrap::Conversion::bytes:
+        take(parse_human_bytes(*text), [](std::uint64_t x) { return static_cast<double>(x); });
+        break;
       case Unwrap::Conversion::duration:
       case Unwrap::Conversion::duration_seconds: take(templates::parse_duration_go(*text), duration_seconds); break;
     }

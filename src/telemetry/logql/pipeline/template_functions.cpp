@@ -177,12 +177,10 @@ void add_old(FunctionTable& table) {
   const auto text2 = std::vector<Type>{Type::string, Type::string};
   table.add("ToLower", {Type::string}, [](Call& c) -> Result<Value> { return c.make(to_lower(c.text(0))); });
   table.add("ToUpper", {Type::string}, [](Call& c) -> Result<Value> { return c.make(to_upper(c.text(0))); });
-  table.add("Replace", {Type::string, Type::string, Type::string, Type::integer}, [](Call& c) -> Result<Value> {
-    return c.make(replace(c.text(0), c.text(1), c.text(2), c[3].integer));
-  });
-  table.add("Trim", text2, [](Call& c) -> Result<Value> {
-    return Value::of(trim_right(trim_left(c.text(0), c.text(1)), c.text(1)));
-  });
+  table.add("Replace", {Type::string, Type::string, Type::string, Type::integer},
+            [](Call& c) -> Result<Value> { return c.make(replace(c.text(0), c.text(1), c.text(2), c[3].integer)); });
+  table.add("Trim", text2,
+            [](Call& c) -> Result<Value> { return Value::of(trim_right(trim_left(c.text(0), c.text(1)), c.text(1))); });
   table.add("TrimLeft", text2, [](Call& c) -> Result<Value> { return Value::of(trim_left(c.text(0), c.text(1))); });
   table.add("TrimRight", text2, [](Call& c) -> Result<Value> { return Value::of(trim_right(c.text(0), c.text(1))); });
   table.add("TrimPrefix", text2, [](Call& c) -> Result<Value> {
@@ -205,9 +203,8 @@ void add_text(FunctionTable& table) {
   table.add("title", text1, [](Call& c) -> Result<Value> { return c.make(to_title(c.text(0))); });
   table.add("trunc", {Type::integer, Type::string}, trunc);
   table.add("substr", {Type::integer, Type::integer, Type::string}, substr);
-  table.add("contains", text2, [](Call& c) -> Result<Value> {
-    return Value::of(c.text(1).find(c.text(0)) != std::string_view::npos);
-  });
+  table.add("contains", text2,
+            [](Call& c) -> Result<Value> { return Value::of(c.text(1).find(c.text(0)) != std::string_view::npos); });
   table.add("hasPrefix", text2, [](Call& c) -> Result<Value> { return Value::of(c.text(1).starts_with(c.text(0))); });
   table.add("hasSuffix", text2, [](Call& c) -> Result<Value> { return Value::of(c.text(1).ends_with(c.text(0))); });
   table.add("indent", {Type::integer, Type::string},
@@ -219,9 +216,8 @@ void add_text(FunctionTable& table) {
   table.add("repeat", {Type::integer, Type::string},
             [](Call& c) -> Result<Value> { return c.make(TRY(repeated(c.text(1), c[0].integer))); });
   table.add("trim", text1, [](Call& c) -> Result<Value> { return Value::of(trim_space(c.text(0))); });
-  table.add("trimAll", text2, [](Call& c) -> Result<Value> {
-    return Value::of(trim_right(trim_left(c.text(1), c.text(0)), c.text(0)));
-  });
+  table.add("trimAll", text2,
+            [](Call& c) -> Result<Value> { return Value::of(trim_right(trim_left(c.text(1), c.text(0)), c.text(0))); });
   table.add("trimSuffix", text2, [](Call& c) -> Result<Value> {
     const bool has = c.text(1).ends_with(c.text(0));
     return Value::of(c.text(1).substr(0, c.text(1).size() - (has ? c.text(0).size() : 0)));
@@ -232,7 +228,8 @@ void add_text(FunctionTable& table) {
   });
   table.add("alignLeft", {Type::integer, Type::string}, [](Call& c) { return align(c, true); });
   table.add("alignRight", {Type::integer, Type::string}, [](Call& c) { return align(c, false); });
-  table.add("regexReplaceAll", {Type::string, Type::string, Type::string}, [](Call& c) { return regex_replace(c, false); });
+  table.add("regexReplaceAll", {Type::string, Type::string, Type::string},
+            [](Call& c) { return regex_replace(c, false); });
   table.add("regexReplaceAllLiteral", {Type::string, Type::string, Type::string},
             [](Call& c) { return regex_replace(c, true); });
   table.add("count", text2, [](Call& c) -> Result<Value> {
@@ -258,9 +255,8 @@ void add_codecs(FunctionTable& table) {
     return c.make(decoded ? *decoded : decoded.error().message);  // wrong text is told in the place of the result
   });
   table.add("fromJson", text1, from_json_text);
-  table.add("bytes", text1, [](Call& c) -> Result<Value> {
-    return Value::of(static_cast<double>(TRY(parse_human_bytes(c.text(0)))));
-  });
+  table.add("bytes", text1,
+            [](Call& c) -> Result<Value> { return Value::of(static_cast<double>(TRY(parse_human_bytes(c.text(0))))); });
   const auto duration = [](Call& c) -> Result<Value> {
     return Value::of(duration_seconds(TRY(parse_duration_go(c.text(0)))));
   };
@@ -272,7 +268,8 @@ void add_times(FunctionTable& table) {
   table.add("__line__", {}, [](Call& c) -> Result<Value> { return Value::of(context(c).line); });
   table.add("__timestamp__", {}, [](Call& c) -> Result<Value> { return made(c, time_from_ns(context(c).time)); });
   table.add("now", {}, [](Call& c) -> Result<Value> { return made(c, now()); });
-  table.add("unixEpoch", {Type::time}, [](Call& c) -> Result<Value> { return c.make(std::to_string(c[0].time->seconds)); });
+  table.add("unixEpoch", {Type::time},
+            [](Call& c) -> Result<Value> { return c.make(std::to_string(c[0].time->seconds)); });
   table.add("unixEpochMillis", {Type::time}, [](Call& c) -> Result<Value> {
     return c.make(std::to_string(c[0].time->seconds * 1000 + c[0].time->nanoseconds / 1'000'000));
   });

@@ -13,8 +13,8 @@ namespace tocayo::logql {
 
 // What `Template::execute` gets as `user`.
 struct FormatContext {
-  std::string_view line;   // __line__
-  TimestampNs time = 0;    // __timestamp__
+  std::string_view line;  // __line__
+  TimestampNs time = 0;   // __timestamp__
   templates::RegexCache* regexes = nullptr;
 };
 

@@ -19,7 +19,8 @@ std::unexpected<Error> bad(std::string message) { return fail(ErrorKind::bad_inp
 
 std::int64_t truncated(double value) {
   if (!(value > -9.3e18 && value < 9.3e18)) return INT64_MIN;
-  return value >= 9223372036854775807.0 || value < -9223372036854775808.0 ? INT64_MIN : static_cast<std::int64_t>(value);
+  return value >= 9223372036854775807.0 || value < -9223372036854775808.0 ? INT64_MIN
+                                                                          : static_cast<std::int64_t>(value);
 }
 
 // strconv.ParseInt(text, 0, 0) after ".00" was cut off; 0 when it is no number.
@@ -117,7 +118,8 @@ bool scale_to(Decimal& d, int exponent) {
 double double_of(Decimal d) {
   std::string text;
   const bool negative = d.mantissa < 0;
-  unsigned __int128 magnitude = negative ? -static_cast<unsigned __int128>(d.mantissa) : static_cast<unsigned __int128>(d.mantissa);
+  unsigned __int128 magnitude =
+      negative ? -static_cast<unsigned __int128>(d.mantissa) : static_cast<unsigned __int128>(d.mantissa);
   do {
     text.insert(text.begin(), static_cast<char>('0' + static_cast<int>(magnitude % 10)));
     magnitude /= 10;
@@ -178,7 +180,7 @@ Result<Value> decimal_fold(Call& call, double first, std::size_t from, char oper
       }
     }
     total = next;
-    plain = next             ? double_of(*next)
+    plain = next               ? double_of(*next)
             : operation == '+' ? plain + x
             : operation == '-' ? plain - x
             : operation == '*' ? plain * x
@@ -207,7 +209,8 @@ void add_integers(FunctionTable& table) {
     return Value::of_int64(wrapped(sum));
   });
   table.add("sub", {Type::any, Type::any}, [](Call& c) -> Result<Value> {
-    return Value::of_int64(wrapped(static_cast<std::uint64_t>(to_int(c[0])) - static_cast<std::uint64_t>(to_int(c[1]))));
+    return Value::of_int64(
+        wrapped(static_cast<std::uint64_t>(to_int(c[0])) - static_cast<std::uint64_t>(to_int(c[1]))));
   });
   table.add_variadic("mul", {Type::any, Type::any}, [](Call& c) -> Result<Value> {
     std::uint64_t product = 1;
