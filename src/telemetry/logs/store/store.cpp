@@ -22,20 +22,20 @@ std::atomic<std::uint32_t> next_ordinal{0};
 }  // namespace
 
 Tenant::Tenant(std::string tenant_name)
-    : name(std::move(tenant_name)),
-      ordinal(next_ordinal++),
-      sealed_max(std::numeric_limits<TimestampNs>::min()),
-      lines(Registry::global().counter("tocayo_logs_lines_total", "Lines that were stored.", {{"tenant", name}})),
+    : name(std::move(tenant_name)), ordinal(next_ordinal++), sealed_max(std::numeric_limits<TimestampNs>::min()) {}
+
+TenantCounters::TenantCounters(const std::string& tenant)
+    : lines(Registry::global().counter("tocayo_logs_lines_total", "Lines that were stored.", {{"tenant", tenant}})),
       bytes(Registry::global().counter("tocayo_logs_line_bytes_total", "Bytes of the lines that were stored.",
-                                       {{"tenant", name}})),
+                                       {{"tenant", tenant}})),
       loki_lines(Registry::global().counter("loki_distributor_lines_received_total",
-                                            "The total number of lines received per tenant", {{"tenant", name}})),
+                                            "The total number of lines received per tenant", {{"tenant", tenant}})),
       loki_bytes(Registry::global().counter("loki_distributor_bytes_received_total",
                                             "The total number of uncompressed bytes received per tenant.",
-                                            {{"tenant", name}})),
+                                            {{"tenant", tenant}})),
       duplicates(Registry::global().counter("tocayo_logs_duplicate_lines_total",
                                             "Lines that were stored before and were not stored again.",
-                                            {{"tenant", name}})) {}
+                                            {{"tenant", tenant}})) {}
 
 StoreMetrics::StoreMetrics()
     : cuts(Registry::global().counter("tocayo_logs_cuts_total", "Heads written to segments.")),
@@ -137,10 +137,11 @@ std::shared_ptr<Tenant> StoreImpl::find_tenant(std::string_view name) const {
 
 std::shared_ptr<Tenant> StoreImpl::get_tenant(std::string_view name) {
   if (auto found = find_tenant(name)) return found;
+  // The registry calls back into the store with its own lock held: nothing is registered under ours.
+  auto fresh = std::make_shared<Tenant>(std::string(name));
+  fresh->counters.emplace(fresh->name);
   std::unique_lock lock(tenants_mutex_);
-  auto& tenant = tenants_[std::string(name)];
-  if (!tenant) tenant = std::make_shared<Tenant>(std::string(name));
-  return tenant;
+  return tenants_.try_emplace(fresh->name, fresh).first->second;
 }
 
 std::vector<std::shared_ptr<Tenant>> StoreImpl::all_tenants() const {

@@ -279,11 +279,12 @@ void StoreImpl::load_keys(const View& view, Stream& stream) const {
 
 void StoreImpl::count(const Request& request) {
   Tenant& tenant = *request.tenant;
-  tenant.lines.add(static_cast<double>(request.result.lines_written));
-  tenant.bytes.add(static_cast<double>(request.result.bytes_written));
-  tenant.loki_lines.add(static_cast<double>(request.plan.received_lines));
-  tenant.loki_bytes.add(static_cast<double>(request.plan.received_bytes));
-  if (request.result.duplicates > 0) tenant.duplicates.add(static_cast<double>(request.result.duplicates));
+  TenantCounters& counters = *tenant.counters;
+  counters.lines.add(static_cast<double>(request.result.lines_written));
+  counters.bytes.add(static_cast<double>(request.result.bytes_written));
+  counters.loki_lines.add(static_cast<double>(request.plan.received_lines));
+  counters.loki_bytes.add(static_cast<double>(request.plan.received_bytes));
+  if (request.result.duplicates > 0) counters.duplicates.add(static_cast<double>(request.result.duplicates));
   if (request.plan.created_streams > 0) metrics_.created_streams.add(static_cast<double>(request.plan.created_streams));
   for (const AppendResult::Rejected& rejected : request.result.rejected) {
     const Labels labels{{"reason", std::string(rejected.reason)}, {"tenant", tenant.name}};

@@ -9,12 +9,22 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "core/registry.h"
 #include "logs/store/view.h"
 
 namespace tocayo::logs {
+
+struct TenantCounters {
+  explicit TenantCounters(const std::string& tenant);
+  Counter& lines;
+  Counter& bytes;
+  Counter& loki_lines;
+  Counter& loki_bytes;
+  Counter& duplicates;
+};
 
 struct Tenant {
   explicit Tenant(std::string tenant_name);
@@ -49,11 +59,7 @@ struct Tenant {
   double tokens = -1;  // bytes; negative: full
   TimestampMs refilled = 0;
 
-  Counter& lines;
-  Counter& bytes;
-  Counter& loki_lines;
-  Counter& loki_bytes;
-  Counter& duplicates;
+  std::optional<TenantCounters> counters;  // nullopt for a tenant that has nothing stored
 };
 
 }  // namespace tocayo::logs
