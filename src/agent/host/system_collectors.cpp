@@ -2,6 +2,7 @@
 // Larger kernel-wide sources: pressure, schedstat, processes, interrupts, softirqs, os, selinux.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <ctime>
 #include <map>
+#include <unordered_map>
 
 #include "agent/host/collectors.h"
 #include "agent/host/scan.h"
@@ -138,6 +140,7 @@ class ProcessesCollector final : public Collector {
  public:
   ProcessesCollector(const HostContext& context, Writer& out)
       : proc_(context.options.procfs),
+        live_(context.options.live()),
         max_threads_file_(context.proc("sys/kernel/threads-max")),
         max_pids_file_(context.proc("sys/kernel/pid_max")),
         threads_(out.gauge("node_processes_threads", "Threads.")),
@@ -165,7 +168,7 @@ class ProcessesCollector final : public Collector {
       std::string_view name = entry->d_name;
       if (!scan::is_digit(name.front()) || !scan::to_u64(name)) continue;
       ProcessStat stat;
-      if (!read_stat(::dirfd(directory), name, "/stat", stat, buffer)) continue;  // it ended meanwhile
+      if (!read_process(::dirfd(directory), name, stat, buffer)) continue;  // it ended meanwhile
       ++pids;
       threads += static_cast<double>(stat.threads);
       ++states_[static_cast<unsigned char>(stat.state) & 127];
@@ -173,6 +176,7 @@ class ProcessesCollector final : public Collector {
       if (stat.threads > 1 && read_threads) count_threads(::dirfd(directory), name, buffer);
     }
     ::closedir(directory);
+    forget_ended();
     for (std::size_t i = 0; i < thread_states_.size(); ++i) thread_states_[i] += other_states_[i];
     out.put(threads_, threads);
     for (auto [file, family] : {std::pair{&max_threads_file_, &max_threads_}, {&max_pids_file_, &max_pids_}}) {
@@ -185,6 +189,10 @@ class ProcessesCollector final : public Collector {
     put_states(out, thread_state_, thread_states_);
     out.put(pids_, pids);
     return {};
+  }
+
+  ~ProcessesCollector() override {
+    for (const auto& [pid, kept] : kept_) ::close(kept.fd);
   }
 
  private:
@@ -209,6 +217,50 @@ class ProcessesCollector final : public Collector {
     return text && parse_process_stat(*text, stat);
   }
 
+  // Opening costs twice what reading does: a process' file stays open while it lives, as far as descriptors go round.
+  // That of its first thread has the same state and count of threads, and the kernel need not add up all of them.
+  bool read_process(int directory, std::string_view name, ProcessStat& stat, Buffer& buffer) {
+    if (!live_) return read_stat(directory, name, "/stat", stat, buffer);
+    const std::uint64_t pid = scan::to_u64(name).value_or(0);
+    auto known = kept_.find(pid);
+    if (known != kept_.end()) {
+      auto text = read_fd(known->second.fd, buffer, true);
+      if (text && parse_process_stat(*text, stat)) {
+        known->second.round = round_;
+        return true;
+      }
+      ::close(known->second.fd);  // it ended; the number may be another's now
+      kept_.erase(known);
+    }
+    char path[64];
+    constexpr std::string_view kTask = "/task/", kStat = "/stat";
+    if (2 * name.size() + kTask.size() + kStat.size() >= sizeof path) return false;
+    char* end = std::copy(kTask.begin(), kTask.end(), std::copy(name.begin(), name.end(), path));
+    *std::copy(kStat.begin(), kStat.end(), std::copy(name.begin(), name.end(), end)) = '\0';
+    int fd = ::openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    auto text = read_fd(fd, buffer, true);
+    const bool good = text && parse_process_stat(*text, stat);
+    if (good && kept_.size() < most_kept_)
+      kept_[pid] = {fd, round_};
+    else
+      ::close(fd);
+    return good;
+  }
+  void forget_ended() {
+    std::erase_if(kept_, [&](const auto& entry) {
+      if (entry.second.round == round_) return false;
+      ::close(entry.second.fd);
+      return true;
+    });
+    ++round_;
+  }
+  static std::size_t most_kept() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    return std::min<std::size_t>(512, limit.rlim_cur / 8);
+  }
+
   // The main thread is counted with its process.
   void count_threads(int proc, std::string_view pid, Buffer& buffer) {
     char path[64];
@@ -231,6 +283,14 @@ class ProcessesCollector final : public Collector {
   }
 
   std::string proc_;
+  bool live_;
+  struct Kept {
+    int fd;
+    std::uint64_t round;  // of the last collection that read it
+  };
+  std::unordered_map<std::uint64_t, Kept> kept_;  // by pid
+  const std::size_t most_kept_ = most_kept();
+  std::uint64_t round_ = 1;
   KeptFile max_threads_file_, max_pids_file_;
   const Family &threads_, &max_threads_, &state_, &thread_state_, &pids_, &max_pids_;
   static constexpr std::chrono::seconds kThreadsEvery{55};
