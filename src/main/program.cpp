@@ -69,6 +69,17 @@ std::string path_of_url(const std::string& url) {
   return path;
 }
 
+// Whether the configuration in effect is the newest one.
+void show_reload(bool successful) {
+  Registry& registry = Registry::global();
+  registry.gauge("tocayo_config_last_reload_successful", "Whether the last reload of the configuration went well.")
+      .set(successful ? 1 : 0);
+  registry
+      .gauge("prometheus_config_last_reload_successful",
+             "Whether the last configuration reload attempt was successful.")
+      .set(successful ? 1 : 0);
+}
+
 class ProgramImpl final : public Program {
  public:
   explicit ProgramImpl(ProgramOptions options)
@@ -163,6 +174,7 @@ Result<> ProgramImpl::begin() {
   open_store();
   if (!store_.get()) return fail(ErrorKind::unavailable, "the metrics store did not open; see the log");
   TRY(open_agent());
+  show_reload(true);
   note("tocayo.start", fmt::format("Tocayo {} started", version_text()),
        fmt::format("listening on {}", server_->address()));
   return {};
@@ -433,13 +445,8 @@ Result<> ProgramImpl::open_agent() {
 
 Result<> ProgramImpl::reload() {
   std::lock_guard guard(reload_mutex_);
-  static Gauge& successful = Registry::global().gauge("tocayo_config_last_reload_successful",
-                                                      "Whether the last reload of the configuration went well.");
-  static Gauge& compatible = Registry::global().gauge("prometheus_config_last_reload_successful",
-                                                      "Whether the last configuration reload attempt was successful.");
   auto failed = [&](const Error& error) {
-    successful.set(0);
-    compatible.set(0);
+    show_reload(false);
     log::error("main", "the configuration was not reloaded", {{"error", error}});
     notifications_->add("Configuration reload has failed.");
     std::lock_guard lock(config_mutex_);
@@ -478,8 +485,7 @@ Result<> ProgramImpl::reload() {
   }
   notifications_->remove("Configuration reload has failed.");
   reload_time_ = Clock::system().now_ms();
-  successful.set(1);
-  compatible.set(1);
+  show_reload(true);
   log::info("main", "configuration reloaded");
   note("config.reload", "Configuration reloaded", "");
   return {};

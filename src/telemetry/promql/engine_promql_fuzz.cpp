@@ -192,6 +192,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (alone) require(same(alone->value, other->value), what, text);
   };
   agrees(ask(text, shape, &pool), "several threads give another result");
+  // The labels of absent() depend on the order of matchers, which printing sorts (both as in Prometheus).
+  if (text.find("bsent") != std::string::npos || text.find("BSENT") != std::string::npos) return 0;
   const ParserOptions all = ParserOptions::all();
   if (auto expr = parse_expr(text, shape.everything ? all : ParserOptions{})) {
     const Shape reading{shape.range, true, shape.steps, shape.step};  // what prints may need a feature to be read
