@@ -142,7 +142,8 @@ class Store : public Appender {
   virtual std::vector<MetadataRow> metadata(std::string_view tenant, std::string_view metric, std::size_t limit,
                                             std::size_t limit_per_metric) const = 0;
   virtual HeadStats head_stats(std::string_view tenant, std::size_t limit) const = 0;
-  virtual std::vector<BlockStats> blocks(std::string_view tenant) const = 0;  // in order of sealing
+  // In order of sealing.
+  virtual std::vector<BlockStats> blocks(std::string_view tenant) const = 0;
   virtual std::vector<std::string> tenants() const = 0;  // sorted
   // Time of the tenant's newest accepted sample, 0 when it has none. O(1).
   virtual TimestampMs newest_sample(std::string_view tenant) const = 0;
