@@ -15,7 +15,7 @@ HeadStream& Head::get(const std::shared_ptr<Stream>& stream) {
   auto& rows = rows_of_[stripe_of(stream->id)][stream->id];
   if (!rows) {
     rows = std::make_unique<HeadStream>(stream);
-    memory_.fetch_add(sizeof(HeadStream) + 48, std::memory_order_relaxed);
+    charge(sizeof(HeadStream) + 48);
   }
   return *rows;
 }
@@ -56,7 +56,7 @@ void Head::build_blooms(std::span<std::mutex> stripes) {
       for (std::uint32_t i = 0; i < slabs; ++i, part = part->next()) {
         for (std::uint32_t row = 0; row < part->count(); ++row) bloom->add(part->line(row));
       }
-      memory_.fetch_add(sizeof(HeadBloom), std::memory_order_relaxed);
+      charge(sizeof(HeadBloom));
       const_cast<Slab*>(page)->set_bloom(bloom.release());  // the slab owns it from now on
       page = slab->next();
       slabs = 0;

@@ -24,7 +24,12 @@ inline std::size_t stripe_of(StreamId id) { return id % kStripes; }
 
 class Head {
  public:
-  Head(std::uint64_t sequence, TimestampMs created) : sequence_(sequence), created_(created) {}
+  // `total` sums the memory of all heads of the process, as long as each exists.
+  Head(std::uint64_t sequence, TimestampMs created, std::shared_ptr<std::atomic<std::int64_t>> total)
+      : sequence_(sequence), created_(created), total_(std::move(total)) {}
+  ~Head() { total_->fetch_sub(static_cast<std::int64_t>(memory_.load())); }
+  Head(const Head&) = delete;
+  Head& operator=(const Head&) = delete;
 
   std::uint64_t sequence() const { return sequence_; }
   TimestampMs created() const { return created_; }
@@ -40,7 +45,7 @@ class Head {
   void count(std::uint64_t rows, std::uint64_t line_bytes, std::uint64_t memory) {
     rows_.fetch_add(rows, std::memory_order_relaxed);
     raw_bytes_.fetch_add(line_bytes, std::memory_order_relaxed);
-    memory_.fetch_add(memory, std::memory_order_relaxed);
+    charge(memory);
   }
   std::uint64_t rows() const { return rows_.load(std::memory_order_relaxed); }
   std::uint64_t raw_bytes() const { return raw_bytes_.load(std::memory_order_relaxed); }
@@ -72,8 +77,14 @@ class Head {
   bool has_records = false;
 
  private:
+  void charge(std::uint64_t bytes) {
+    memory_.fetch_add(bytes, std::memory_order_relaxed);
+    total_->fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  }
+
   std::uint64_t sequence_;
   TimestampMs created_;
+  std::shared_ptr<std::atomic<std::int64_t>> total_;  // shared: a reader may keep a head beyond its store
   std::array<std::unordered_map<StreamId, std::unique_ptr<HeadStream>>, kStripes> rows_of_;
   std::unordered_map<const HeadStream*, const Slab*> bloomed_;  // first slab without; of the thread that builds
   std::atomic<std::uint64_t> rows_{0};

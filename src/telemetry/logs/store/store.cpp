@@ -123,7 +123,7 @@ void StoreImpl::register_metrics() {
       segments.samples.push_back({"", labels, static_cast<double>(now.segments)});
       disk.samples.push_back({"", labels, static_cast<double>(now.segment_file_bytes)});
     }
-    memory.samples.push_back({"", {}, static_cast<double>(head_memory_.load())});
+    memory.samples.push_back({"", {}, static_cast<double>(head_memory_->load())});
     journal.samples.push_back({"", {}, static_cast<double>(partition_->bytes())});
     for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal}) families.push_back(std::move(*family));
   });
@@ -158,7 +158,7 @@ std::shared_ptr<const TenantLimits> StoreImpl::limits_of(std::string_view tenant
 
 Head& StoreImpl::newest_head(Tenant& tenant) {
   if (tenant.view_->heads.empty()) {
-    auto head = std::make_shared<Head>(tenant.next_head++, now());
+    auto head = std::make_shared<Head>(tenant.next_head++, now(), head_memory_);
     tenant.change([&](View& view) { view.heads.push_back(std::move(head)); });
   }
   return *tenant.view_->heads.back();
@@ -243,7 +243,7 @@ void StoreImpl::maintain() {
   };
   for (const auto& tenant : tenants) {
     if (now() < tenant->next_try.load() && tenant->next_try.load() - now() <= 5000) continue;
-    const bool squeezed = head_memory_.load() >= static_cast<std::int64_t>(options_.head_memory / 4 * 3);
+    const bool squeezed = head_memory_->load() >= static_cast<std::int64_t>(options_.head_memory / 4 * 3);
     const bool due = squeezed || cut_due(*tenant);
     if (due || tenant->view()->heads.size() > 1) {
       if (!report(*tenant, metrics_.cut_failures, "writing a head", cut_tenant(*tenant, due))) continue;

@@ -80,7 +80,7 @@ bool StoreImpl::valid(std::string_view name, StreamRef ref) const {
 }
 
 Result<> StoreImpl::overloaded() const {
-  const auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, head_memory_.load()));
+  const auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, head_memory_->load()));
   if (used < options_.head_memory + options_.head_memory / 2) return {};
   return fail(
       ErrorKind::unavailable,
@@ -140,7 +140,7 @@ Result<> StoreImpl::record(Request& request) {
 void StoreImpl::apply(Request& request) {
   for (std::size_t i = 0; i < request.plan.streams.size(); ++i) apply_stream(request, i);
   const bool full = request.head->raw_bytes() >= options_.cut_bytes ||
-                    head_memory_.load(std::memory_order_relaxed) >= static_cast<std::int64_t>(options_.head_memory);
+                    head_memory_->load(std::memory_order_relaxed) >= static_cast<std::int64_t>(options_.head_memory);
   if (full && !wake_.exchange(true)) background_wake_.notify_one();
 }
 
@@ -178,7 +178,6 @@ void StoreImpl::apply_stream(Request& request, std::size_t index) {
   }
   lines.stream->last_append.store(now(), std::memory_order_relaxed);
   head.count(written, bytes, memory);
-  head_memory_.fetch_add(static_cast<std::int64_t>(memory), std::memory_order_relaxed);
   request.result.lines_written += written;
   request.result.bytes_written += bytes;
 }

@@ -94,7 +94,7 @@ Result<> StoreImpl::cut_tenant(Tenant& tenant, bool freeze_newest) {
     std::lock_guard lock(tenant.mutex);
     if (tenant.view_->heads.empty()) return {};
     if (freeze_newest && tenant.view_->heads.back()->has_records) {
-      auto fresh = std::make_shared<Head>(tenant.next_head++, now());
+      auto fresh = std::make_shared<Head>(tenant.next_head++, now(), head_memory_);
       tenant.change([&](View& view) { view.heads.push_back(std::move(fresh)); });
     }
     frozen = tenant.view_->heads;
@@ -130,7 +130,6 @@ Result<> StoreImpl::cut_head(Tenant& tenant, const std::shared_ptr<Head>& head) 
       }
     });
   }
-  head_memory_.fetch_sub(static_cast<std::int64_t>(head->memory_bytes()));
   metrics_.cuts.add();
   metrics_.cut_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   log::info("logs", "head written", {{"tenant", tenant.name}, {"rows", head->rows()}, {"segments", records.size()}});

@@ -139,7 +139,7 @@ class StoreImpl final : public Store {
   std::map<std::string, std::shared_ptr<Tenant>, std::less<>> tenants_;
   std::atomic<std::int64_t> next_segment_{1};
   std::atomic<std::int64_t> next_tombstone_{1};
-  std::atomic<std::int64_t> head_memory_{0};
+  std::shared_ptr<std::atomic<std::int64_t>> head_memory_ = std::make_shared<std::atomic<std::int64_t>>(0);
   std::atomic<bool> wake_{false};
   std::mutex maintenance_mutex_;
   std::mutex delete_mutex_;  // changes of delete requests

@@ -98,7 +98,7 @@ Result<> StoreImpl::replay() {
       std::lock_guard lock(tenant->mutex);
       newest_head(*tenant);
       if (tenant->view_->heads.back()->raw_bytes() >= options_.cut_bytes) {
-        auto fresh = std::make_shared<Head>(tenant->next_head++, time);
+        auto fresh = std::make_shared<Head>(tenant->next_head++, time, head_memory_);
         tenant->change([&](View& view) { view.heads.push_back(std::move(fresh)); });
       }
       head = tenant->view_->heads.back();
@@ -132,7 +132,6 @@ Result<> StoreImpl::replay() {
       }
     }
     head->count(written, bytes, memory);
-    head_memory_.fetch_add(static_cast<std::int64_t>(memory));
     lines += written;
     return {};
   };
