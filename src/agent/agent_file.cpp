@@ -269,7 +269,7 @@ Result<> read_grafana_agent(const YAML::Node& root, const std::string& file, con
           global.force_insert(entry.first, entry.second);
       }
     }
-    configs.reset(metrics.get("configs"));
+    if (metrics.has("configs")) configs.reset(metrics.get("configs"));  // an undefined node must not be touched
     TRY(ignore(metrics,
                {"wal_directory", "wal_cleanup_age", "wal_cleanup_period", "http_disable_keepalives",
                 "http_idle_conn_timeout", "instance_restart_backoff", "instance_mode"},

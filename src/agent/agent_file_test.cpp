@@ -100,6 +100,14 @@ TEST(AgentFile, GrafanaAgentsStaticModeIsUnderstood) {
   EXPECT_EQ(file.warnings.size(), 2U) << fmt::format("{}", fmt::join(file.warnings, "\n"));
 }
 
+TEST(AgentFile, PartsOfAStaticFileMayBeMissing) {
+  EXPECT_TRUE(parsed("metrics: {global: {scrape_interval: 5s}}\n").scrape.jobs.empty());
+  EXPECT_TRUE(parsed("metrics:\nintegrations:\n").destinations.empty());
+  EXPECT_TRUE(parsed("metrics: {configs: }\n").scrape.jobs.empty());
+  EXPECT_FALSE(parsed("integrations: {node_exporter: {}}\n").host->enabled);
+  EXPECT_NE(refused("metrics: {configs: 1}\n").find("a list is expected"), std::string::npos);
+}
+
 TEST(AgentFile, WhatCannotBeHonouredIsRefusedWithItsPlace) {
   auto with = [](std::string_view tail) { return std::string(kStatic) + std::string(tail); };
   EXPECT_NE(refused(with("logs: {configs: []}\n")).find("a.yml:20:"), std::string::npos);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <glob.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <functional>
@@ -420,6 +421,9 @@ Result<ScrapeFile> parse_scrape_node(const YAML::Node& root, const std::string& 
     ::globfree(&found);
   }
   for (const std::string& path : result.files) {
+    struct stat info{};
+    if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))  // a pipe would not answer
+      return std::unexpected(fields.error("scrape_config_files", path + " is not a file"));
     auto more = read_file(path, 16 << 20);
     if (!more) return std::unexpected(fields.error("scrape_config_files", more.error().message));
     YAML::Node more_root = TRY(yaml::parse(*more, path));

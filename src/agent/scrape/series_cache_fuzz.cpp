@@ -37,6 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   config.sample_limit = (data[0] & 16) != 0 ? 3 : 0;
   config.label_limit = (data[0] & 32) != 0 ? 5 : 0;
   config.scrape_native_histograms = (data[0] & 64) != 0;
+  config.convert_classic_histograms_to_nhcb = (data[size - 1] & 1) != 0;
+  config.always_scrape_classic_histograms = (data[size - 1] & 2) != 0;
   config.native_histogram_bucket_limit = (data[0] & 128) != 0 ? 4 : 0;
   config.native_histogram_min_bucket_factor = config.native_histogram_bucket_limit > 0 ? 1.2 : 0;
   auto format = static_cast<metrics::ExpositionFormat>(data[0] % 3);
