@@ -36,6 +36,8 @@ const std::vector<ConfigKey>& config_keys() {
       {"agent.enabled", boolean, "true", "watch this machine and this program"},
       {"agent.config", text, "", "file with scrape_configs (Prometheus format)", true},
       {"agent.textfile_directory", text, "", "directory of *.prom files (textfile collector)"},
+      {"agent.log_files", list, "/var/log/*.log,/var/log/syslog,/var/log/messages,/var/log/*/*.log",
+       "log files of this machine that are read; empty = none"},
       {"metrics.shards", integer, "0", "shards of the head; 0 = cores"},
       {"metrics.wal.mode",
        choice,

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "logql/pipeline/pipeline.h"
 #include "logql/syntax/parser.h"
+#include "logs/api/level_detect.h"
 
 namespace tocayo {
 
@@ -84,6 +85,7 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   store.pool = options.compute;
   const auto began = std::chrono::steady_clock::now();
   part->store_ = TRY(logs::Store::open(std::move(store)));
+  if (config.boolean("agent.enabled")) TRY(part->make_agent(config));
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
   log::info("main", "the log store is ready", {{"milliseconds", took.count()}});
 
@@ -118,6 +120,24 @@ void LogsPart::watch_overrides(std::stop_token stop) {
   }
 }
 
+Result<> LogsPart::make_agent(const Config& config) {
+  agent::LogAgentOptions options;
+  agent::LogFiles files;
+  files.labels = Labels{{"job", "varlogs"}};
+  files.globs = config.list("agent.log_files");
+  options.files = {std::move(files)};
+  options.positions_file = options_.data_dir + "/logs/positions";
+  agent::LogRules rules;
+  rules.label = [limits = limits_.get(), tenant = options.tenant](Labels& labels) {
+    const auto& names = limits->of(tenant)->discover_service_name;
+    if (!names.empty() && !labels.has(logs::api::kServiceName))
+      labels.set(logs::api::kServiceName, logs::api::service_name_of(labels, names));
+  };
+  rules.level = [](std::string_view line) { return logs::api::detect_level({}, line); };
+  agent_ = TRY(agent::LogAgent::create(std::move(options), *store_, std::move(rules)));
+  return {};
+}
+
 Result<> LogsPart::reload(const Config& config) {
   auto base = TRY(base_limits(config));
   std::scoped_lock lock(mutex_);
@@ -130,6 +150,7 @@ Result<> LogsPart::reload(const Config& config) {
 
 Result<> LogsPart::close() {
   watcher_ = {};
+  if (agent_) agent_->stop();
   return store_->close();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/logs/log_agent.h"
 #include "core/config.h"
 #include "core/pool.h"
 #include "db/database.h"
@@ -33,6 +34,10 @@ class LogsPart {
   ~LogsPart();
 
   void mount(http::Router& router) { api_->mount(router); }
+  // Begins to collect the logs of this machine and of the program itself, when `agent.enabled`.
+  void start_agent() {
+    if (agent_) agent_->start();
+  }
   // Takes `logs.*` and the overrides file again; on an error the former limits stay.
   Result<> reload(const Config& config);
   // Writes what is in memory to segments. Nothing may be appended afterwards.
@@ -43,6 +48,7 @@ class LogsPart {
 
  private:
   LogsPart() = default;
+  Result<> make_agent(const Config& config);
   void watch_overrides(std::stop_token stop);
 
   Options options_;
@@ -54,6 +60,7 @@ class LogsPart {
   std::unique_ptr<logql::Engine> engine_;
   std::unique_ptr<logs::Store> store_;
   std::unique_ptr<logs::api::LogsApi> api_;
+  std::unique_ptr<agent::LogAgent> agent_;
   std::condition_variable_any stopping_;
   std::jthread watcher_;
 };

@@ -430,6 +430,7 @@ Result<> ProgramImpl::open_agent() {
   auto config = this->config();
   scraper_->apply(TRY(read_scrape_file(*config)));
   if (!config->boolean("agent.enabled")) return {};
+  logs_->start_agent();
   agent::HostAgentOptions options;
   options.host.textfile_directories = {};
   if (std::string directory = config->text("agent.textfile_directory"); !directory.empty())
