@@ -91,6 +91,10 @@ async function main() {
   await browser.close();
 }
 
+// Stopped from outside: no server and no directory stays behind.
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => void stopAll().finally(() => process.exit(130)));
+
 const started = Date.now();
 try {
   await main();
