@@ -20,12 +20,19 @@ const std::shared_ptr<const FloatHistogram>& stale_histogram() {
   return marker;
 }
 
+// Any 64-bit time may come in; a calendar only has years 1 to 9999.
+std::string time_text(TimestampMs time) {
+  constexpr TimestampMs kYear1 = -62'135'596'800'000;
+  constexpr TimestampMs kYear10000 = 253'402'300'800'000;
+  return time >= kYear1 && time < kYear10000 ? format_rfc3339(time) : fmt::format("{} ms", time);
+}
+
 Error sample_error(std::string_view what, std::string_view id, TimestampMs time, const std::string& series) {
   return Error{
       ErrorKind::bad_input,
       fmt::format("the sample has been rejected because {} (err-mimir-{}). The affected sample has timestamp {} and is "
                   "from series {}",
-                  what, id, format_rfc3339(time), series)};
+                  what, id, time_text(time), series)};
 }
 
 }  // namespace
@@ -175,14 +182,14 @@ void StoreImpl::Encoding::reject_time(TimeCheck check, TimestampMs time, const s
             ErrorKind::bad_input,
             fmt::format("received a sample whose timestamp is too far in the future, timestamp: {} series: {} "
                         "(err-mimir-too-far-in-future). To adjust the limit, configure limits.creation_grace_period",
-                        format_rfc3339(time), series())};
+                        time_text(time), series())};
       });
     case TimeCheck::past:
       return store_.reject(request_.result, "too_far_in_past", 1, [&] {
         return Error{ErrorKind::bad_input,
                      fmt::format("received a sample whose timestamp is too far in the past, timestamp: {} series: {} "
                                  "(err-mimir-too-far-in-past). To adjust the limit, configure limits.past_grace_period",
-                                 format_rfc3339(time), series())};
+                                 time_text(time), series())};
       });
     case TimeCheck::too_old:
       return store_.reject(request_.result, "sample_timestamp_too_old", 1, [&] {
