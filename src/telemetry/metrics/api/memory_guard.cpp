@@ -34,15 +34,33 @@ std::uint64_t anonymous_bytes() {
   return (resident - std::min(resident, shared)) * page;
 }
 
+struct MemoryGuard::State {
+  mutable std::mutex mutex;
+  std::condition_variable_any changed;
+  std::list<Query*> queries;
+  const Query* victim = nullptr;  // stopped, not gone yet
+  Context::Steady::time_point victim_since;
+  bool trim = false;  // a victim is gone
+};
+
 MemoryGuard::Query::Query(MemoryGuard& guard, std::string tenant, QueryMeterLimits limits, const Context& request)
-    : guard_(guard),
+    : state_(guard.state_),
       tenant_(std::move(tenant)),
       meter_(limits),
       on_request_(request.stop_token(), [this] { stop_.request_stop(); }),
       on_meter_(meter_.stop_token(), [this] { stop_.request_stop(); }),
       context_(stop_.get_token(), request.deadline()) {}
 
-MemoryGuard::Query::~Query() { guard_.remove(*this); }
+MemoryGuard::Query::~Query() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->queries.remove(this);
+    if (state_->victim != this) return;
+    state_->victim = nullptr;
+    state_->trim = true;
+  }
+  state_->changed.notify_all();
+}
 
 Error MemoryGuard::Query::cause(Error error) const {
   if (auto reason = meter_.stopped()) return std::move(*reason);
@@ -55,7 +73,8 @@ MemoryGuard::MemoryGuard(MemoryGuardOptions options, Registry& registry)
       stopped_(registry.counter("tocayo_metrics_api_queries_stopped_total",
                                 "Queries stopped because the process was short of memory.")),
       refused_(registry.counter("tocayo_metrics_api_queries_refused_total",
-                                "Queries refused because the process was short of memory.")) {
+                                "Queries refused because the process was short of memory.")),
+      state_(std::make_shared<State>()) {
   registry_.add_collector(this, [this](std::vector<Registry::Family>& families) {
     families.push_back({"tocayo_metrics_api_query_memory_bytes",
                         "Memory held by running queries and their results.",
@@ -89,49 +108,38 @@ Result<std::shared_ptr<MemoryGuard::Query>> MemoryGuard::admit(std::string tenan
   }
   std::shared_ptr<Query> query(new Query(*this, std::move(tenant), limits, request));
   {
-    std::lock_guard lock(mutex_);
-    queries_.push_back(query.get());
+    std::lock_guard lock(state_->mutex);
+    state_->queries.push_back(query.get());
   }
-  changed_.notify_all();
+  state_->changed.notify_all();
   return query;
 }
 
-void MemoryGuard::remove(const Query& query) {
-  {
-    std::lock_guard lock(mutex_);
-    queries_.remove(const_cast<Query*>(&query));
-    if (victim_ != &query) return;
-    victim_ = nullptr;
-    trim_ = true;
-  }
-  changed_.notify_all();
-}
-
 std::size_t MemoryGuard::running() const {
-  std::lock_guard lock(mutex_);
-  return queries_.size();
+  std::lock_guard lock(state_->mutex);
+  return state_->queries.size();
 }
 
 std::uint64_t MemoryGuard::tracked_bytes() const {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(state_->mutex);
   std::uint64_t bytes = 0;
-  for (const Query* query : queries_) bytes += query->meter_.memory();
+  for (const Query* query : state_->queries) bytes += query->meter_.memory();
   return bytes;
 }
 
 void MemoryGuard::run(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [this] { return trim_ || !queries_.empty(); })) {
-    if (std::exchange(trim_, false)) {
+  std::unique_lock lock(state_->mutex);
+  while (state_->changed.wait(lock, stop, [this] { return state_->trim || !state_->queries.empty(); })) {
+    if (std::exchange(state_->trim, false)) {
       lock.unlock();
       if (options_.give_back) options_.give_back();
       lock.lock();
       continue;
     }
-    changed_.wait_for(lock, stop, options_.interval, [this] { return trim_; });
+    state_->changed.wait_for(lock, stop, options_.interval, [this] { return state_->trim; });
     if (stop.stop_requested()) return;
-    if (trim_ || queries_.empty()) continue;
-    if (victim_ != nullptr && Context::Steady::now() - victim_since_ < kPatience) continue;
+    if (state_->trim || state_->queries.empty()) continue;
+    if (state_->victim != nullptr && Context::Steady::now() - state_->victim_since < kPatience) continue;
     // Looked at without the lock: reading /proc takes microseconds.
     lock.unlock();
     const double part = part_used();
@@ -143,7 +151,7 @@ void MemoryGuard::run(const std::stop_token& stop) {
 // Called under the mutex. `used`: percent.
 void MemoryGuard::cancel_biggest(std::uint64_t used) {
   Query* biggest = nullptr;
-  for (Query* query : queries_) {
+  for (Query* query : state_->queries) {
     if (query->meter_.stop_token().stop_requested()) continue;
     if (biggest == nullptr || query->meter_.memory() > biggest->meter_.memory()) biggest = query;
   }
@@ -151,8 +159,8 @@ void MemoryGuard::cancel_biggest(std::uint64_t used) {
   Query& query = *biggest;
   const std::uint64_t held = query.meter_.memory();
   if (held < options_.limit / kSmallestVictim) return;  // what fills the memory is no query
-  victim_ = &query;
-  victim_since_ = Context::Steady::now();
+  state_->victim = &query;
+  state_->victim_since = Context::Steady::now();
   stopped_.add();
   log::warn("metrics_api", "a query was stopped to save memory",
             {{"tenant", query.tenant_},

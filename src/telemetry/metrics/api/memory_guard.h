@@ -32,13 +32,15 @@ struct MemoryGuardOptions {
 // Resident memory of this process that is not pages of files.
 std::uint64_t anonymous_bytes();
 
-// Thread-safe. Outlives its queries.
+// Thread-safe. Queries may outlive it; nobody watches them then.
 class MemoryGuard {
  public:
   MemoryGuard(MemoryGuardOptions options, Registry& registry);
   ~MemoryGuard();
   MemoryGuard(const MemoryGuard&) = delete;
   MemoryGuard& operator=(const MemoryGuard&) = delete;
+
+  struct State;
 
   // A query from its admission until nothing of its result is left.
   class Query {
@@ -55,7 +57,7 @@ class MemoryGuard {
    private:
     friend class MemoryGuard;
     Query(MemoryGuard& guard, std::string tenant, QueryMeterLimits limits, const Context& request);
-    MemoryGuard& guard_;
+    std::shared_ptr<State> state_;  // shared: the last of a query may go on a pool's thread after the guard has gone
     std::string tenant_;
     QueryMeter meter_;
     std::stop_source stop_;
@@ -73,17 +75,11 @@ class MemoryGuard {
   void run(const std::stop_token& stop);
   void cancel_biggest(std::uint64_t used);
   double part_used() const;
-  void remove(const Query& query);
 
   const MemoryGuardOptions options_;
   Registry& registry_;
   Counter &stopped_, &refused_;
-  mutable std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::list<Query*> queries_;
-  const Query* victim_ = nullptr;  // stopped, not gone yet
-  Context::Steady::time_point victim_since_;
-  bool trim_ = false;  // a victim is gone
+  std::shared_ptr<State> state_;
   std::jthread thread_;
 };
 
