@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Segments on disk: what is not here as 'live' does not exist.
 CREATE TABLE log_segment (
   id BIGINT PRIMARY KEY,
