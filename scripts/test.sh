@@ -6,16 +6,17 @@ cd "$(dirname "$0")/.."
 . ./dev --functions
 set +e
 
-full= dir= kinds=()
+full= dir= language=promql kinds=()
 while [ $# -gt 0 ]; do
   case $1 in
     --full) full=1 ;;
     --dir) dir=$2; shift ;;
+    promql | logql) language=$1 ;;  # of `conformance … --dir DIR`
     *) kinds+=("$1") ;;
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser)
+[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser sanitized tsan fuzz)
 export TOCAYO_FULL=$full
 passed=0 failed=0 failures=()
 run() {  # run <name> <command…>
@@ -45,26 +46,29 @@ for kind in "${kinds[@]}"; do
       ;;
     conformance)
       if [ -n "$dir" ]; then
-        run conformance-dir "$TOCAYO_BINARY" promql test "$dir"; cat build/test-logs/conformance-dir.log
+        run conformance-dir "$TOCAYO_BINARY" "$language" test "$dir"; cat build/test-logs/conformance-dir.log
       else
         run conformance-http "$bin/tests/conformance_http_test" --gtest_brief=1
       fi
       ;;
-    promql) ;;  # `conformance promql`: the only language there is
     e2e) run e2e "$bin/tests/e2e_test" --gtest_brief=1 ;;
     fault) run fault "$bin/tests/fault_test" --gtest_brief=1 ;;
     browser) run browser scripts/browser_test.sh ;;
     sanitized)
-      # The rooms without Beast, whose sanitized build is cheap; http's own tests run sanitized too.
       export ASAN_OPTIONS=detect_leaks=1
-      build dev core_test journal_test blob_test db_test tenancy_test events_test http_test promql_test metrics_test metrics_api_test agent_test || { failed=$((failed + 1)); continue; }
+      rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api agent ui)
+      build dev "${rooms[@]/%/_test}" || { failed=$((failed + 1)); failures+=(sanitized-build); continue; }
       for t in $(find build/dev/src -name '*_test' -type f -perm -u+x | sort); do run "asan-$(basename "$t")" "$t" --gtest_brief=1; done
       ;;
-    tsan)
-      build tsan core_test journal_test metrics_test || { failed=$((failed + 1)); continue; }
-      for t in core journal metrics; do run "tsan-$t" "$(find build/tsan/src -name ${t}_test -type f)" --gtest_brief=1; done
+    tsan)  # the rooms with threads of their own, without Beast
+      build tsan core_test journal_test metrics_test logs_test logql_test || { failed=$((failed + 1)); failures+=(tsan-build); continue; }
+      for t in core journal metrics logs logql; do run "tsan-$t" "$(find build/tsan/src -name ${t}_test -type f)" --gtest_brief=1; done
       ;;
-    fuzz) build fuzz && run fuzz scripts/fuzz.sh ;;
+    fuzz)  # the parsers of outside bytes that do not need Beast; `./dev fuzz` runs every target
+      targets=(parser_promql engine_promql remote_write_v1 remote_write_v2 exposition_text exposition_openmetrics exposition_protobuf
+        wal_record segment frame config template logql_syntax logql_pipeline)
+      if build fuzz "${targets[@]/%/_fuzz}"; then run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log; else failed=$((failed + 1)); failures+=(fuzz-build); fi
+      ;;
     *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac
 done

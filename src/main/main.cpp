@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "main/agent_command.h"
 #include "main/config_keys.h"
+#include "main/logql_command.h"
 #include "main/program.h"
 #include "main/promql_command.h"
 
@@ -138,6 +139,15 @@ int main(int argc, char** argv) {
   auto* format = promql_command->add_subcommand("format", "pretty-print an expression");
   format->add_option("expression", expression)->required();
 
+  auto* logql_command = app.add_subcommand("logql", "tools of the query language for logs");
+  logql_command->require_subcommand(1);
+  std::vector<std::string> table_paths;
+  auto* tables = logql_command->add_subcommand("test", "run LogQL tables or directories of them over the real store");
+  tables->add_option("path", table_paths, "*.yaml or directories")->required();
+  std::string log_expression;
+  auto* log_format = logql_command->add_subcommand("format", "pretty-print a query");
+  log_format->add_option("query", log_expression)->required();
+
   auto* version = app.add_subcommand("version", "print the version");
   bool short_version = false;
   version->add_flag("--short", short_version, "the number only");
@@ -164,6 +174,8 @@ int main(int argc, char** argv) {
   }
   if (*test) return promql_test(test_paths);
   if (*format) return promql_format(expression);
+  if (*tables) return logql_test(table_paths);
+  if (*log_format) return logql_format(log_expression);
   if (short_version)
     std::cout << version_text() << "\n";
   else
