@@ -281,8 +281,6 @@ void StoreImpl::count(const Request& request) {
   TenantCounters& counters = *tenant.counters;
   counters.lines.add(static_cast<double>(request.result.lines_written));
   counters.bytes.add(static_cast<double>(request.result.bytes_written));
-  counters.loki_lines.add(static_cast<double>(request.plan.received_lines));
-  counters.loki_bytes.add(static_cast<double>(request.plan.received_bytes));
   if (request.result.duplicates > 0) counters.duplicates.add(static_cast<double>(request.result.duplicates));
   if (request.plan.created_streams > 0) metrics_.created_streams.add(static_cast<double>(request.plan.created_streams));
   for (const AppendResult::Rejected& rejected : request.result.rejected) {
