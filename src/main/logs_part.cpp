@@ -67,7 +67,9 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   part->overrides_text_ = TRY(read_overrides(part->overrides_file_));
   part->limits_ = std::make_unique<logs::api::LogLimitsService>(part->base_);
   TRY(part->limits_->reload(part->base_, part->overrides_text_, part->overrides_file_));
-  part->engine_ = std::make_unique<logql::Engine>();
+  logql::EngineOptions engine;
+  engine.memory_limit = options.memory_limit / 4;
+  part->engine_ = std::make_unique<logql::Engine>(engine);
 
   auto* limits = part->limits_.get();
   logs::StoreOptions store;

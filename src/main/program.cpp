@@ -299,6 +299,7 @@ Result<> ProgramImpl::open_api() {
   logs_ = TRY(LogsPart::open(*config, {.data_dir = data_dir_,
                                        .database = database_.get(),
                                        .compute = &compute_,
+                                       .memory_limit = memory_limit,
                                        .version = version_text(),
                                        .revision = TOCAYO_REVISION}));
   logs_->mount(router_);

@@ -90,6 +90,8 @@ metrics::api::ApiLimits api_limits(const tenancy::Limits& from) {
   limits.ingest.past_grace_period_ms = from.past_grace_period.count();
   limits.ingest.max_native_histogram_buckets = count(from.max_native_histogram_buckets);
   limits.ingest.reduce_native_histogram_over_max_buckets = from.reduce_native_histogram_over_max_buckets;
+  limits.ingest.rules = metrics::ingest_rules_or_none(from.drop_labels, from.metric_relabel_configs);
+  limits.ingest.out_of_order_time_window_ms = from.out_of_order_time_window.count();
   limits.request_rate = from.request_rate;
   limits.request_burst_size = count(from.request_burst_size);
   limits.ingestion_rate = from.ingestion_rate;

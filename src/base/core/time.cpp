@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -159,6 +160,10 @@ Result<TimestampMs> parse_time(std::string_view text) {
 
 std::string format_rfc3339(TimestampMs time) {
   using namespace std::chrono;
+  // The calendar ends here; beyond it the first and the last moment stand for all.
+  constexpr TimestampMs kFirst = -62'167'219'200'000;  // 0000-01-01
+  constexpr TimestampMs kLast = 253'402'300'799'999;   // 9999-12-31T23:59:59.999Z
+  time = std::clamp(time, kFirst, kLast);
   sys_time<milliseconds> point{milliseconds(time)};
   auto day = floor<days>(point);
   year_month_day date(day);

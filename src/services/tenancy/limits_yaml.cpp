@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/labels.h"
+#include "core/relabel.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "core/yaml.h"
@@ -202,6 +203,9 @@ Result<> read_limits(Fields& fields, Limits& out, std::vector<std::string>& warn
   if (relabel.IsDefined()) {
     if (!relabel.IsNull() && !relabel.IsSequence())
       return std::unexpected(fields.error("metric_relabel_configs", "a list is expected"));
+    if (relabel.IsSequence()) {
+      if (auto rules = parse_relabel_rules(relabel, fields.file()); !rules) return std::unexpected(rules.error());
+    }
     out.metric_relabel_configs = relabel.IsNull() || relabel.size() == 0 ? "" : YAML::Dump(relabel);
   }
   if (node.IsMap()) {

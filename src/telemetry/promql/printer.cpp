@@ -54,6 +54,12 @@ std::string aggregate_head(const AggregateExpr& expr) {
 }
 
 // "== bool on (a) group_left (b) fill (0)", with everything that is set.
+// `+Inf ^ 2` reads back as `+(Inf ^ 2)`: in front of ^ the literal is written without its sign.
+bool is_infinite_base(const BinaryExpr& expr) {
+  const auto* number = expr.lhs->as<NumberLiteral>();
+  return expr.op == BinaryOp::pow && number != nullptr && std::isinf(number->value) && number->value > 0;
+}
+
 std::string operator_text(const BinaryExpr& expr) {
   std::string out(to_string(expr.op));
   if (expr.return_bool) out += " bool";
@@ -235,7 +241,11 @@ void LinePrinter::append(const Expr& expr) {
     }
     case Kind::binary: {
       const auto& binary = static_cast<const BinaryExpr&>(expr);
-      node(*binary.lhs);
+      if (is_infinite_base(binary)) {
+        out += "Inf";
+      } else {
+        node(*binary.lhs);
+      }
       out += ' ' + operator_text(binary) + ' ';
       return node(*binary.rhs);
     }
@@ -292,7 +302,12 @@ class PrettyPrinter {
       }
       case Kind::binary: {
         const auto& binary = static_cast<const BinaryExpr&>(expr);
-        node(*binary.lhs, level + 1);
+        if (is_infinite_base(binary)) {
+          indent(level + 1);
+          out_ += "Inf";
+        } else {
+          node(*binary.lhs, level + 1);
+        }
         out_ += '\n';
         indent(level);
         out_ += operator_text(binary) + '\n';
