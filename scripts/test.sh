@@ -11,12 +11,13 @@ while [ $# -gt 0 ]; do
   case $1 in
     --full) full=1 ;;
     --dir) dir=$2; shift ;;
+    all) kinds+=(unit conformance e2e fault browser sanitized tsan fuzz) ;;
     promql | logql) language=$1 ;;  # of `conformance … --dir DIR`
     *) kinds+=("$1") ;;
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser sanitized tsan fuzz)
+[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault)
 export TOCAYO_FULL=$full
 passed=0 failed=0 failures=()
 run() {  # run <name> <command…>
