@@ -66,7 +66,7 @@ for (const [key, value] of Object.entries(manifest)) {
   if (!value.isDynamicEntry || !value.file.endsWith('.js')) continue;
   const own = files([...closure(key)].filter((k) => !shell.has(k)));
   const size = sum(own.js);
-  if (key.includes('PromEditor')) check('editor chunk', size, 180);
+  if (key.includes('/editor/')) check(`editor chunk ${key.split('/').at(-1)}`, size, 180);
   else if (size > 40) check(`route or part ${key}`, size, 120);
 }
 const total = readdirSync(join(dist, 'assets')).reduce((t, f) => t + gz(join('assets', f)), 0);

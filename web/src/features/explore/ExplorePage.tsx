@@ -9,16 +9,27 @@ import { TimeBar } from '@/shared/time/TimeBar';
 import type { TimeControls } from '@/shared/time/useTime';
 import { CopyButton } from '@/shared/ui/CopyButton';
 import { copyText } from '@/shared/ui/clipboard';
+import { DataRegion } from '@/shared/ui/DataRegion';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
 import { Page } from '@/shared/ui/Page';
-import { EVEN_SHARE, exploreSearch, MOST_PANES, type Pane } from '@/shared/url/panes';
+import {
+  EVEN_SHARE,
+  emptyPane,
+  emptyQuery,
+  exploreSearch,
+  LOG_VIEW,
+  MOST_PANES,
+  type Pane,
+  type PaneSource,
+} from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { ExplorePane } from './ExplorePane';
 import { Split } from './Split';
 import { linkTo } from './shortLink';
 import { usePanes } from './usePanes';
 
+const LogsPane = lazyChunk(() => import('./logs/LogsPane'));
 const MetricsBrowser = lazyChunk(() => import('./MetricsBrowser'));
 const HistoryDialog = lazyChunk(() => import('./HistoryDialog'));
 
@@ -45,31 +56,60 @@ export function ExplorePage() {
     const last = panes.at(-1);
     if (last) change([...panes, { ...last, id: nextId(panes), hidden: [], share: EVEN_SHARE }]);
   };
-  const insert = (expr: string) => {
-    const pane = panes[target] ?? panes[0];
+  /** A query of either source in the pane itself or in a new one next to it; the last one is used when there are enough. */
+  const beside =
+    (index: number) =>
+    (source: PaneSource, expr: string, here = false) => {
+      const from = panes[index];
+      if (!from) return;
+      const fresh = { source, queries: [emptyQuery(0, expr)], view: 'graph' as const, hidden: [], logs: LOG_VIEW };
+      const full = panes.length >= MOST_PANES;
+      if (here || full) {
+        const at = here ? index : panes.length - 1;
+        change(panes.map((p, i) => (i === at ? { ...p, ...fresh } : p)));
+      } else {
+        const { range, ownRange, compare } = from;
+        const next = { ...emptyPane(nextId(panes)), ...fresh, range, ownRange, compare };
+        change([...panes.slice(0, index + 1), next, ...panes.slice(index + 1)]);
+      }
+    };
+
+  const insert = (source: PaneSource) => (expr: string) => {
+    const at = panes[target] ? target : 0;
+    const pane = panes[at];
     if (!pane) return;
-    const empty = pane.queries.findIndex((q) => q.expr.trim() === '');
-    const at = empty >= 0 ? empty : pane.queries.length - 1;
-    const queries = pane.queries.map((q, i) => (i === at ? { ...q, expr } : q));
-    setPane(target)({ ...pane, queries });
     setBox(null);
+    if (pane.source !== source) {
+      beside(at)(source, expr);
+      return;
+    }
+    const empty = pane.queries.findIndex((q) => q.expr.trim() === '');
+    const row = source === 'logs' ? 0 : empty >= 0 ? empty : pane.queries.length - 1;
+    const queries = pane.queries.map((q, i) => (i === row ? { ...q, expr } : q));
+    setPane(at)({ ...pane, queries });
   };
 
+  const source = (panes[target] ?? panes[0])?.source ?? 'metrics';
   const rows = [panes.slice(0, 2), panes.slice(2, 4)].filter((row) => row.length > 0);
-  const paneView = (pane: Pane, index: number) => (
-    <ExplorePane
-      key={pane.id}
-      pane={pane}
-      time={time}
-      first={index === 0}
-      several={panes.length > 1}
-      onChange={setPane(index)}
-      onRunAgain={time.refreshNow}
-      onFocus={() => setTarget(index)}
-      onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
-      onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
-    />
-  );
+  const paneView = (pane: Pane, index: number) => {
+    const View = pane.source === 'logs' ? LogsPane : ExplorePane;
+    return (
+      <Suspense key={`${pane.id} ${pane.source}`} fallback={<DataRegion state={{ kind: 'loading' }} minHeight={300} />}>
+        <View
+          pane={pane}
+          time={time}
+          first={index === 0}
+          several={panes.length > 1}
+          onChange={setPane(index)}
+          onRunAgain={time.refreshNow}
+          onFocus={() => setTarget(index)}
+          onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
+          onBeside={beside(index)}
+          onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
+        />
+      </Suspense>
+    );
+  };
 
   return (
     <Page
@@ -121,8 +161,10 @@ export function ExplorePage() {
         ))}
       </div>
       <Suspense>
-        {box === 'browser' && <MetricsBrowser onPick={insert} onClose={() => setBox(null)} />}
-        {box === 'history' && <HistoryDialog onPick={insert} onClose={() => setBox(null)} zone={time.zone} />}
+        {box === 'browser' && <MetricsBrowser onPick={insert('metrics')} onClose={() => setBox(null)} />}
+        {box === 'history' && (
+          <HistoryDialog source={source} onPick={insert(source)} onClose={() => setBox(null)} zone={time.zone} />
+        )}
       </Suspense>
     </Page>
   );

@@ -10,7 +10,7 @@ import { TimeBar } from '@/shared/time/TimeBar';
 import type { TimeControls } from '@/shared/time/useTime';
 import { Choice } from '@/shared/ui/Choice';
 import { IconButton } from '@/shared/ui/IconButton';
-import { emptyQuery, type Pane, type PaneView } from '@/shared/url/panes';
+import { emptyQuery, type Pane, type PaneSource, type PaneView } from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { legendName } from './legend';
 import { QueryRow } from './QueryRow';
@@ -18,11 +18,12 @@ import { rememberQueries } from './queryHistory';
 import { ExplainResult } from './results/ExplainResult';
 import { GraphResult } from './results/GraphResult';
 import { TableResult } from './results/TableResult';
+import { SourceChoice } from './SourceChoice';
 import { usePaneTime } from './usePanes';
 
 const Inspector = lazyChunk(() => import('./Inspector'));
 
-interface Props {
+export interface PaneProps {
   pane: Pane;
   time: TimeControls;
   first: boolean;
@@ -33,11 +34,13 @@ interface Props {
   onClose: (() => void) | undefined;
   /** Several panes: each may have a range of its own. */
   several: boolean;
+  /** Shows a query of a source next to this pane, or in place of what it shows. */
+  onBeside: (source: PaneSource, expr: string, here?: boolean) => void;
 }
 
 /** Query rows that hold drafts until they are run, and the result of what was run last. */
-export function ExplorePane(props: Props) {
-  const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several } = props;
+export function ExplorePane(props: PaneProps) {
+  const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several, onBeside } = props;
   const { t } = useTranslation('explore');
   const { t: tc } = useTranslation('common');
   const [drafts, setDrafts] = useState<Record<string, string>>({});
@@ -55,7 +58,10 @@ export function ExplorePane(props: Props) {
   const dirty = pane.queries.some((q) => draftOf(q.refId, q.expr) !== q.expr);
   const run = () => {
     const next = pane.queries.map((q) => ({ ...q, expr: draftOf(q.refId, q.expr) }));
-    rememberQueries(next.filter((q) => !q.hide).map((q) => q.expr));
+    rememberQueries(
+      next.filter((q) => !q.hide).map((q) => q.expr),
+      'metrics',
+    );
     setDrafts({});
     if (dirty) onChange({ ...pane, queries: next, hidden: [] });
     else if (pane.ownRange) time.refreshNow();
@@ -91,6 +97,7 @@ export function ExplorePane(props: Props) {
           />
         ))}
         <div className={css.toolbar}>
+          <SourceChoice value="metrics" onChange={(source) => onBeside(source, '', true)} />
           <Button
             leftSection={<IconPlayerPlay size={15} aria-hidden />}
             onClick={run}
@@ -135,7 +142,13 @@ export function ExplorePane(props: Props) {
       )}
       {ran.length === 0 && <p className={css.start}>{t('start')}</p>}
       {ran.length > 0 && pane.view === 'graph' && (
-        <GraphResult pane={pane} panel={panel} time={time} onChange={onChange} />
+        <GraphResult
+          pane={pane}
+          panel={panel}
+          time={time}
+          onChange={onChange}
+          onLogs={(selector) => onBeside('logs', selector)}
+        />
       )}
       {ran.length > 0 && pane.view === 'table' && (
         <TableResult pane={pane.id} queries={ran} atMs={time.range.toMs} zone={time.zone} />

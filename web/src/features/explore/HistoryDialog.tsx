@@ -7,19 +7,21 @@ import type { Zone } from '@/shared/time/zone';
 import { DataRegion } from '@/shared/ui/DataRegion';
 import { Dialog } from '@/shared/ui/Dialog';
 import { SearchField } from '@/shared/ui/SearchField';
+import type { PaneSource } from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { pastQueries } from './queryHistory';
 
 interface Props {
+  source: PaneSource;
   onPick: (expr: string) => void;
   onClose: () => void;
   zone: Zone;
 }
 
-export default function HistoryDialog({ onPick, onClose, zone }: Props) {
+export default function HistoryDialog({ source, onPick, onClose, zone }: Props) {
   const { t } = useTranslation('explore');
   const [filter, setFilter] = useState('');
-  const past = useStore(pastQueries);
+  const past = useStore(pastQueries).filter((q) => (q.source ?? 'metrics') === source);
   const shown = past.filter((q) => q.expr.toLowerCase().includes(filter.toLowerCase()));
   return (
     <Dialog title={t('history')} size="md" onClose={onClose}>

@@ -8,24 +8,30 @@ import { ApiError } from '@/shared/api/request';
 import type { QueryOutcome } from '@/shared/charts/usePanelSource';
 import { IconButton } from '@/shared/ui/IconButton';
 import { Message } from '@/shared/ui/Message';
-import type { PaneQuery } from '@/shared/url/panes';
+import type { PaneQuery, PaneSource } from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { caretLines, splitPosition } from './errors';
 
 const PromEditor = lazyChunk(() => import('./editor/PromEditor'));
+const LogEditor = lazyChunk(() => import('./editor/LogEditor'));
 
 interface Props {
   query: PaneQuery;
+  source?: PaneSource;
   draft: string;
-  outcome: QueryOutcome | undefined;
+  outcome: Pick<QueryOutcome, 'error' | 'warnings' | 'infos'> | undefined;
   autoFocus: boolean;
   onDraft: (expr: string) => void;
   onRun: () => void;
   onChange: (change: Partial<PaneQuery>) => void;
   onRemove: (() => void) | undefined;
+  /** Writes a query in the usual form. */
+  reformat?: (query: string) => Promise<string>;
 }
 
-export function QueryRow({ query, draft, outcome, autoFocus, onDraft, onRun, onChange, onRemove }: Props) {
+export function QueryRow(props: Props) {
+  const { query, source = 'metrics', draft, outcome, autoFocus, onDraft, onRun, onChange, onRemove } = props;
+  const { reformat = formatQuery } = props;
   const { t } = useTranslation('explore');
   const error = outcome?.error;
   const message = error?.message ?? '';
@@ -34,7 +40,9 @@ export function QueryRow({ query, draft, outcome, autoFocus, onDraft, onRun, onC
     const { position, text } = splitPosition(message);
     return { position, message: text };
   }, [message]);
-  const format = () => void formatQuery(draft).then(onDraft, () => undefined);
+  const logs = source === 'logs';
+  const Editor = logs ? LogEditor : PromEditor;
+  const format = () => void reformat(draft).then(onDraft, () => undefined);
   return (
     <div className={css.row}>
       <div className={css.ref} aria-hidden data-off={query.hide ? '' : undefined}>
@@ -42,10 +50,10 @@ export function QueryRow({ query, draft, outcome, autoFocus, onDraft, onRun, onC
       </div>
       <div className={css.editor}>
         <Suspense fallback={<div className={css.editorHold}>{draft}</div>}>
-          <PromEditor
+          <Editor
             value={draft}
             label={t('query', { id: query.refId })}
-            hint={t('placeholder')}
+            hint={logs ? t('logs.placeholder') : t('placeholder')}
             autoFocus={autoFocus}
             problem={draft === query.expr ? problem : null}
             onChange={onDraft}
@@ -67,11 +75,13 @@ export function QueryRow({ query, draft, outcome, autoFocus, onDraft, onRun, onC
       </div>
       <div className={css.rowActions}>
         <IconButton label={t('format')} icon={<IconCode aria-hidden />} onClick={format} />
-        <IconButton
-          label={query.hide ? t('show', { id: query.refId }) : t('hide', { id: query.refId })}
-          icon={query.hide ? <IconEyeOff aria-hidden /> : <IconEye aria-hidden />}
-          onClick={() => onChange({ hide: !query.hide })}
-        />
+        {!logs && (
+          <IconButton
+            label={query.hide ? t('show', { id: query.refId }) : t('hide', { id: query.refId })}
+            icon={query.hide ? <IconEyeOff aria-hidden /> : <IconEye aria-hidden />}
+            onClick={() => onChange({ hide: !query.hide })}
+          />
+        )}
         {onRemove && (
           <IconButton label={t('remove', { id: query.refId })} icon={<IconTrash aria-hidden />} onClick={onRemove} />
         )}

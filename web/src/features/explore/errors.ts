@@ -10,7 +10,10 @@ export interface Position {
  * sometimes after `invalid parameter "query": `.
  */
 export function splitPosition(message: string): { position: Position | null; text: string } {
-  const match = /^(?:invalid parameter "?'?query"?'?: )?(\d+):(\d+): ([\s\S]*)$/.exec(message);
+  const match =
+    /^(?:invalid parameter "?'?query"?'?: )?(\d+):(\d+): ([\s\S]*)$/.exec(message) ??
+    // Of a log query: `parse error at line 1, col 7: …`.
+    /^(?:parse error )?at line (\d+), col(?:umn)? (\d+): ([\s\S]*)$/.exec(message);
   if (!match) return { position: null, text: message };
   return { position: { line: Number(match[1]), column: Number(match[2]) }, text: match[3] ?? '' };
 }

@@ -34,6 +34,7 @@ export interface RequestOptions {
   form?: URLSearchParams;
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
+  headers?: Record<string, string>;
 }
 
 const RETRYABLE = new Set([502, 503, 504]);
@@ -60,7 +61,7 @@ export function decodeError(status: number, body: string, requestId: string | nu
 
 function buildInit(options: RequestOptions, signal: AbortSignal): RequestInit {
   const method = options.method ?? 'GET';
-  const headers: Record<string, string> = { Accept: 'application/json' };
+  const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   const tenant = currentTenant();
   if (tenant) headers['X-Scope-OrgID'] = tenant;
   if (method !== 'GET') headers[boot.csrfHeader] = '1';

@@ -41,6 +41,15 @@ function state(seed: number): Pane[] {
     ownRange: pick(3) === 0,
     compare: ['', 'previous', '1d', '36h'][pick(4)] ?? '',
     share: [50, 20, 63, 80][pick(4)] ?? 50,
+    source: pick(2) ? 'metrics' : 'logs',
+    logs: {
+      tab: pick(2) ? 'lines' : 'patterns',
+      oldestFirst: pick(2) === 0,
+      wrap: pick(2) === 0,
+      pretty: pick(2) === 0,
+      ansi: pick(2) === 0,
+      line: pick(2) ? '' : '1795580429501001035-1x2y3z',
+    },
   }));
 }
 
@@ -71,6 +80,11 @@ describe('Explore in the URL', () => {
       queries: [{ expr: 'up' }],
       range: { from: 'now-3h', to: 'now' },
     });
+    const loki = {
+      panes:
+        '{"l":{"datasource":"P8E80F9AEF21F6940","queries":[{"refId":"A","expr":"{job=\\"x\\"}","datasource":{"type":"loki","uid":"P8"}}],"range":{"from":"now-1h","to":"now"},"panelsState":{"logs":{"columns":{}}}}}',
+    };
+    expect(parsePanes(loki).panes[0]).toMatchObject({ source: 'logs', logs: { tab: 'lines' } });
     const left = { left: '["now-6h","now","prom",{"expr":"up"},{"ui":[true,true,true,"none"]}]' };
     expect(parsePanes(left).panes[0]).toMatchObject({
       queries: [{ expr: 'up' }],

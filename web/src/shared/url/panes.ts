@@ -14,8 +14,33 @@ export interface PaneQuery {
 
 export type PaneView = 'graph' | 'table' | 'explain';
 
+export type PaneSource = 'metrics' | 'logs';
+export type LogTab = 'lines' | 'patterns';
+
+/** How a pane of logs shows them. */
+export interface LogView {
+  tab: LogTab;
+  oldestFirst: boolean;
+  wrap: boolean;
+  pretty: boolean;
+  /** Colours that programs wrote for terminals are shown; else they are left out. */
+  ansi: boolean;
+  /** The line that a link leads to; empty without one. */
+  line: string;
+}
+
+export const LOG_VIEW: LogView = {
+  tab: 'lines',
+  oldestFirst: false,
+  wrap: true,
+  pretty: false,
+  ansi: true,
+  line: '',
+};
+
 export interface Pane {
   id: string;
+  source: PaneSource;
   queries: PaneQuery[];
   range: RawRange;
   view: PaneView;
@@ -28,6 +53,7 @@ export interface Pane {
   compare: string;
   /** Width of the first pane of a row, percent. */
   share: number;
+  logs: LogView;
 }
 
 export const MOST_PANES = 4;
@@ -39,6 +65,7 @@ export function clampShare(percent: number): number {
 }
 
 export const DATASOURCE = 'tocayo-metrics';
+export const LOG_DATASOURCE = 'logs';
 export const PANE_RANGE: RawRange = { from: 'now-1h', to: 'now' };
 const VIEWS: readonly PaneView[] = ['graph', 'table', 'explain'];
 
@@ -54,6 +81,7 @@ export function emptyQuery(index: number, expr = ''): PaneQuery {
 export function emptyPane(id = 'a', expr = ''): Pane {
   return {
     id,
+    source: 'metrics',
     queries: [emptyQuery(0, expr)],
     range: PANE_RANGE,
     view: 'graph',
@@ -62,6 +90,7 @@ export function emptyPane(id = 'a', expr = ''): Pane {
     ownRange: false,
     compare: '',
     share: EVEN_SHARE,
+    logs: LOG_VIEW,
   };
 }
 
@@ -88,6 +117,32 @@ function readQuery(value: unknown, index: number): PaneQuery | null {
   };
 }
 
+/** Our own word, or Grafana's type of the data source that the queries name. */
+function readSource(pane: Json, queries: readonly unknown[]): PaneSource {
+  if (pane.datasource === LOG_DATASOURCE) return 'logs';
+  const named = [pane.datasource, ...queries.map((q) => (isObject(q) ? q.datasource : undefined))];
+  return named.some((d) => isObject(d) && d.type === 'loki') ? 'logs' : 'metrics';
+}
+
+function readLogView(value: unknown): LogView {
+  if (!isObject(value)) return LOG_VIEW;
+  const flag = (key: 'oldestFirst' | 'wrap' | 'pretty' | 'ansi') =>
+    typeof value[key] === 'boolean' ? (value[key] as boolean) : LOG_VIEW[key];
+  return {
+    tab: value.tab === 'patterns' ? 'patterns' : 'lines',
+    oldestFirst: flag('oldestFirst'),
+    wrap: flag('wrap'),
+    pretty: flag('pretty'),
+    ansi: flag('ansi'),
+    line: typeof value.line === 'string' ? value.line : '',
+  };
+}
+
+/** What differs from the usual. */
+function writeLogView(logs: LogView): Json {
+  return Object.fromEntries(Object.entries(logs).filter(([key, value]) => value !== LOG_VIEW[key as keyof LogView]));
+}
+
 function readPane(id: string, value: unknown): Pane | null {
   if (!isObject(value)) return null;
   const list = Array.isArray(value.queries) ? value.queries : [];
@@ -96,6 +151,7 @@ function readPane(id: string, value: unknown): Pane | null {
   const view = VIEWS.find((v) => v === state.view) ?? 'graph';
   return {
     id,
+    source: readSource(value, list),
     queries: queries.length > 0 ? queries : [emptyQuery(0)],
     range: readRange(value.range),
     view,
@@ -104,6 +160,7 @@ function readPane(id: string, value: unknown): Pane | null {
     ownRange: state.ownRange === true,
     compare: typeof state.compare === 'string' ? state.compare : '',
     share: typeof state.share === 'number' ? clampShare(state.share) : EVEN_SHARE,
+    logs: readLogView(state.logs),
   };
 }
 
@@ -152,12 +209,16 @@ export function serialisePanes(panes: readonly Pane[]): string {
     if (pane.ownRange) state.ownRange = true;
     if (pane.compare !== '') state.compare = pane.compare;
     if (pane.share !== EVEN_SHARE) state.share = pane.share;
+    const logs = writeLogView(pane.logs);
+    if (Object.keys(logs).length > 0) state.logs = logs;
+    const source =
+      pane.source === 'logs' ? { type: 'loki', uid: LOG_DATASOURCE } : { type: 'prometheus', uid: DATASOURCE };
     out[pane.id] = {
-      datasource: DATASOURCE,
+      datasource: source.uid,
       queries: pane.queries.map((q) => ({
         refId: q.refId,
         expr: q.expr,
-        datasource: { type: 'prometheus', uid: DATASOURCE },
+        datasource: source,
         editorMode: 'code',
         range: q.range,
         instant: q.instant,

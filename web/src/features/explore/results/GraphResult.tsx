@@ -14,6 +14,7 @@ import { DataRegion } from '@/shared/ui/DataRegion';
 import { Dropdown } from '@/shared/ui/Dropdown';
 import { IconButton } from '@/shared/ui/IconButton';
 import { MenuList } from '@/shared/ui/MenuList';
+import { Message } from '@/shared/ui/Message';
 import { Panel } from '@/shared/ui/Panel';
 import { formatValue, unitForExpression } from '@/shared/units/format';
 import type { Pane } from '@/shared/url/panes';
@@ -25,11 +26,12 @@ interface Props {
   panel: PanelSource;
   time: TimeControls;
   onChange: (pane: Pane, options?: { replace?: boolean }) => void;
+  onLogs: (selector: string) => void;
 }
 
 const quiet = { replace: true };
 
-export function GraphResult({ pane, panel, time, onChange }: Props) {
+export function GraphResult({ pane, panel, time, onChange, onLogs }: Props) {
   const { t } = useTranslation('explore');
   const { t: tc } = useTranslation('common');
   const [asTable, setAsTable] = useState(false);
@@ -56,6 +58,13 @@ export function GraphResult({ pane, panel, time, onChange }: Props) {
     const queries = pane.queries.map((q) => (q.hide ? q : { ...q, expr: withMatcher(q.expr, label, value, keep) }));
     onChange({ ...pane, queries, hidden: [] });
   };
+  const logsOf = async (labels: Labels) => {
+    const { logsLike } = await import('../bridge');
+    const found = await logsLike(labels).catch(() => null);
+    if (found) onLogs(found);
+    setNoLogs(found === null);
+  };
+  const [noLogs, setNoLogs] = useState(false);
   return (
     <Panel
       title={<PanelName name={t('view.graph')} pane={pane.id} />}
@@ -81,6 +90,7 @@ export function GraphResult({ pane, panel, time, onChange }: Props) {
         </>
       }
     >
+      {noLogs && <Message level="info">{t('logs.noLogs')}</Message>}
       <DataRegion state={state} minHeight={380}>
         <TimeChart
           title={pane.queries.map((q) => q.expr).join(', ')}
@@ -100,6 +110,7 @@ export function GraphResult({ pane, panel, time, onChange }: Props) {
             filter: (label, value, keep) => void filter(label, value, keep),
             more: (series) => [
               { label: t('onlySeries'), run: () => onChange(onlySeries(pane, series.labels)) },
+              { label: t('logs.toLogs'), run: () => void logsOf(series.labels) },
               { label: t('copyName'), run: () => void copyText(series.name) },
             ],
           }}

@@ -20,7 +20,7 @@ interface Row {
   value: string;
 }
 
-function rowsOf(refId: string, data: QueryData): Row[] {
+export function rowsOf(refId: string, data: QueryData): Row[] {
   switch (data.resultType) {
     case 'vector':
       return data.result.map((r) => ({
@@ -88,7 +88,7 @@ export function TableResult({ pane, queries, atMs, zone }: Props) {
   );
 }
 
-function Rows({ rows, several, title }: { rows: readonly Row[]; several: boolean; title: string }) {
+export function Rows({ rows, several, title }: { rows: readonly Row[]; several: boolean; title: string }) {
   const { t } = useTranslation('explore');
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
