@@ -140,7 +140,7 @@ Result<> Segment::validate_postings() const {
   auto content = bytes(postings_);
   if (content.size() < 4) return std::unexpected(damaged(postings_.name));
   const std::uint64_t count = get<std::uint32_t>(content.data());
-  if (count > content.size() / kPairSize) return std::unexpected(damaged(postings_.name));
+  if (count > (content.size() - 4) / kPairSize) return std::unexpected(damaged(postings_.name));
   auto bodies = content.subspan(4 + count * kPairSize);
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < count; ++i) {
