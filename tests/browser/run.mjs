@@ -6,6 +6,7 @@ import { faultChecks } from './faults.mjs';
 import { journeys } from './journeys.mjs';
 import { keyboardChecks } from './keyboard.mjs';
 import { launch } from './lib.mjs';
+import { logChecks } from './logs.mjs';
 import { lookChecks } from './looks.mjs';
 import { pageChecks } from './pages.mjs';
 import { screens } from './screens.mjs';
@@ -77,6 +78,7 @@ async function main() {
       ...faultChecks,
       ...keyboardChecks(instance),
       ...stateChecks(instance),
+      ...logChecks,
       ...pageChecks(instance),
       ...journeys.map(([name, run]) => ({ name, data: true, run: (b) => run(b, open.url) })),
       ...lookChecks(instance),

@@ -34,6 +34,23 @@ export interface QueryEditorProps {
   onFormat: () => void;
 }
 
+/**
+ * Typing over a selection: a browser that does it by itself writes the old colour into a style attribute, which the page's
+ * policy forbids and reports. Compositions are the browser's own.
+ */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || event.isComposing || main.empty || !text) return false;
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type' });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handle) => handle(view, main.from, main.to, text, insert))) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
+
 const fromOutside = Annotation.define<boolean>();
 
 function offsetOf(state: EditorState, position: Position): number {
@@ -75,6 +92,7 @@ export function QueryEditor({ language, ...props }: QueryEditorProps & { languag
           EditorView.cspNonce.of(cspNonce),
           history(),
           drawSelection(),
+          typeOver,
           bracketMatching(),
           closeBrackets(),
           indentUnit.of('  '),

@@ -30,10 +30,12 @@ async function around(line: LogLine, count: number, signal: AbortSignal) {
     queryLines({ query, startNs: line.ns, endNs: shiftNs(line.ns, REACH_NS), limit: count + 2, oldest: true }, signal),
   ]);
   const all = joinLines([before.lines, after.lines]);
-  // Without the flags of the query's parsers the line has the same key: time, stream and text.
-  const at = all.findIndex((other) => other.key === line.key);
+  // A query that rewrites lines gives them other keys: then the instant has to do.
+  const same = all.findIndex((other) => other.key === line.key);
+  const at = same >= 0 ? same : all.findIndex((other) => other.ns === line.ns);
+  if (at < 0) throw new Error('The line is no longer stored.');
   return {
-    before: all.slice(Math.max(0, at - count), Math.max(0, at)),
+    before: all.slice(Math.max(0, at - count), at),
     after: all.slice(at + 1, at + 1 + count),
     moreBefore: at > count,
     moreAfter: all.length - at - 1 > count,

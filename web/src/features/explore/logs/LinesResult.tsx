@@ -15,7 +15,7 @@ import { type LinesAnswer, nsOf, queryLines } from './api';
 import { type LineActions, LogDetail } from './LogDetail';
 import { LogRows } from './LogRows';
 import css from './Logs.module.css';
-import { joinLines, shiftNs } from './lines';
+import { hasAnsi, joinLines, type LogLine, shiftNs } from './lines';
 
 const PAGE = 1000;
 
@@ -94,7 +94,7 @@ export function LinesResult(props: Props) {
     <Panel
       title={<PanelName name={t('logs.tab.lines')} pane={pane} />}
       aside={t(found.hasNextPage ? 'logs.countMore' : 'logs.count', { count: lines.length })}
-      actions={<LookButtons look={look} onLook={onLook} />}
+      actions={<LookButtons look={look} onLook={onLook} lines={lines} />}
       flush
     >
       <DataRegion state={state} minHeight={240}>
@@ -119,8 +119,16 @@ export function LinesResult(props: Props) {
   );
 }
 
-export function LookButtons({ look, onLook, tail }: { look: LogView; onLook: Props['onLook']; tail?: boolean }) {
+interface LookProps {
+  look: LogView;
+  onLook: Props['onLook'];
+  lines: readonly LogLine[];
+  tail?: boolean;
+}
+
+export function LookButtons({ look, onLook, lines, tail }: LookProps) {
   const { t } = useTranslation('explore');
+  const coloured = useMemo(() => lines.some((line) => hasAnsi(line.text)), [lines]);
   return (
     <>
       {!tail && (
@@ -142,12 +150,14 @@ export function LookButtons({ look, onLook, tail }: { look: LogView; onLook: Pro
         active={look.pretty}
         onClick={() => onLook({ pretty: !look.pretty })}
       />
-      <IconButton
-        label={t('logs.ansi')}
-        icon={<IconPalette aria-hidden />}
-        active={look.ansi}
-        onClick={() => onLook({ ansi: !look.ansi })}
-      />
+      {coloured && (
+        <IconButton
+          label={t('logs.ansi')}
+          icon={<IconPalette aria-hidden />}
+          active={look.ansi}
+          onClick={() => onLook({ ansi: !look.ansi })}
+        />
+      )}
     </>
   );
 }

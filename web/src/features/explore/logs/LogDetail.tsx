@@ -83,11 +83,11 @@ function Group({ name, labels, onFilter }: { name: string; labels: Labels; onFil
   return (
     <section className={css.group} aria-label={name}>
       <h3>{name}</h3>
-      <dl>
+      <ul>
         {keys.map((key) => {
           const value = labels[key] ?? '';
           return (
-            <div key={key} className={css.field}>
+            <li key={key} className={css.field}>
               <span className={css.fieldButtons}>
                 <IconButton
                   label={t('logs.keep', { name: key, value })}
@@ -100,12 +100,12 @@ function Group({ name, labels, onFilter }: { name: string; labels: Labels; onFil
                   onClick={() => onFilter(key, value, false)}
                 />
               </span>
-              <dt>{key}</dt>
-              <dd>{value}</dd>
-            </div>
+              <span className={css.fieldName}>{key}</span>
+              <span className={css.fieldValue}>{value}</span>
+            </li>
           );
         })}
-      </dl>
+      </ul>
     </section>
   );
 }

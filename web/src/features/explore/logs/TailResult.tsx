@@ -50,7 +50,7 @@ export function TailResult({ pane, query, words, zone, look, onLook, actions, on
             icon={tail.paused ? <IconPlayerPlay aria-hidden /> : <IconPlayerPause aria-hidden />}
             onClick={() => tail.setPaused(!tail.paused)}
           />
-          <LookButtons look={look} onLook={onLook} tail />
+          <LookButtons look={look} onLook={onLook} lines={tail.lines} tail />
         </>
       }
       flush

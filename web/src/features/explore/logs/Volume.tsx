@@ -15,7 +15,7 @@ import { LEVELS, type Level, levelOf } from './lines';
 
 /** Places in the palette that come nearest to the colours of levels; what has no level is grey. */
 const SLOTS: Record<Level, number> = { critical: 2, error: 4, warn: 1, info: 0, debug: 3, trace: 8, unknown: -1 };
-const BARS = 120;
+const BARS = 100;
 
 interface Props {
   pane: string;
@@ -51,19 +51,22 @@ export function Volume({ pane, logPart, time }: Props) {
       name: (labels) => t(`logs.level.${level(labels)}`),
       rank: (labels) => -LEVELS.indexOf(level(labels)),
     });
-    // A count belongs to the step before its time: it is drawn in the middle of it. No lines is 0, not a gap.
+    // A count belongs to the step before its time: two points with the same value, so that it is drawn as a bar. No lines
+    // is 0, not a gap.
+    const x = new Float64Array(drawn.x.length * 2);
+    for (const [k, ms] of drawn.x.entries()) x.set([ms - data.stepMs, ms - 1], 2 * k);
     return {
-      x: drawn.x.map((ms) => ms - data.stepMs / 2),
+      x,
       series: drawn.series.map((s) => ({
         ...s,
         slot: SLOTS[level(s.labels)],
         pyramid: [],
-        values: s.values.map((v) => (Number.isNaN(v) ? 0 : v)),
+        values: Float64Array.from(x, (_ms, k) => s.values[k >> 1] || 0),
       })),
     };
   }, [data, t]);
   const source = useMemo(() => staticSource(model, fromMs, toMs), [model, fromMs, toMs]);
-  const total = model.series.reduce((sum, s) => sum + s.values.reduce((a, b) => a + b, 0), 0);
+  const total = model.series.reduce((sum, s) => sum + s.values.reduce((a, b) => a + b, 0), 0) / 2;
   let state: RegionState = { kind: 'ready' };
   if (answer.isPending) state = { kind: 'loading' };
   else if (answer.error) state = stateOfError(answer.error, () => void answer.refetch());

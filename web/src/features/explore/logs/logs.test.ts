@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+import { placeOf } from '../editor/logCompletion';
+import { splitPosition } from '../errors';
+import {
+  ansiSegments,
+  detectFields,
+  joinLines,
+  levelOf,
+  linesOf,
+  prettyJson,
+  type Stream,
+  shiftNs,
+  splitAt,
+  withoutAnsi,
+} from './lines';
+import { analyse, withField, withPattern, withStage, withStreamLabel } from './logql';
+
+describe('a query', () => {
+  it('is read as lines or numbers, with the part that selects lines', () => {
+    expect(analyse(' ')).toMatchObject({ kind: 'empty' });
+    expect(analyse('{a="b"} |= "x" or `y` | json')).toEqual({
+      kind: 'logs',
+      logPart: '{a="b"} |= "x" or `y` | json',
+      selector: '{a="b"}',
+      words: ['x', 'y'],
+    });
+    expect(analyse('sum by (x) (rate({a="b"} != "no" | json | unwrap took [5m] offset 1h)) / 2')).toEqual({
+      kind: 'metric',
+      logPart: '{a="b"} != "no" | json',
+      selector: '{a="b"}',
+      words: [],
+    });
+    expect(analyse('{a=').kind).toBe('logs');
+  });
+
+  it('is narrowed in its selector', () => {
+    expect(withStreamLabel('{a="b"}', 'c', 'd"e', true)).toBe('{a="b", c="d\\"e"}');
+    expect(withStreamLabel('{a="b"} | json', 'a', 'z', true)).toBe('{a="z"} | json');
+    expect(withStreamLabel('{x="1", a="b"}', 'a', 'b', true)).toBe('{x="1", a="b"}');
+    expect(withStreamLabel('{x=~"a.*"}', 'x', 'abc', false)).toBe('{x=~"a.*", x!="abc"}');
+    expect(withStreamLabel('rate({a="b"}[5m]) / rate({c="d"}[5m])', 'e', 'f', false)).toBe(
+      'rate({a="b", e!="f"}[5m]) / rate({c="d", e!="f"}[5m])',
+    );
+    expect(withStreamLabel('{a=', 'c', 'd', true)).toBe('{a=');
+  });
+
+  it('is narrowed by a field, with its parser where none is there', () => {
+    expect(withField('{a="b"}', 'user', 'x', true, 'json')).toBe('{a="b"} | json | user="x"');
+    expect(withField('{a="b"} | json', 'user', 'x', false, 'json')).toBe('{a="b"} | json | user!="x"');
+    expect(withField('{a="b"}', 'path', 'C:\\x "y"', true, null)).toBe('{a="b"} | path=`C:\\x "y"`');
+    const once = withField('{a="b"}', 'k', 'v', true, null);
+    expect(withField(once, 'k', 'v', true, null)).toBe(once);
+    expect(withField('sum(count_over_time({a="b"} | unwrap n [1m]))', 'k', 'v', true, null)).toBe(
+      'sum(count_over_time({a="b"} | k="v" | unwrap n [1m]))',
+    );
+  });
+
+  it('is narrowed by a pattern', () => {
+    expect(withPattern('{a="b"} # note', 'GET <_> "x"', true)).toBe('{a="b"} |> `GET <_> "x"` # note');
+    expect(withPattern('{a="b"}', 'x <_>', false)).toBe('{a="b"} !> "x <_>"');
+    expect(withStage('not a query', '| json')).toBe('not a query');
+  });
+
+  it('that is wrong has its place', () => {
+    expect(splitPosition('parse error at line 2, col 7: syntax error: unexpected $end')).toEqual({
+      position: { line: 2, column: 7 },
+      text: 'syntax error: unexpected $end',
+    });
+  });
+});
+
+describe('lines', () => {
+  const streams: Stream[] = [
+    { stream: { b: '1' }, values: [['1795580429501001035', 'late']] },
+    {
+      stream: { a: '1' },
+      values: [
+        ['1795580429501001034', 'same'],
+        ['1795580429501001034', 'same'],
+        ['995580429501001034', 'long ago', { structuredMetadata: { detected_level: 'WARN' } }],
+      ],
+    },
+  ];
+
+  it('are put in order, each with a key of its own', () => {
+    const lines = linesOf(streams);
+    expect(lines.map((l) => l.text)).toEqual(['long ago', 'same', 'same', 'late']);
+    expect(new Set(lines.map((l) => l.key)).size).toBe(4);
+    expect(lines[0]?.level).toBe('warn');
+    expect(lines[3]?.ms).toBe(1795580429501);
+  });
+
+  it('of two answers that overlap are there once', () => {
+    const lines = linesOf(streams);
+    expect(joinLines([lines.slice(1), lines.slice(0, 3)]).map((l) => l.key)).toEqual(lines.map((l) => l.key));
+  });
+
+  it('have a level, and none where the word is unknown', () => {
+    expect(['ERR', 'fatal', 'Information', 'x', undefined].map(levelOf)).toEqual([
+      'error',
+      'critical',
+      'info',
+      'unknown',
+      'unknown',
+    ]);
+  });
+
+  it('keep every nanosecond', () => {
+    expect(shiftNs('1795580429501001035', -1n)).toBe('1795580429501001034');
+  });
+
+  it('show or leave out the colours of terminals', () => {
+    const text = '\u001b[1;31mbad\u001b[0m \u001b[2Kfine';
+    expect(withoutAnsi(text)).toBe('bad fine');
+    expect(ansiSegments(text)).toEqual([{ text: 'bad', colour: 'red', bold: true }, { text: ' ' }, { text: 'fine' }]);
+  });
+
+  it('are split where a filter matched', () => {
+    expect(splitAt('a.b axb', ['a.b'])).toEqual(['', 'a.b', ' axb']);
+    expect(splitAt('x', [''])).toEqual(['x']);
+  });
+
+  it('give the fields that the parsers of queries would', () => {
+    expect(detectFields('{"a":1,"b":{"c-d":"x"},"e":[1],"f":null}')).toEqual({
+      parser: 'json',
+      fields: { a: '1', b_c_d: 'x' },
+    });
+    expect(detectFields('level=info msg="a \\"b\\" c" took=3ms')).toEqual({
+      parser: 'logfmt',
+      fields: { level: 'info', msg: 'a "b" c', took: '3ms' },
+    });
+    expect(detectFields('plain words, a=b')).toBeNull();
+    expect(detectFields('{not json')).toBeNull();
+    expect(prettyJson('{"a":1}')).toBe('{\n  "a": 1\n}');
+    expect(prettyJson('[x')).toBeNull();
+  });
+});
+
+describe('completion', () => {
+  it('knows where the cursor is', () => {
+    expect(placeOf('{')).toEqual({ kind: 'label', word: '' });
+    expect(placeOf('{a="b", se')).toEqual({ kind: 'label', word: 'se' });
+    expect(placeOf('{a="b", c=~"x')).toEqual({ kind: 'value', label: 'c', word: 'x', others: 'a="b"' });
+    expect(placeOf('{a="}"} | js')).toEqual({ kind: 'stage', word: 'js', selector: '{a="}"}' });
+    expect(placeOf('rate({a="b"} |= "x" [')).toEqual({ kind: 'span', word: '' });
+    expect(placeOf('sum by (de')).toEqual({ kind: 'grouping', word: 'de' });
+    expect(placeOf('su')).toEqual({ kind: 'function', word: 'su' });
+    expect(placeOf('{a="b"} |= "some te')).toBeNull();
+  });
+});
