@@ -228,10 +228,26 @@ Result<std::span<const std::uint64_t>> GroupRows::text_starts() {
   return std::span<const std::uint64_t>(text_starts_);
 }
 
+Result<const GroupRows::Recipe*> GroupRows::recipe(std::uint32_t local) {
+  if (recipes_.empty()) {
+    recipes_.resize(view_.templates.size());
+    row_times_ = TRY(times());
+  }
+  auto& recipe = recipes_[local];
+  if (recipe.shape == nullptr) {
+    const auto& kinds = shape(local);
+    for (std::uint32_t i = 0; i < kinds.slots.size(); ++i) recipe.slots.push_back(TRY(slot(local, i)));
+    recipe.shape = &kinds;
+  }
+  return &recipe;
+}
+
 Result<> GroupRows::append_line(std::uint32_t row, std::string& out) {
-  TRY(rank());
-  const auto ids = TRY(template_ids());
-  const auto local = static_cast<std::uint32_t>(ids[row]);
+  if (row_templates_.empty()) {
+    TRY(rank());
+    row_templates_ = TRY(template_ids());
+  }
+  const auto local = static_cast<std::uint32_t>(row_templates_[row]);
   const auto rank = rank_[row];
   if (local == view_.templates.size()) {
     const auto starts = TRY(text_starts());
@@ -240,13 +256,14 @@ Result<> GroupRows::append_line(std::uint32_t row, std::string& out) {
     out.append(page.substr(starts[rank], static_cast<std::size_t>(lengths[rank])));
     return {};
   }
-  const auto& kinds = shape(local);
-  const auto time = TRY(times())[row];
-  for (std::uint32_t i = 0; i < kinds.slots.size(); ++i) {
-    out.append(kinds.constants[i]);
-    TRY(slot(local, i))->append(rank, time, out);
+  const auto& made_of = *TRY(recipe(local));
+  const auto time = row_times_[row];
+  const auto& constants = made_of.shape->constants;
+  for (std::size_t i = 0; i < made_of.slots.size(); ++i) {
+    out.append(constants[i]);
+    made_of.slots[i]->append(rank, time, out);
   }
-  out.append(kinds.constants.back());
+  out.append(constants.back());
   return {};
 }
 

@@ -81,6 +81,15 @@ class GroupRows {
   std::vector<std::uint32_t> rank_;
   std::vector<std::uint64_t> text_starts_;
   std::vector<std::vector<std::int32_t>> places_;
+  // What a line of a template is put together from, resolved once.
+  struct Recipe {
+    const TemplateShape* shape = nullptr;
+    std::vector<const DecodedColumn*> slots;
+  };
+  Result<const Recipe*> recipe(std::uint32_t local);
+  std::vector<Recipe> recipes_;
+  std::span<const std::int64_t> row_times_;
+  std::span<const std::int64_t> row_templates_;
   std::uint64_t bytes_read_ = 0;
 };
 
