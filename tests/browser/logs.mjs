@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs in Explore: lines of a stream of our own, what narrows them, their neighbours, those that arrive, and the way to metrics.
-import { assert, axe, close, noOverflow, open, paneOf, until } from './lib.mjs';
+import { assert, axe, chartDrawn, close, exploreUrl, noOverflow, open, paneOf, until } from './lib.mjs';
 
 const EVIL = '<img src=x onerror="window.evil=1"> \u001b[31mred\u001b[0m level=error a=1';
 
@@ -192,6 +192,16 @@ async function bridge(browser, { base }) {
   await until('a pane of metrics', () => panes().length === 2);
   assert(panes()[1].datasource !== 'logs', 'the new pane asks logs');
   assert(panes()[1].queries[0].expr === `{instance="${metric.instance}"}`, panes()[1].queries[0].expr);
+
+  await page.goto(base + exploreUrl([`up{instance="${metric.instance}"}`], { from: 'now-5m', to: 'now' }));
+  await until('the chart', () => chartDrawn(page));
+  await page.locator('figure [role="group"]').first().focus();
+  await page.keyboard.press('End');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Logs of the same labels' }).or(page.getByText('Logs of the same labels')).first().click();
+  await until('a pane of logs', () => panes()[1]?.datasource === 'logs');
+  assert(panes()[1].queries[0].expr === `{instance="${metric.instance}"}`, panes()[1].queries[0].expr);
+  await firstRow(page);
   await close(s);
 }
 
