@@ -371,12 +371,16 @@ TEST_F(ScraperTest, DiscoveryThatFailsKeepsTheFormerTargets) {
 }
 
 TEST_F(ScraperTest, ADiscoveryThatHangsDelaysNobody) {
-  std::mutex mutex;
-  std::condition_variable released;
-  bool open = false;
-  world.answer("http://hangs/", [&](const auto&) -> Result<http::ClientResponse> {
-    std::unique_lock lock(mutex);
-    released.wait_for(lock, kDeadline, [&] { return open; });
+  // Shared with the answer, which may still be asked while the scraper is being stopped.
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable released;
+    bool open = false;
+  };
+  auto gate = std::make_shared<Gate>();
+  world.answer("http://hangs/", [gate](const auto&) -> Result<http::ClientResponse> {
+    std::unique_lock lock(gate->mutex);
+    gate->released.wait_for(lock, kDeadline, [&] { return gate->open; });
     return fail(ErrorKind::unavailable, "too late");
   });
   world.answer("http://sd/", R"([{"targets":["h:1"]}])", "application/json");
@@ -394,9 +398,9 @@ TEST_F(ScraperTest, ADiscoveryThatHangsDelaysNobody) {
   apply("scrape_configs:\n- job_name: j\n  scrape_interval: 50ms\n  static_configs: [{targets: ['k:1']}]\n");
   world.answer("http://k:1/metrics", "a 9\n");
   EXPECT_TRUE(world.wait_value(of("a", "k:1"), 9));
-  std::lock_guard lock(mutex);
-  open = true;
-  released.notify_all();
+  std::lock_guard lock(gate->mutex);
+  gate->open = true;
+  gate->released.notify_all();
 }
 
 TEST_F(ScraperTest, AFileThatChangesChangesTheTargets) {

@@ -26,7 +26,7 @@ std::string labels_text(const std::vector<std::string>& labels) {
 }
 
 std::string duration_literal(double seconds) {
-  if (seconds < 0) return "-" + duration_literal(-seconds);
+  if (std::signbit(seconds)) return "-" + duration_literal(-seconds);
   double nanoseconds = seconds * 1e9;
   constexpr double kMost = 9.2233720368547e18;
   if (!(nanoseconds < kMost)) nanoseconds = kMost;

@@ -52,6 +52,8 @@ TEST(PromqlPrinter, OneLine) {
       {"label_replace(a,`x`,'$1',\"y\",\"(.*)\")", "label_replace(a, \"x\", \"$1\", \"y\", \"(.*)\")"},
       {"time()", "time()"},
       {"INF", "+Inf"},
+      {"Inf ^ 2", "Inf ^ 2"},
+      {"-0m", "-0s"},
   };
   for (auto [query, expected] : cases) {
     auto expr = parsed(query);

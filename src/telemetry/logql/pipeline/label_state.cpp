@@ -94,6 +94,8 @@ Name* NameTable::intern(std::string_view text) {
   Name& name = names_.emplace_back();
   name.text = text;
   name.id = static_cast<std::uint32_t>(names_.size());
+  name.is_error = text == kErrorLabel;
+  name.is_details = text == kErrorDetailsLabel;
   configure_(context_, name);
   index_.emplace(name.text, &name);
   return &name;
@@ -187,6 +189,15 @@ std::optional<std::string_view> LabelState::get(Name* name) {
 }
 
 void LabelState::set_parsed(Name* name, std::string_view value) {
+  if (name->is_error || name->is_details) {
+    // As with metadata: the label is the error. One that a stage has met stays.
+    if (extracted(name)) return;
+    name->extracted_row = row_;
+    if (name->required) ++required_found_;
+    if (name->is_error && error_.empty()) set_error_copy(value);
+    if (name->is_details && details_.empty()) set_error_details(value);
+    return;
+  }
   std::erase_if(metadata_, [name](const Entry& entry) { return entry.name == name; });
   if (stream_has(name)) touch_stream(name->in_stream);
   if (name->extracted_row == row_) {

@@ -26,6 +26,8 @@ struct Name {
   std::string text;
   std::uint32_t id = 0;
   bool wanted = true;               // parsers must look for it
+  bool is_error = false;            // __error__
+  bool is_details = false;          // __error_details__
   bool required = false;            // is one of the labels whose finding may end parsing
   std::int16_t watch = -1;          // filters that decide on it right after the parser
   std::uint64_t extracted_row = 0;  // the row in which a stage has set it

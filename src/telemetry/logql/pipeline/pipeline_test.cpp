@@ -127,6 +127,13 @@ TEST(Labels, SameSetSameResult) {
   EXPECT_EQ(text(*first), "a=1 app=s b=2");
 }
 
+// A line may itself name the error labels; what a stage has met wins, and no name is there twice.
+TEST(Labels, ErrorLabelsOfTheLine) {
+  EXPECT_EQ(run("| logfmt", "__error__=mine a=1"), "__error__=mine a=1 | __error__=mine a=1");
+  EXPECT_EQ(run("| logfmt --strict", "__error__=mine a=\"1"), "__error__=LogfmtParserErr | __error__=mine a=\"1");
+  EXPECT_EQ(run("| json | __error__=\"mine\"", R"({"__error__":"mine"})"), R"(__error__=mine | {"__error__":"mine"})");
+}
+
 TEST(Labels, GroupingAndErrors) {
   PipelineOptions by;
   by.grouping = Grouping{{"status", "app"}, false};

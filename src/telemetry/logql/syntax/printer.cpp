@@ -40,6 +40,7 @@ std::string print_matcher(const Matcher& matcher) {
 std::string print_number(double value) {
   if (std::isnan(value)) return "(0 / 0)";
   if (std::isinf(value)) return value > 0 ? "(10 ^ 999)" : "(-1 * 10 ^ 999)";
+  if (value == 0 && std::signbit(value)) return "-0.0";  // "-0" is read as a duration
   return format_go_float(value);
 }
 

@@ -50,6 +50,7 @@ constexpr std::string_view kNormal[] = {
     R"(vector(1) / ignoring (a) group_right () (vector(2) or vector(3)))",
     R"(vector(1) and on () vector(2) unless ignoring (z) vector(3))",
     R"(-5 * vector(1))",
+    R"(-.0)",
 };
 
 TEST(LogqlPrinter, ReadsBackWhatItWrites) {
