@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every fuzz target of build/fuzz; the seconds given (default 360) are shared among all. Findings land in build/fuzz/findings.
+# Runs every fuzz target of build/dev (the sanitized build); the seconds given (default 360) are shared among all. Findings land in build/dev/fuzz/findings.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 total=${1:-360}
-mapfile -t targets < <(find build/fuzz/src -name '*_fuzz' -type f -perm -u+x | sort)
+mapfile -t targets < <(find build/dev/src -name '*_fuzz' -type f -perm -u+x | sort)
 [ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets built"; exit 1; }
 each=$((total * 2 / ${#targets[@]})); [ $each -ge 5 ] || each=5
-mkdir -p build/fuzz/findings
+mkdir -p build/dev/fuzz/findings
 one() {
   local t=$1 name; name=$(basename "$t")
-  mkdir -p "build/fuzz/corpus/$name"
+  mkdir -p "build/dev/fuzz/corpus/$name"
   local seeds=(); [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
-  if "$t" -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/fuzz/findings/$name-" \
-      "build/fuzz/corpus/$name" "${seeds[@]}" >"build/fuzz/$name.log" 2>&1; then
-    echo "ok    $name $(grep -oE 'stat::number_of_executed_units: *[0-9]+|Done [0-9]+ runs' "build/fuzz/$name.log" | tail -1)"
+  if "$t" -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/dev/fuzz/findings/$name-" \
+      "build/dev/fuzz/corpus/$name" "${seeds[@]}" >"build/dev/fuzz/$name.log" 2>&1; then
+    echo "ok    $name $(grep -oE 'stat::number_of_executed_units: *[0-9]+|Done [0-9]+ runs' "build/dev/fuzz/$name.log" | tail -1)"
   else
-    echo "FAIL  $name"; tail -30 "build/fuzz/$name.log"; return 1
+    echo "FAIL  $name"; tail -30 "build/dev/fuzz/$name.log"; return 1
   fi
 }
 export -f one; export each

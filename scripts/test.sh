@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault)
-export TOCAYO_FULL=$full
+[ -z "$full" ] || export TOCAYO_FULL=1
 passed=0 failed=0 failures=()
 run() {  # run <name> <command…>
   local name=$1 start=$SECONDS; shift

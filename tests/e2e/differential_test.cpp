@@ -11,6 +11,7 @@
 #include <map>
 #include <random>
 
+#include "core/testing.h"
 #include "promql/querygen.h"
 #include "tests/support/remote_write_body.h"
 #include "tests/support/server_process.h"
@@ -246,7 +247,7 @@ TEST(Differential, AgainstDebianPrometheus) {
   data.end = end;
   const char* seed_text = std::getenv("TOCAYO_TEST_SEED");
   std::uint64_t seed = seed_text ? std::strtoull(seed_text, nullptr, 10) : 20261124;
-  bool full = std::getenv("TOCAYO_FULL") != nullptr && *std::getenv("TOCAYO_FULL") != '\0';
+  bool full = full_run();
   auto generated = promql::generate_queries(seed, full ? 12'000 : 2'200, data, {.only_2_42 = true});
 
   int differences = 0, asked = 0;

@@ -14,6 +14,7 @@
 #include <set>
 #include <thread>
 
+#include "core/testing.h"
 #include "tests/support/remote_write_body.h"
 #include "tests/support/server_process.h"
 
@@ -84,7 +85,7 @@ void verify(Server& server, int writer, const Ledger& ledger, std::int64_t from,
 }
 
 TEST(Durability, KillNineLosesNothingAcknowledged) {
-  const int rounds = std::getenv("TOCAYO_FULL") && *std::getenv("TOCAYO_FULL") ? 100 : 8;
+  const int rounds = test_rounds(8, 100, 3);
   // Checkpoints and seals happen all the time, so that kills land in the middle of them.
   Server server(
       {.sets = {"metrics.wal.checkpoint_interval=300ms", "metrics.head.window=1m", "metrics.wal.segment_size=256KiB"}});

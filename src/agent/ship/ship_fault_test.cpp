@@ -13,6 +13,7 @@
 #include "agent/host/testing.h"
 #include "agent/raw_server.h"
 #include "agent/ship/ship_queue.h"
+#include "core/testing.h"
 #include "core/text.h"
 #include "metrics/ingest_rows.h"
 #include "metrics/remote_write.h"
@@ -82,8 +83,6 @@ std::unique_ptr<ShipQueue> open(const std::string& dir, http::Client& client, Re
   EXPECT_TRUE(queue) << queue.error().message;
   return std::move(*queue);
 }
-
-bool full_run() { return std::getenv("TOCAYO_FULL") != nullptr; }
 
 // A crash leaves any beginning of the last segment: all whole records in it are delivered, nothing else, and the queue
 // goes on.

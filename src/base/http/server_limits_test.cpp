@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "core/testing.h"
 #include "http/detail/test_support.h"
 
 namespace tocayo::http::test {
@@ -207,7 +208,7 @@ TEST_F(ServerTest, StopCancelsWhatOutlivesItsGrace) {
 }
 
 TEST_F(ServerTest, ManyIdleConnections) {
-  std::size_t count = std::getenv("TOCAYO_FULL") != nullptr ? 10'000 : 2'000;
+  std::size_t count = test_rounds<std::size_t>(2'000, 10'000, 500);
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache of what senders repeat: by itself, and against a door without it.
 #include "metrics/ingest_series_cache.h"
+#include "core/testing.h"
 
 #include <gtest/gtest.h>
 
@@ -291,7 +292,7 @@ void expect_same_rows(Door& a, Door& b) {
 
 TEST(SeriesCacheEquivalence, RandomRequestsFareTheSame) {
   std::size_t known_series = 0;
-  const unsigned seeds = std::getenv("TOCAYO_FULL") != nullptr ? 60 : 4;
+  const unsigned seeds = test_rounds(4U, 60U, 2U);
   for (unsigned seed = 1; seed <= seeds; ++seed) {
     std::mt19937 random(seed);
     Door with(true);

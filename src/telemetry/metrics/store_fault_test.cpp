@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "core/testing.h"
 #include "metrics/store_test_support.h"
 
 namespace tocayo::metrics {
@@ -244,7 +245,7 @@ TEST(StoreFault, FlippedBitsInASegmentAreFoundAndHarmNoOtherSegment) {
 
 TEST(StoreFault, KillAtAnyMomentLosesNothingAcknowledged) {
   const char* wanted = std::getenv("TOCAYO_CRASH_ROUNDS");
-  const int rounds = wanted != nullptr ? std::atoi(wanted) : (std::getenv("TOCAYO_FULL") != nullptr ? 100 : 8);
+  const int rounds = wanted != nullptr ? std::atoi(wanted) : test_rounds(8, 100, 3);
   TemporaryDir dir;
   std::mt19937_64 random(17);
   std::int32_t acknowledged = -1;

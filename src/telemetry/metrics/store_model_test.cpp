@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "core/testing.h"
 #include "metrics/store_test_support.h"
 
 namespace tocayo::metrics {
@@ -88,7 +89,7 @@ void expect_equal(const Model& model, const ReadAll& all, TimestampMs start, Tim
 }
 
 TEST(StoreModel, RandomAppendsAcrossSealCheckpointAndReopen) {
-  const int rounds = std::getenv("TOCAYO_FULL") != nullptr ? 20 : 3;
+  const int rounds = test_rounds(3, 20, 1);
   for (int round = 0; round < rounds; ++round) {
     std::mt19937_64 random(static_cast<std::uint64_t>(round) + 100);
     TemporaryDir dir;
@@ -250,7 +251,7 @@ TEST(StoreConcurrency, AQueryNeverSeesHalfARequest) {
 
 // A simulated day of scraping with churn: what is held in memory at the end is what was held after the first hours.
 TEST(StoreSimulation, ADayOfIngestKeepsMemoryFlat) {
-  const bool full = std::getenv("TOCAYO_FULL") != nullptr;
+  const bool full = full_run();
   const int targets = full ? 50 : 4;
   const int per_target = full ? 200 : 50;
   const TimestampMs scrape = full ? 15'000 : 60'000;
