@@ -3,6 +3,7 @@
 import type { Pyramid } from '../frames/pyramid';
 import { type Connect, type Pen, trace } from '../frames/trace';
 import { seriesColour, seriesDash, themeTokens } from '../theme';
+import type { LineCache, TracedLine, TracedSpan } from './lineCache';
 import type { ChartModel } from './model';
 import type { ChartMode } from './options';
 import type { Drawn } from './stack';
@@ -118,13 +119,23 @@ function tracePoints(
   place: ReturnType<typeof places>,
   steps: readonly [number, number],
   connect: Connect,
+  windows = 1,
 ): number {
   into.begin(place, frame.top - 4 * frame.height, frame.top + 5 * frame.height);
-  return trace(column.values, column.pyramid, steps[0], steps[1], frame.width / frame.ratio, connect, into);
+  const pixels = (windows * frame.width) / frame.ratio;
+  return trace(column.values, column.pyramid, steps[0], steps[1], pixels, connect, into);
 }
+
+/** What a path is drawn into: the canvas itself, or a path that is kept. */
+type Track = Pick<CanvasPath, 'moveTo' | 'lineTo' | 'closePath'>;
 
 function strokeParts(g: CanvasRenderingContext2D, points: Points, dot: number): void {
   g.beginPath();
+  followParts(g, points, dot);
+  g.stroke();
+}
+
+function followParts(g: Track, points: Points, dot: number): void {
   for (let part = 0; part < points.starts.length; part++) {
     const start = points.starts[part] as number;
     const end = points.end(part);
@@ -138,11 +149,15 @@ function strokeParts(g: CanvasRenderingContext2D, points: Points, dot: number): 
     g.moveTo(x, y);
     for (let k = start + 1; k < end; k++) g.lineTo(points.xs[k] as number, points.ys[k] as number);
   }
-  g.stroke();
 }
 
 function fillParts(g: CanvasRenderingContext2D, top: Points, bottom: Points | number): void {
   g.beginPath();
+  followBand(g, top, bottom);
+  g.fill();
+}
+
+function followBand(g: Track, top: Points, bottom: Points | number): void {
   for (let part = 0; part < top.starts.length; part++) {
     const start = top.starts[part] as number;
     const end = top.end(part);
@@ -158,7 +173,6 @@ function fillParts(g: CanvasRenderingContext2D, top: Points, bottom: Points | nu
     }
     g.closePath();
   }
-  g.fill();
 }
 
 /** A series of an older period: dashed, and with an edge around it where it crosses bands of its own colour. */
@@ -187,6 +201,26 @@ export interface Painting {
   /** The series that others fade behind. */
   focus: number | null;
   connect: Connect;
+  /** Of the chart that is drawn; without one every line is traced anew. */
+  cache?: LineCache;
+}
+
+/** The points traced last as paths that can be kept. */
+function tracedLine(span: TracedSpan, zero: number, band: boolean): TracedLine {
+  const line = new Path2D();
+  followParts(line, upper, 2 * span.frame.ratio);
+  if (!band) return { line, band: null };
+  const { top, height } = span.frame;
+  const below = new Path2D();
+  followBand(below, upper, Math.min(top + 5 * height, Math.max(top - 4 * height, zero)));
+  return { line, band: below };
+}
+
+function lineStyle(g: CanvasRenderingContext2D, slot: number, width: number, alpha: number, ratio: number): void {
+  g.globalAlpha = alpha;
+  const dash = seriesDash(slot);
+  g.setLineDash(dash ? dash.map((d) => d * ratio) : []);
+  g.lineWidth = width;
 }
 
 /** Returns how many stored entries it read, all series together. */
@@ -197,6 +231,9 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
   const steps = stepsIn(model.x, frame.xMin, frame.xMax);
   const zero = Math.min(frame.top + frame.height, Math.max(frame.top, place.y(0)));
   const dense = model.series.length * Math.min(steps[1] - steps[0], 4 * frame.width) > DENSE_POINTS;
+  const kept =
+    mode === 'stack' ? null : (painting.cache?.open(model, frame, connect, (a, b) => stepsIn(model.x, a, b)) ?? null);
+  let spanPlace: ReturnType<typeof places> | null = null;
   let read = 0;
   g.save();
   g.beginPath();
@@ -215,9 +252,27 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
     if (!series || !column || hidden.has(series.id)) continue;
     const faded = focus !== null && focus !== index ? FADED : 1;
     const colour = seriesColour(series.slot);
-    read += tracePoints(upper, column, frame, place, steps, connect);
     g.strokeStyle = colour;
     g.fillStyle = colour;
+    if (kept && !series.ghost) {
+      const { line, band } = kept.line(index, (span) => {
+        const own = spanPlace ?? places(span.frame, model.x);
+        spanPlace = own;
+        read += tracePoints(upper, column, span.frame, own, span.steps, connect, span.windows);
+        return tracedLine(span, own.y(0), mode === 'area');
+      });
+      const [right, down] = kept.shift;
+      g.translate(right, down);
+      if (band) {
+        g.globalAlpha = faded * 0.14;
+        g.fill(band);
+      }
+      lineStyle(g, series.slot, (dense ? 1 : 1.5) * frame.ratio, faded, frame.ratio);
+      g.stroke(line);
+      g.translate(-right, -down);
+      continue;
+    }
+    read += tracePoints(upper, column, frame, place, steps, connect);
     if (!series.ghost && mode === 'stack' && column.base) {
       read += tracePoints(lower, column.base, frame, place, steps, connect);
       g.globalAlpha = faded * (series.slot < 0 ? 0.16 : 0.62);
@@ -228,10 +283,7 @@ export function paint(g: CanvasRenderingContext2D, painting: Painting): number {
     }
     if (series.ghost) strokeGhost(g, upper, frame.ratio, mode !== 'line', faded);
     else {
-      g.globalAlpha = faded;
-      const dash = seriesDash(series.slot);
-      g.setLineDash(dash ? dash.map((d) => d * frame.ratio) : []);
-      g.lineWidth = (dense || mode === 'stack' ? 1 : 1.5) * frame.ratio;
+      lineStyle(g, series.slot, (dense || mode === 'stack' ? 1 : 1.5) * frame.ratio, faded, frame.ratio);
       strokeParts(g, upper, 2 * frame.ratio);
     }
   }

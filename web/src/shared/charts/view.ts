@@ -7,6 +7,7 @@ import { seriesColour } from '../theme';
 import type { Range } from '../time/range';
 import css from './Chart.module.css';
 import { attachGestures } from './gestures';
+import { LineCache } from './lineCache';
 import { type ChartModel, type ChartSource, NO_MODEL, nearest, valueAt } from './model';
 import { chartOptions, type LookOptions, shrinkFor, yRange } from './options';
 import { type Box, type Marker, Overlay } from './overlay';
@@ -19,6 +20,7 @@ import { type SeriesActions, Tooltip } from './tooltip';
 /** A pointer this near to a line means that line. */
 const NEAR_PX = 24;
 const MOST_MARKERS = 60;
+const GROWTH = 0.2;
 
 export interface ViewCallbacks {
   onZoom: ((range: Range) => void) | undefined;
@@ -28,6 +30,7 @@ export interface ViewCallbacks {
 export class ChartView implements Drawable, Follower {
   private plot: uPlot | null = null;
   private overlay: Overlay | null = null;
+  private readonly lines = new LineCache();
   private near = false;
   private width = 0;
   private height = 0;
@@ -45,6 +48,7 @@ export class ChartView implements Drawable, Follower {
   private look: LookOptions = { unit: 'short', mode: 'line', zone: 'browser' };
   private hidden: ReadonlySet<string> = new Set();
   private previewed: { min: number; max: number } | null = null;
+  private held: [number, number] | null = null;
   /** Own pointer within the host, another chart's time, or a step that the keyboard chose. */
   private pointer: { x: number; y: number } | null = null;
   private chosen: { step: number; series: number } | null = null;
@@ -151,7 +155,7 @@ export class ChartView implements Drawable, Follower {
     const [from, to] = stepsIn(this.model.x, min, max);
     const shown = (index: number) => !this.hidden.has(this.model.series[index]?.id ?? '');
     const span = spanOf(this.drawn, shown, from, to);
-    const [low, high] = yRange(span?.[0] ?? null, span?.[1] ?? null, this.look);
+    const [low, high] = this.steady(yRange(span?.[0] ?? null, span?.[1] ?? null, this.look));
     const plot = this.plot ?? this.create(min, max);
     this.resize(plot);
     plot.batch(() => {
@@ -167,6 +171,17 @@ export class ChartView implements Drawable, Follower {
       plot.setScale('y', { min: low, max: high });
     });
     this.drawOverlay();
+  }
+
+  /** While someone moves the chart its height stays, and only grows where lines would leave it: nothing jumps. */
+  private steady([low, high]: [number, number]): [number, number] {
+    if (!this.previewed) this.held = null;
+    else if (!this.held) this.held = [low, high];
+    else if (low < this.held[0] || high > this.held[1]) {
+      const more = (high - low) * GROWTH;
+      this.held = [low < this.held[0] ? low - more : this.held[0], high > this.held[1] ? high + more : this.held[1]];
+    }
+    return this.held ?? [low, high];
   }
 
   /** Sums are made again only when the data or the choice of series changed. */
@@ -230,6 +245,7 @@ export class ChartView implements Drawable, Follower {
       mode: this.look.mode,
       focus: this.pinnedFocus ?? (this.look.mode === 'stack' ? null : this.focused),
       connect: this.look.connect ?? 'never',
+      cache: this.lines,
     });
   }
 
@@ -363,6 +379,7 @@ export class ChartView implements Drawable, Follower {
   private release(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.lines.clear();
     this.overlay?.destroy();
     this.overlay = null;
   }
