@@ -189,7 +189,7 @@ describe('range answers', () => {
 
 describe('metric names', () => {
   const index = new NameIndex();
-  const all = ['a_total', 'b_seconds_bucket', 'b_seconds_sum', 'Memory_bytes', 'up'];
+  const all = ['Memory_bytes', 'a_total', 'b_seconds_bucket', 'b_seconds_sum', 'up'];
   const find = (text: string, types: string[] = []) => {
     const count = index.find(text, types);
     const rows = index.slice(0, 10).map((r) => r.name);
@@ -215,10 +215,66 @@ describe('metric names', () => {
     expect(find('sum', ['histogram'])).toEqual(['b_seconds_sum']);
     expect(find('nothing')).toEqual([]);
     expect(find('')).toEqual(all);
-    expect(index.slice(1, 2)).toEqual([
+    expect(index.slice(2, 3)).toEqual([
       { name: 'b_seconds_bucket', type: 'histogram', help: 'Waiting', unit: 'seconds' },
     ]);
     expect(() => index.load(bytes({ status: 'error' }))).toThrow('no list');
+  });
+  it('are found in answers of any shape as in plain ones', () => {
+    const plain = new NameIndex();
+    expect(plain.load(bytes({ status: 'success', data: ['abc', 'bca', 'cab'], warnings: ['cut'] }))).toBe(3);
+    for (const [word, found] of [
+      ['ca', ['bca', 'cab']],
+      ['"ab', []],
+      ['c","b', []],
+      ['cut', []],
+      ['AB', ['abc', 'cab']],
+    ] as const) {
+      expect([word, plain.find(word, [])]).toEqual([word, found.length]);
+      expect(plain.slice(0, 9).map((row) => row.name)).toEqual(found);
+    }
+    expect(plain.load(bytes({ status: 'success', data: [] }))).toBe(0);
+    expect(plain.find('a', [])).toBe(0);
+    plain.find('', []);
+    // Escapes, other alphabets, letters whose lower case is longer, and a list that is out of order.
+    const odd = ['über_total', 'say_"hi"', 'İstanbul_up', 'b', 'a\\n'];
+    const spaced = new TextEncoder().encode(`{ "data": ${JSON.stringify(odd)}, "status": "success" }`);
+    expect(plain.load(spaced)).toBe(5);
+    expect(plain.slice(0, 9).map((row) => row.name)).toEqual([...odd].sort());
+    expect(plain.find('ÜBER', [])).toBe(1);
+    expect(plain.find('"hi', [])).toBe(1);
+    expect(plain.find('stanbul_up', [])).toBe(1);
+    expect(plain.find('a\\', [])).toBe(1);
+  });
+  it('complete what is typed: all of few, the fitting ones of many, beginnings first', () => {
+    const few = new NameIndex();
+    few.load(bytes({ status: 'success', data: all }));
+    expect(few.complete('mem', 2)).toEqual({ names: all, whole: true });
+    const many = [...Array.from({ length: 30_000 }, (_, i) => `m${i}_up_total`), 'up', 'up_again'].sort();
+    const big = new NameIndex();
+    big.load(bytes({ status: 'success', data: many }));
+    big.find('m29999', []);
+    expect(big.complete('UP', 4)).toEqual({
+      names: ['up', 'up_again', 'm0_up_total', 'm10000_up_total'],
+      whole: false,
+    });
+    expect(big.complete('', 2).names).toEqual(many.slice(0, 2));
+    expect(big.complete('nothing', 4)).toEqual({ names: [], whole: false });
+    // Neither completing nor loading again changes what a filter left.
+    expect(big.slice(0, 9).map((row) => row.name)).toEqual(['m29999_up_total']);
+    big.load(bytes({ status: 'success', data: many.slice(5) }));
+    expect(big.slice(0, 9).map((row) => row.name)).toEqual(['m29999_up_total']);
+  });
+  it('are the same as those of a scan, whatever is asked', () => {
+    const many = Array.from({ length: 3000 }, (_, i) => `s${i % 7}_requests_${i * 37}_total`).sort();
+    const big = new NameIndex();
+    big.load(bytes({ status: 'success', data: many }));
+    for (const text of ['37', 's3 99', 'total', 'requests_1', 'q', 's1_requests_37_total']) {
+      const words = text.split(' ');
+      const scan = many.filter((name) => words.every((word) => name.includes(word)));
+      expect([text, big.find(text, [])]).toEqual([text, scan.length]);
+      expect(big.slice(0, 20).map((row) => row.name)).toEqual(scan.slice(0, 20));
+    }
   });
 });
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the worker can be asked to do. The same functions run on the page's own thread where there is no worker.
 import { decodeMatrix, type Grid, type RangeFrame, transferables } from './matrix';
-import { NameIndex, type NameSlice } from './names';
+import { type Completions, NameIndex, type NameSlice } from './names';
 
 export type Job =
   | { kind: 'matrix'; bytes: ArrayBuffer; grid: Grid }
   | { kind: 'names'; bytes: ArrayBuffer }
   | { kind: 'help'; bytes: ArrayBuffer }
   | { kind: 'find'; text: string; types: string[] }
-  | { kind: 'slice'; from: number; to: number };
+  | { kind: 'slice'; from: number; to: number }
+  | { kind: 'complete'; text: string; limit: number };
 
 export interface Results {
   matrix: RangeFrame;
@@ -16,6 +17,7 @@ export interface Results {
   help: Record<string, number>;
   find: number;
   slice: NameSlice[];
+  complete: Completions;
 }
 
 export interface Outcome {
@@ -38,6 +40,8 @@ export function createRunner(): (job: Job) => Outcome {
         return { value: index.describe(job.bytes), transfer: [] };
       case 'find':
         return { value: index.find(job.text, job.types), transfer: [] };
+      case 'complete':
+        return { value: index.complete(job.text, job.limit), transfer: [] };
       default:
         return { value: index.slice(job.from, job.to), transfer: [] };
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hoverTooltip } from '@codemirror/view';
-import { newCompleteStrategy, PromQLExtension } from '@prometheus-io/codemirror-promql';
+import { PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { functionIdentifierTerms } from '@prometheus-io/codemirror-promql/dist/esm/complete/promql.terms';
-import { allMetadata, completionClient } from './client';
+import { allMetadata, completeStrategy } from './client';
 import { diagnose, promLinter } from './lint';
 import { type EditorLanguage, QueryEditor, type QueryEditorProps } from './QueryEditor';
 
@@ -39,7 +39,7 @@ const promLanguage: EditorLanguage = {
     const promql = new PromQLExtension()
       .activateCompletion(true)
       .activateLinter(false)
-      .setComplete({ completeStrategy: newCompleteStrategy({ remote: completionClient, maxMetricsMetadata: 20_000 }) });
+      .setComplete({ completeStrategy: completeStrategy() });
     return { extension: [promql.asExtension(), promLinter, hoverDocs], destroy: () => promql.destroy() };
   },
   diagnose,

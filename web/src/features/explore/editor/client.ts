@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completion's view of our API: what the editor may ask for while someone types, with a short memory.
+
 import type { PrometheusClient } from '@prometheus-io/codemirror-promql/dist/esm/client/prometheus';
+import { type CompleteStrategy, newCompleteStrategy } from '@prometheus-io/codemirror-promql/dist/esm/complete';
 import type { Matcher } from '@prometheus-io/codemirror-promql/dist/esm/types';
 import { labelNames, labelValues, type MetricMetadata, metadata, seriesOf } from '@/shared/api/prom';
+import { requestBytes } from '@/shared/api/request';
+import { names } from '@/shared/frames/client';
+import type { Completions } from '@/shared/frames/names';
 
 const AGE_MS = 60_000;
 const memory = new Map<string, { at: number; value: Promise<unknown> }>();
@@ -32,10 +37,22 @@ function operator(m: Matcher): string {
 
 const quiet = <T>(promise: Promise<T>, fallback: T): Promise<T> => promise.catch(() => fallback);
 
-export const allMetricNames = (): Promise<string[]> => remembered('names', () => labelValues('__name__'));
+/** Of very many names the list under the cursor gets so many that fit what is typed; the rest stays in the worker. */
+const MOST_NAMES = 500;
+
+async function loadNames(): Promise<number> {
+  const bytes = await requestBytes('/api/v1/label/__name__/values');
+  return names.run({ kind: 'names', bytes });
+}
+
+async function namesFor(text: string): Promise<Completions> {
+  await remembered('names', loadNames);
+  return names.run({ kind: 'complete', text, limit: MOST_NAMES });
+}
+
 export const allMetadata = (): Promise<Record<string, MetricMetadata[]>> => remembered('metadata', () => metadata());
 
-export const completionClient: PrometheusClient = {
+const client: Omit<PrometheusClient, 'metricNames'> = {
   labelNames: (metric) =>
     quiet(
       remembered(`labels ${metric}`, () => labelNames(metric || undefined)),
@@ -58,6 +75,29 @@ export const completionClient: PrometheusClient = {
     );
     return rows.map((labels) => new Map(Object.entries(labels)));
   },
-  metricNames: () => quiet(allMetricNames(), []),
   flags: () => Promise.resolve({}),
 };
+
+/** codemirror-promql's completion. A list that leaves names out is asked for again with every letter. */
+export function completeStrategy(): CompleteStrategy {
+  let partial = false;
+  const remote: PrometheusClient = {
+    ...client,
+    metricNames: async (prefix) => {
+      const found = await quiet(namesFor(prefix ?? ''), { names: [], whole: true });
+      partial = !found.whole;
+      return found.names;
+    },
+  };
+  const inner = newCompleteStrategy({ remote, maxMetricsMetadata: 20_000 });
+  return {
+    promQL: async (context) => {
+      partial = false;
+      const result = await inner.promQL(context);
+      if (!result || !partial) return result;
+      const { validFor: _validFor, ...once } = result;
+      return once;
+    },
+    destroy: () => inner.destroy?.(),
+  };
+}
