@@ -60,7 +60,7 @@ struct Identity {
   std::string tenant = "anonymous";
   std::int64_t user_id = 0;  // 0: no user (login off, or a token)
   std::string login;         // for logs and the audit trail; "anonymous" with login off, "token:<name>" for tokens
-  Role role = Role::none;    // in `tenant`
+  Role role = Role::none;    // in `tenant`; of several the least
   bool instance_admin = false;
   std::vector<std::string> scopes;  // of a token; empty for users, whose role decides
 };

@@ -25,8 +25,9 @@ struct RouteOptions {
   std::size_t max_body = 1 << 20;              // bytes, on the wire and after decompression; over it 413
   std::chrono::milliseconds timeout{120'000};  // becomes the request's deadline
   bool raw_body = false;                       // leave Content-Encoding alone (remote write's snappy)
-  bool csrf_exempt = false;  // machine endpoints (push); browsers' writes need Origin and X-Tocayo-Csrf
-  std::string metric_name;   // route label of request metrics; default: the pattern
+  bool csrf_exempt = false;      // machine endpoints (push); browsers' writes need Origin and X-Tocayo-Csrf
+  bool several_tenants = false;  // reads of a union: Identity::tenant may be "a|b" (sorted, each once); else refused
+  std::string metric_name;       // route label of request metrics; default: the pattern
 };
 
 class Router {

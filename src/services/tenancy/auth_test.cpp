@@ -28,6 +28,27 @@ TEST(LoginOff, TheLocalOperatorIsAdminOfTheTenantItNames) {
     EXPECT_EQ(server.send({.path = "/api/v1/query", .tenant = bad}).status, 400) << bad;
 }
 
+TEST(LoginOff, SeveralTenantsOnlyWhereTheRouteReadsUnions) {
+  TestServer server(false);
+  server.add_probe("GET", "/api/v1/query", {.access = Access::read});
+  server.add_probe("GET", "/loki/api/v1/query_range", {.access = Access::read, .several_tenants = true});
+  server.add_probe("POST", "/loki/api/v1/push", {.access = Access::write, .csrf_exempt = true});
+  const auto read = [&](std::string tenant) {
+    return server.send({.path = "/loki/api/v1/query_range", .tenant = std::move(tenant)});
+  };
+  EXPECT_EQ(read("b|a|b").body, "a|b|anonymous|admin");
+  EXPECT_EQ(read("b|b").body, "b|anonymous|admin");
+  for (const char* bad : {"a|", "|", "a|..", "a|b/c"}) EXPECT_EQ(read(bad).status, 400) << bad;
+  for (const char* path : {"/api/v1/query", "/loki/api/v1/push"}) {
+    const bool push = std::string(path).ends_with("push");
+    const auto answer = server.send({.method = push ? "POST" : "GET", .path = path, .tenant = "a|b", .csrf = false});
+    EXPECT_EQ(answer.status, 400) << path;
+    EXPECT_EQ(answer.body, "multiple org IDs present") << path;
+    EXPECT_EQ(server.send({.method = push ? "POST" : "GET", .path = path, .tenant = "a|a", .csrf = false}).body,
+              "a|anonymous|admin");
+  }
+}
+
 TEST(LoginOff, RebindingAndForeignPagesAreRefused) {
   TestServer server(false);
   server.add_probe("GET", "/api/v1/query", {.access = Access::read});
@@ -89,10 +110,13 @@ TEST(LoginOff, ReadsAndWritesOfAdministrationWork) {
   auto me = server.send(
       {.method = "PUT",
        .path = "/api/ui/me",
-       .body = R"({"language":"es","theme":"dark","hour12":false,"weekStart":1,"timezone":"Europe/Madrid"})"});
+       .body =
+           R"({"language":"es","theme":"contrast","density":"cosy","hour12":false,"weekStart":1,"timezone":"Europe/Madrid"})"});
   EXPECT_EQ(me.status, 200) << me.body;
   auto read = server.send({.path = "/api/ui/me"}).json();
   EXPECT_EQ(read.at("language").as_string(), "es");
+  EXPECT_EQ(read.at("theme").as_string(), "contrast");
+  EXPECT_EQ(read.at("density").as_string(), "cosy");
   EXPECT_EQ(read.at("weekStart").as_int64(), 1);
   EXPECT_EQ(read.at("hour12").as_bool(), false);
   EXPECT_EQ(read.at("login").as_string(), "anonymous");
@@ -102,8 +126,8 @@ TEST(LoginOff, ReadsAndWritesOfAdministrationWork) {
                 .at("weekStart")
                 .is_null(),
             true);
-  for (const char* bad :
-       {R"({"language":"fr"})", R"({"theme":1})", R"({"weekStart":7})", R"({"timezone":"a b"})", "[]", "{", ""}) {
+  for (const char* bad : {R"({"language":"fr"})", R"({"theme":1})", R"({"theme":"pink"})", R"({"density":"loose"})",
+                          R"({"weekStart":7})", R"({"timezone":"a b"})", "[]", "{", ""}) {
     EXPECT_EQ(server.send({.method = "PUT", .path = "/api/ui/me", .body = bad}).status, 400) << bad;
   }
   EXPECT_EQ(server.send({.method = "POST", .path = "/api/ui/login", .body = "{}"}).json().at("code").as_string(),
@@ -180,6 +204,8 @@ class LoginOn : public ::testing::Test {
     server.add_probe("POST", "/api/v1/push", {.access = Access::write, .csrf_exempt = true});
     server.add_probe("POST", "/api/v1/rules", {.access = Access::write});
     server.add_probe("GET", "/loki/api/v1/query", {.access = Access::read});
+    server.add_probe("GET", "/loki/api/v1/labels", {.access = Access::read, .several_tenants = true});
+    server.add_probe("GET", "/loki/api/v1/editors", {.access = Access::write, .several_tenants = true});
     server.add_probe("DELETE", "/api/v1/admin/x", {.access = Access::admin});
     server.add_probe("GET", "/open", {.access = Access::open});
     server.add_probe("GET", "/api/live/v1/ws", {.access = Access::read});
@@ -471,6 +497,36 @@ TEST_F(LoginOn, TheTenantHeaderOpensNoDoors) {
   for (auto& entry : server.send({.path = "/tenancy/api/v1/audit?tenant=team-b", .cookie = ana}).json().as_array()) {
     EXPECT_EQ(entry.at("tenant").as_string(), "team-a");
   }
+}
+
+TEST_F(LoginOn, SeveralTenantsNeedARightInEachOfThem) {
+  add_user("ana", R"({"team-a":"admin"})");
+  add_user("both", R"({"team-a":"editor","team-b":"viewer"})");
+  const auto read = [&](std::string cookie, std::string tenant, std::string path = "/loki/api/v1/labels") {
+    return server.send({.path = std::move(path), .cookie = std::move(cookie), .tenant = std::move(tenant)});
+  };
+  const std::string ana = server.log_in("ana", "long enough 1"), both = server.log_in("both", "long enough 1");
+  EXPECT_EQ(read(ana, "team-b|team-a").status, 403);
+  EXPECT_EQ(read(ana, "team-b|team-a").body, "you have no role in tenant 'team-b'");
+  EXPECT_EQ(read(ana, "team-a|never-made").status, 403);
+  EXPECT_EQ(read(both, "team-b|team-a").body, "team-a|team-b|both|viewer") << "the least of the roles";
+  EXPECT_EQ(read(both, "team-a", "/loki/api/v1/editors").status, 200);
+  EXPECT_EQ(read(both, "team-a|team-b", "/loki/api/v1/editors").status, 403);
+  EXPECT_EQ(read(root, "team-a|team-b").status, 200);
+  EXPECT_EQ(read(root, "team-a|never-made").status, 403);
+  // A token is of one tenant.
+  const auto with = [&](const std::string& token, std::string tenant) {
+    return server.send({.path = "/loki/api/v1/labels",
+                        .authorization = "Bearer " + token,
+                        .tenant = std::move(tenant),
+                        .csrf = false});
+  };
+  const auto logs = server.make_token(root, R"({"name":"l","tenant":"team-a","scopes":["logs:read"]})");
+  const auto instance = server.make_token(root, R"({"name":"i","tenant":"team-a","scopes":["instance:admin"]})");
+  EXPECT_EQ(with(logs, "team-a|team-a").body, "team-a|token:l|viewer");
+  EXPECT_EQ(with(logs, "team-a|team-b").status, 403);
+  EXPECT_EQ(with(instance, "team-b|team-a").body, "team-a|team-b|token:i|admin");
+  EXPECT_EQ(with(instance, "team-b|never-made").status, 403);
 }
 
 TEST_F(LoginOn, TokensDoWhatTheirScopesSay) {

@@ -27,6 +27,36 @@ std::string default_tenant(const User& user) {
   return user.roles.empty() ? "" : user.roles.begin()->first;
 }
 
+// The least of the user's roles in the tenants.
+Role role_in_all(const User& user, const std::vector<std::string>& tenants) {
+  Role least = Role::admin;
+  for (const auto& tenant : tenants) least = std::min(least, role_in(user, tenant));
+  return tenants.empty() ? Role::none : least;
+}
+
+// The first of them in which the user has no role.
+std::string denied(const User& user, const std::vector<std::string>& tenants) {
+  for (const auto& tenant : tenants) {
+    if (role_in(user, tenant) == Role::none) return tenant;
+  }
+  return default_tenant(user);
+}
+
+std::string join(const std::vector<std::string>& tenants) {
+  std::string all;
+  for (const auto& tenant : tenants) all += (all.empty() ? "" : "|") + tenant;
+  return all;
+}
+
+// The tenants that the header names; none without it.
+Result<std::vector<std::string>> asked_tenants(const Request& request, const http::RouteOptions& options) {
+  const std::string_view header = request.headers.get(kTenantHeader);
+  if (header.empty()) return std::vector<std::string>{};
+  auto tenants = TRY(parse_tenant_ids(header));
+  if (tenants.size() > 1 && !options.several_tenants) return fail(ErrorKind::bad_input, "multiple org IDs present");
+  return tenants;
+}
+
 bool has_scope(const Identity& identity, std::string_view scope) {
   return std::find(identity.scopes.begin(), identity.scopes.end(), scope) != identity.scopes.end();
 }
@@ -92,7 +122,7 @@ class SessionAuthenticator final : public http::Authenticator {
     auto cookie =
         login_required && !by_header ? find_cookie(request.headers.get("Cookie"), kSessionCookie) : std::nullopt;
     CO_TRY_VOID(check_csrf(request, options, cookie.has_value()));
-    if (!login_required) co_return local_operator(request);
+    if (!login_required) co_return local_operator(request, options);
 
     auto principal = co_await find_principal(request, authorization, cookie);
     if (!principal && options.access == Access::open &&
@@ -127,16 +157,13 @@ class SessionAuthenticator final : public http::Authenticator {
     return fail(ErrorKind::forbidden, "writes from a browser need the header X-Tocayo-Csrf");
   }
 
-  Result<> local_operator(Request& request) const {
+  Result<> local_operator(Request& request, const http::RouteOptions& options) const {
     Identity identity;
     identity.tenant = std::string(kDefaultTenant);
     identity.login = "anonymous";
     identity.role = Role::admin;
     identity.instance_admin = true;
-    if (std::string_view asked = request.headers.get(kTenantHeader); !asked.empty()) {
-      TRY(check_tenant_id(asked));
-      identity.tenant = std::string(asked);
-    }
+    if (const auto asked = TRY(asked_tenants(request, options)); !asked.empty()) identity.tenant = join(asked);
     request.identity = std::move(identity);
     return {};
   }
@@ -167,19 +194,20 @@ class SessionAuthenticator final : public http::Authenticator {
 
   Task<Result<>> admit(Request& request, const http::RouteOptions& options, const Principal& principal) {
     Identity identity;
-    std::string asked(request.headers.get(kTenantHeader));
-    if (!asked.empty()) CO_TRY_VOID(check_tenant_id(asked));
+    CO_TRY(const std::vector<std::string> asked, asked_tenants(request, options));
     if (principal.token) {
       const Token& token = *principal.token;
       identity.login = "token:" + token.name;
       identity.scopes = token.scopes;
       identity.instance_admin = has_scope(identity, "instance:admin");
-      identity.tenant = asked.empty() ? token.tenant : asked;
+      identity.tenant = asked.empty() ? token.tenant : join(asked);
       identity.role = role_of_scopes(identity);
-      if (identity.tenant != token.tenant && !identity.instance_admin) {
-        co_return fail(ErrorKind::forbidden, "the API token is not one of tenant '" + identity.tenant + "'");
+      for (const auto& tenant : asked) {
+        if (tenant == token.tenant) continue;
+        if (!identity.instance_admin)
+          co_return fail(ErrorKind::forbidden, "the API token is not one of tenant '" + tenant + "'");
+        CO_TRY_VOID(co_await must_exist(tenant));
       }
-      if (identity.tenant != token.tenant) CO_TRY_VOID(co_await must_exist(identity.tenant));
       CO_TRY_VOID(check_scopes(identity, options.access, request.path));
       request.identity = std::move(identity);
       co_return Result<>();
@@ -188,8 +216,8 @@ class SessionAuthenticator final : public http::Authenticator {
     identity.user_id = user.id;
     identity.login = user.login;
     identity.instance_admin = user.instance_admin;
-    identity.tenant = asked.empty() ? default_tenant(user) : asked;
-    identity.role = role_in(user, identity.tenant);
+    identity.tenant = asked.empty() ? default_tenant(user) : join(asked);
+    identity.role = asked.empty() ? role_in(user, identity.tenant) : role_in_all(user, asked);
     if (options.access == Access::open && identity.role == Role::none) {
       // Signed in, but not there: the page may still know who it is.
       identity.tenant = default_tenant(user);
@@ -197,9 +225,11 @@ class SessionAuthenticator final : public http::Authenticator {
     } else if (identity.role == Role::none) {
       co_return fail(ErrorKind::forbidden, identity.tenant.empty()
                                                ? "you have no role in any tenant: ask an admin for one"
-                                               : "you have no role in tenant '" + identity.tenant + "'");
+                                               : "you have no role in tenant '" + denied(user, asked) + "'");
     }
-    if (user.instance_admin && !asked.empty()) CO_TRY_VOID(co_await must_exist(asked));
+    if (user.instance_admin) {
+      for (const auto& tenant : asked) CO_TRY_VOID(co_await must_exist(tenant));
+    }
     CO_TRY_VOID(check_role(identity, options.access));
     request.identity = std::move(identity);
     co_return Result<>();

@@ -39,7 +39,8 @@ struct AuthenticatorOptions {
 //   4. Tenant: X-Scope-OrgID. Login off: believed when well-formed. Login on: it must exist and the identity must have
 //   a role in it
 //      (a token only in its own; an instance admin in all). Absent: the token's, else "anonymous" if the user is in it,
-//      else the user's first.
+//      else the user's first. Several (`a|b`) only on routes that say so (RouteOptions::several_tenants); all of the
+//      above holds for each of them.
 //   5. What: the route's Access against the role, or the token's scopes (area_of_path says which area a path belongs
 //   to).
 // Errors: unauthorized, forbidden, limit, bad_input (tenant id), unavailable.

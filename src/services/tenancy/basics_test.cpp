@@ -81,6 +81,20 @@ TEST(TenantId, FollowsMimir) {
   }
 }
 
+TEST(TenantId, SeveralAreSortedAndEachOnce) {
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(parse_tenant_ids("a").value(), Ids{"a"});
+  EXPECT_EQ(parse_tenant_ids("b|a|b").value(), (Ids{"a", "b"}));
+  EXPECT_EQ(parse_tenant_ids("a|a").value(), Ids{"a"});
+  EXPECT_TRUE(parse_tenant_ids(std::string(150, 'x') + "|" + std::string(150, 'y'))) << "the length is of each";
+  for (std::string bad : {std::string(""), std::string("|"), std::string("a|"), std::string("|a"), std::string("a||b"),
+                          std::string("a|.."), std::string("a|b c"), "a|" + std::string(151, 'x')}) {
+    auto ids = parse_tenant_ids(bad);
+    ASSERT_FALSE(ids) << bad;
+    EXPECT_EQ(ids.error().kind, ErrorKind::bad_input);
+  }
+}
+
 TEST(Credentials, AuthorizationForms) {
   using Kind = Credentials::Kind;
   EXPECT_EQ(parse_authorization("")->kind, Kind::none);

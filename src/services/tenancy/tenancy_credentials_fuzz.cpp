@@ -28,5 +28,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!origin || origin->host != "localhost" || origin->port != 4600) std::abort();
   }
   (void)check_tenant_id(text);
+  (void)parse_tenant_ids(text);
   return 0;
 }

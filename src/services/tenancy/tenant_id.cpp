@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tenancy/tenant_id.h"
 
-#include <string>
+#include <algorithm>
+
+#include "core/text.h"
 
 namespace tocayo::tenancy {
 
@@ -15,13 +17,24 @@ Result<> check_tenant_id(std::string_view id) {
   for (char c : id) {
     bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
               std::string_view("!-_.*'()").find(c) != std::string_view::npos;
-    if (c == '|') return fail(ErrorKind::bad_input, "several tenants in one request ('a|b') are not supported yet");
     if (!ok) {
       return fail(ErrorKind::bad_input,
                   "the tenant id has a byte that is not allowed; allowed are A-Z a-z 0-9 and ! - _ . * ' ( )");
     }
   }
   return {};
+}
+
+Result<std::vector<std::string>> parse_tenant_ids(std::string_view text) {
+  std::vector<std::string> ids;
+  for (const auto id : split(text, '|')) {
+    TRY(check_tenant_id(id));
+    ids.emplace_back(id);
+  }
+  std::ranges::sort(ids);
+  const auto repeated = std::ranges::unique(ids);
+  ids.erase(repeated.begin(), repeated.end());
+  return ids;
 }
 
 }  // namespace tocayo::tenancy
