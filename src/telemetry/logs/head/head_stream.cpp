@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::uint32_t kFirstSlab = 1024;  // bytes of lines and metadata
 constexpr std::uint32_t kLargestSlab = 64 << 10;
-constexpr std::uint32_t kEqualRun = 16;  // rows compared one by one before a table is worth it
+constexpr std::size_t kSlabsOfASize = 3;  // before they double: what is unused of the last one stays a small part
+constexpr std::uint32_t kEqualRun = 16;   // rows compared one by one before a table is worth it
 
 std::uint64_t process_seed() {
   static const std::uint64_t seed = [] {
@@ -121,7 +122,7 @@ std::size_t HeadStream::append(TimestampNs time, std::string_view line, std::str
     std::uint32_t length = static_cast<std::uint32_t>(line.size() + metadata.size()) + 4;
     if (!slabs_.empty()) {
       const Slab& last = *slabs_.back();
-      bytes = kFirstSlab << std::min<std::size_t>(slabs_.size(), 6);
+      bytes = kFirstSlab << std::min<std::size_t>(slabs_.size() / kSlabsOfASize, 6);
       const std::uint32_t rows = last.count();
       length = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(last.lines(rows).size()) / std::max(rows, 1U));
     }

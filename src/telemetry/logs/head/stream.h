@@ -2,6 +2,7 @@
 // The streams of one tenant that are in memory: their labels, and which of them a selector chooses.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -26,7 +27,13 @@ using StreamId = std::uint32_t;
 struct SealedRows {
   enum class State : unsigned char { unknown, none, range, keys } state = State::unknown;
   TimestampNs max_time = 0;         // newest row of the newest segment that has the stream; from `range` on
-  std::vector<std::uint64_t> keys;  // row_key() of its rows, ascending; with `keys`
+  std::vector<std::uint64_t> keys;  // row_key() of its rows; with `keys`
+  bool sorted = false;              // `keys` ascends: made so when it is first searched
+  bool contains(std::uint64_t key) {
+    if (!sorted) std::sort(keys.begin(), keys.end());
+    sorted = true;
+    return std::binary_search(keys.begin(), keys.end(), key);
+  }
 };
 
 // One stream. Labels never change; the object lives as long as anybody holds it.

@@ -62,6 +62,17 @@ Result<> write_cut(db::Session& session, std::string_view tenant, std::uint64_t 
   return {};
 }
 
+Result<> write_segment(db::Session& session, const SegmentRecord& s, TimestampMs now) {
+  TRY(session.execute(
+      "INSERT INTO log_segment (id, tenant, day, group_hash, level, min_ts, max_ts, rows, raw_bytes, file_bytes, "
+      "journal_from, journal_to, path, state, tombstone, rank, created_at) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'live', $14, $15, $16)",
+      {s.id, s.tenant, s.day, static_cast<int64_t>(s.group), s.level, s.min_time, s.max_time,
+       static_cast<int64_t>(s.rows), static_cast<int64_t>(s.raw_bytes), static_cast<int64_t>(s.file_bytes),
+       static_cast<int64_t>(s.journal_from), static_cast<int64_t>(s.journal_to), s.path, s.tombstone, s.rank, now}));
+  return {};
+}
+
 }  // namespace
 
 Result<Catalogue::Contents> Catalogue::load() {
@@ -87,18 +98,20 @@ Result<Catalogue::Contents> Catalogue::load() {
 Result<> Catalogue::swap(std::string_view tenant, std::span<const SegmentRecord> added,
                          std::span<const std::int64_t> removed, std::optional<std::uint64_t> cut, TimestampMs now) {
   return database_.write_sync([&](db::Transaction& transaction) -> Result<> {
-    for (const SegmentRecord& s : added) {
-      TRY(transaction.execute(
-          "INSERT INTO log_segment (id, tenant, day, group_hash, level, min_ts, max_ts, rows, raw_bytes, file_bytes, "
-          "journal_from, journal_to, path, state, tombstone, rank, created_at) "
-          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'live', $14, $15, $16)",
-          {s.id, s.tenant, s.day, static_cast<int64_t>(s.group), s.level, s.min_time, s.max_time,
-           static_cast<int64_t>(s.rows), static_cast<int64_t>(s.raw_bytes), static_cast<int64_t>(s.file_bytes),
-           static_cast<int64_t>(s.journal_from), static_cast<int64_t>(s.journal_to), s.path, s.tombstone, s.rank,
-           now}));
-    }
+    for (const SegmentRecord& segment : added) TRY(write_segment(transaction, segment, now));
     for (const int64_t id : removed) TRY(transaction.execute("DELETE FROM log_segment WHERE id = $1", {id}));
     if (cut) return write_cut(transaction, tenant, *cut);
+    return {};
+  });
+}
+
+Result<> Catalogue::replace(std::span<const SegmentRecord> segments, const std::map<std::string, std::uint64_t>& cuts,
+                            TimestampMs now) {
+  return database_.write_sync([&](db::Transaction& transaction) -> Result<> {
+    TRY(transaction.execute("DELETE FROM log_segment"));
+    TRY(transaction.execute("DELETE FROM log_journal_cut"));
+    for (const SegmentRecord& segment : segments) TRY(write_segment(transaction, segment, now));
+    for (const auto& [tenant, position] : cuts) TRY(write_cut(transaction, tenant, position));
     return {};
   });
 }

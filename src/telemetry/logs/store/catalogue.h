@@ -67,6 +67,9 @@ class Catalogue {
   // there.
   Result<> swap(std::string_view tenant, std::span<const SegmentRecord> added, std::span<const std::int64_t> removed,
                 std::optional<std::uint64_t> cut, TimestampMs now);
+  // One transaction: these segments and cuts are all there are. Delete requests stay.
+  Result<> replace(std::span<const SegmentRecord> segments, const std::map<std::string, std::uint64_t>& cuts,
+                   TimestampMs now);
   // These segments hold no row of the delete requests up to `tombstone`.
   Result<> mark_clean(std::span<const std::int64_t> segments, std::int64_t tombstone);
   Result<> set_cut(std::string_view tenant, std::uint64_t position);

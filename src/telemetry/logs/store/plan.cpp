@@ -119,7 +119,8 @@ class AppendPlan::Builder {
   TimestampNs newest_ = 0;
   TimestampNs oldest_ = 0;
   std::string scratch_;
-  std::string_view last_stored_;
+  std::span<const LabelView> last_metadata_;  // of the caller …
+  std::string_view last_stored_;              // … and its bytes
 };
 
 bool AppendPlan::Builder::check_labels(const StreamRows& rows) {
@@ -255,10 +256,13 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
           plan_.arena_.copy(entry.line.substr(0, keep), std::string_view(mark).substr(0, limits_.max_line_size - keep));
     }
     if (!entry.metadata.empty()) {
-      scratch_.clear();
-      encode_labels(entry.metadata, scratch_);
       // Runs of lines with equal metadata share its bytes.
-      if (scratch_ != last_stored_) last_stored_ = plan_.arena_.copy(scratch_);
+      if (!std::ranges::equal(entry.metadata, last_metadata_)) {
+        scratch_.clear();
+        encode_labels(entry.metadata, scratch_);
+        last_stored_ = plan_.arena_.copy(scratch_);
+        last_metadata_ = entry.metadata;
+      }
       row.metadata = last_stored_;
     }
     bytes += row.line.size();

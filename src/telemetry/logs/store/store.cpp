@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "logs/store/store.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +18,16 @@ namespace tocayo::logs {
 namespace {
 
 std::atomic<std::uint32_t> next_ordinal{0};
+
+constexpr TimestampMs kTryAgain = 5000;  // after a cut or merge that failed
+
+// The calling thread takes processor and disk only when others leave them idle.
+void give_way() {
+  constexpr int kWhoThread = 1;        // IOPRIO_WHO_PROCESS: of a thread, 0 the calling one
+  constexpr int kIdleClass = 3 << 13;  // IOPRIO_CLASS_IDLE
+  (void)::syscall(SYS_ioprio_set, kWhoThread, 0, kIdleClass);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 10);
+}
 
 }  // namespace
 
@@ -63,30 +73,23 @@ StoreImpl::StoreImpl(StoreOptions options)
       dir_(options_.dir),
       clock_(options_.clock != nullptr ? options_.clock : &Clock::system()),
       epoch_(std::random_device{}() % 0xFFFE + 1),
-      catalogue_(*options_.database) {}
+      catalogue_(*options_.database),
+      disk_(
+          options_.disk_space ? options_.disk_space : [dir = options_.dir] { return disk_space(dir); },
+          options_.disk_reserve) {}
 
 StoreImpl::~StoreImpl() {
-  for (std::jthread* thread : {&background_, &blooms_}) {
-    thread->request_stop();
-    background_wake_.notify_all();
-    if (thread->joinable()) thread->join();
-  }
+  end_threads();
   Registry::global().remove_collectors(this);
   partition_.reset();  // runs open acknowledgements
   journal_.reset();
-  if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
 Result<> StoreImpl::load() {
   std::error_code error;
   std::filesystem::create_directories(dir_ / "segments", error);
   if (error) return std::unexpected(error_from_errno("create " + options_.dir, error.value()));
-  const std::string lock_file = (dir_ / "LOCK").string();
-  lock_fd_ = ::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (lock_fd_ < 0) return std::unexpected(error_from_errno("open " + lock_file, errno));
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorKind::conflict, options_.dir + " is in use by another process");
-  }
+  lock_ = TRY(DirLock::take(dir_));
   TRY(db::migrate(*options_.database, "logs", migrations()));
   journal_ = TRY(journal::open_local_journal({.dir = (dir_ / "wal").string(),
                                               .mode = options_.journal_mode,
@@ -100,7 +103,8 @@ Result<> StoreImpl::load() {
   TRY(replay());
   register_metrics();
   if (options_.background) {
-    background_ = std::jthread([this](std::stop_token stop) { run_background(stop); });
+    cuts_ = std::jthread([this](std::stop_token stop) { run_cuts(stop); });
+    merges_ = std::jthread([this](std::stop_token stop) { run_merges(stop); });
     blooms_ = std::jthread([this](std::stop_token stop) { run_blooms(stop); });
   }
   return {};
@@ -115,6 +119,9 @@ void StoreImpl::register_metrics() {
     Registry::Family segments{"tocayo_logs_segments", "Segments on disk.", MetricType::gauge, {}};
     Registry::Family disk{"tocayo_logs_segment_file_bytes", "Size of the segments on disk.", MetricType::gauge, {}};
     Registry::Family journal{"tocayo_logs_journal_bytes", "Size of the journal.", MetricType::gauge, {}};
+    Registry::Family full{
+        "tocayo_logs_disk_full", "Whether lines are refused because the disk is full.", MetricType::gauge, {}};
+    full.samples.push_back({"", {}, disk_.full() ? 1.0 : 0.0});
     for (const auto& tenant : all_tenants()) {
       const Labels labels{{"tenant", tenant->name}};
       const TenantStats now = stats(tenant->name);
@@ -125,7 +132,8 @@ void StoreImpl::register_metrics() {
     }
     memory.samples.push_back({"", {}, static_cast<double>(head_memory_->load())});
     journal.samples.push_back({"", {}, static_cast<double>(partition_->bytes())});
-    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal}) families.push_back(std::move(*family));
+    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal, &full})
+      families.push_back(std::move(*family));
   });
 }
 
@@ -207,7 +215,7 @@ Result<> StoreImpl::health() const {
 }
 
 Result<> StoreImpl::flush(std::string_view name) {
-  std::lock_guard lock(maintenance_mutex_);
+  std::lock_guard lock(cutting_mutex_);
   Result<> outcome;
   for (const auto& tenant : all_tenants()) {
     if (!name.empty() && tenant->name != name) continue;
@@ -220,56 +228,88 @@ Result<> StoreImpl::flush(std::string_view name) {
 }
 
 void StoreImpl::maintain() {
-  std::lock_guard lock(maintenance_mutex_);
+  cut_round();
+  merge_round();
+}
+
+bool StoreImpl::report(Tenant& tenant, Counter& failures, std::atomic<TimestampMs>& next_try, std::string_view what,
+                       const Result<>& outcome) {
+  if (outcome) return true;
+  if (outcome.error().kind == ErrorKind::canceled) return false;
+  failures.add();
+  next_try.store(now() + kTryAgain);
+  log::error("logs", std::string(what) + " failed; it will be tried again",
+             {{"tenant", tenant.name}, {"error", outcome.error()}});
+  return false;
+}
+
+void StoreImpl::cut_round() {
+  std::lock_guard lock(cutting_mutex_);
   wake_.store(false);
   bool cut = false;
-  auto tenants = all_tenants();
   // Under memory pressure the largest heads go first, until what is left is well below the limit.
-  std::sort(tenants.begin(), tenants.end(), [](const auto& a, const auto& b) {
-    auto size = [](const Tenant& tenant) {
-      std::uint64_t bytes = 0;
-      for (const auto& head : tenant.view()->heads) bytes += head->memory_bytes();
-      return bytes;
-    };
-    return size(*a) > size(*b);
-  });
-  auto report = [&](Tenant& tenant, Counter& failures, std::string_view what, Result<> outcome) {
-    if (outcome) return true;
-    failures.add();
-    tenant.next_try.store(now() + 5000);
-    log::error("logs", std::string(what) + " failed; it will be tried again",
-               {{"tenant", tenant.name}, {"error", outcome.error()}});
-    return false;
-  };
-  for (const auto& tenant : tenants) {
-    if (now() < tenant->next_try.load() && tenant->next_try.load() - now() <= 5000) continue;
-    const bool squeezed = head_memory_->load() >= static_cast<std::int64_t>(options_.head_memory / 4 * 3);
-    const bool due = squeezed || cut_due(*tenant);
-    if (due || tenant->view()->heads.size() > 1) {
-      if (!report(*tenant, metrics_.cut_failures, "writing a head", cut_tenant(*tenant, due))) continue;
-      cut = true;
-    }
-    if (!report(*tenant, metrics_.merge_failures, "retention", retire_expired(*tenant))) continue;
-    if (!report(*tenant, metrics_.merge_failures, "a delete request", work_on_deletes(*tenant))) continue;
-    if (auto task = merge_task(*tenant)) {
-      report(*tenant, metrics_.merge_failures, "a merge", merge(*tenant, *task));
-    }
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<Tenant>>> tenants;
+  for (auto& tenant : all_tenants()) {
+    std::uint64_t bytes = 0;
+    for (const auto& head : tenant->view()->heads) bytes += head->memory_bytes();
+    tenants.emplace_back(bytes, std::move(tenant));
   }
-  if (cut) {
-    if (auto trimmed = trim_journal(); !trimmed) {
-      log::error("logs", "cannot trim the journal", {{"error", trimmed.error()}});
-    }
+  std::ranges::stable_sort(tenants, std::greater<>(), [](const auto& entry) { return entry.first; });
+  for (const auto& [bytes, tenant] : tenants) {
+    if (waits(tenant->next_try)) continue;
+    const bool squeezed = head_memory_->load() >= static_cast<std::int64_t>(options_.head_memory / 4 * 3);
+    // A full disk: segments are smaller than the journal that they free.
+    const bool due = squeezed || cut_due(*tenant) || (!disk_.check() && bytes > 0);
+    if (!due && tenant->view()->heads.size() <= 1) continue;
+    cut = report(*tenant, metrics_.cut_failures, tenant->next_try, "writing a head", cut_tenant(*tenant, due)) || cut;
+  }
+  if (!cut) return;
+  if (auto trimmed = trim_journal(); !trimmed) {
+    log::error("logs", "cannot trim the journal", {{"error", trimmed.error()}});
   }
 }
 
-void StoreImpl::run_background(std::stop_token stop) {
+void StoreImpl::merge_round() {
+  std::lock_guard lock(merging_mutex_);
+  for (const auto& tenant : all_tenants()) {
+    if (stopping_.load()) return;
+    if (waits(tenant->next_merge_try)) continue;
+    auto went = [&](std::string_view what, const Result<>& outcome) {
+      return report(*tenant, metrics_.merge_failures, tenant->next_merge_try, what, outcome);
+    };
+    if (!went("retention", retire_expired(*tenant)) || !went("a delete request", work_on_deletes(*tenant))) continue;
+    // What a full disk has left is for cuts; merges wait for retention to free some.
+    if (disk_.full()) continue;
+    if (auto task = merge_task(*tenant)) went("a merge", merge(*tenant, *task));
+  }
+}
+
+// A clock that went back must not make anybody wait longer than a failure does.
+bool StoreImpl::waits(const std::atomic<TimestampMs>& next_try) const {
+  const TimestampMs left = next_try.load() - now();
+  return left > 0 && left <= kTryAgain;
+}
+
+void StoreImpl::run_cuts(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "logs-store");
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(background_mutex_);
-      background_wake_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return wake_.load(); });
+      cut_wake_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return wake_.load(); });
     }
-    if (!stop.stop_requested()) maintain();
+    if (!stop.stop_requested()) cut_round();
+  }
+}
+
+void StoreImpl::run_merges(std::stop_token stop) {
+  pthread_setname_np(pthread_self(), "logs-merge");
+  give_way();
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(background_mutex_);
+      slow_wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+    }
+    if (!stop.stop_requested()) merge_round();
   }
 }
 
@@ -278,22 +318,32 @@ void StoreImpl::run_blooms(std::stop_token stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(background_mutex_);
-      background_wake_.wait_for(lock, stop, std::chrono::milliseconds(500), [] { return false; });
+      slow_wake_.wait_for(lock, stop, std::chrono::milliseconds(500), [] { return false; });
     }
     for (const auto& tenant : all_tenants()) {
       if (stop.stop_requested()) return;
       auto view = tenant->view();
-      if (!view->heads.empty()) view->heads.back()->build_blooms(tenant->stripes);
+      if (view->heads.empty()) continue;
+      Head& newest = *view->heads.back();
+      if (now() - newest.created() >= options_.bloom_age.count() || newest.created() > now()) {
+        newest.build_blooms(tenant->stripes);
+      }
     }
   }
 }
 
-Result<> StoreImpl::close() {
-  for (std::jthread* thread : {&background_, &blooms_}) {
-    thread->request_stop();
-    background_wake_.notify_all();
+void StoreImpl::end_threads() {
+  stopping_.store(true);
+  for (std::jthread* thread : {&cuts_, &merges_, &blooms_}) thread->request_stop();
+  cut_wake_.notify_all();
+  slow_wake_.notify_all();
+  for (std::jthread* thread : {&cuts_, &merges_, &blooms_}) {
     if (thread->joinable()) thread->join();
   }
+}
+
+Result<> StoreImpl::close() {
+  end_threads();
   if (closed_) return {};
   closed_ = true;
   return flush({});

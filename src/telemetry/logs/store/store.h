@@ -28,6 +28,7 @@
 #include "journal/local_journal.h"
 #include "logs/entry.h"
 #include "logs/querier.h"
+#include "logs/store/disk_reserve.h"
 #include "logs/store/limits.h"
 
 namespace tocayo::logs {
@@ -65,12 +66,17 @@ struct StoreOptions {
   int journal_compression = 1;             // zstd level of records
   std::uint64_t cut_bytes = 256ULL << 20;  // of lines in a tenant's head
   std::chrono::milliseconds cut_age = std::chrono::minutes(30);
-  std::uint64_t head_memory = 1ULL << 30;     // all heads: from here on the largest is cut; appends fail at 1.5 times
-  std::uint64_t group_bytes = 64ULL << 20;    // a head is divided into stream groups of about this size
-  std::uint64_t merge_bytes = 1ULL << 30;     // raw size of a segment of an hour …
-  std::uint64_t day_bytes = 4ULL << 30;       // … and of a day
-  std::size_t merge_count = 4;                // segments of a day and level that are worth a merge
-  std::chrono::milliseconds delete_delay{0};  // between a delete request and rewriting (it hides rows at once)
+  // Age of a head that gets blooms: one that fills within seconds is on disk before anybody searches it often.
+  std::chrono::milliseconds bloom_age = std::chrono::seconds(20);
+  std::uint64_t head_memory = 1ULL << 30;   // all heads: from here on the largest is cut; appends fail at 1.5 times
+  std::uint64_t group_bytes = 64ULL << 20;  // a head is divided into stream groups of about this size
+  std::uint64_t merge_bytes = 1ULL << 30;   // raw size of a segment of an hour …
+  std::uint64_t day_bytes = 4ULL << 30;     // … and of a day
+  std::size_t merge_count = 4;              // segments of a day and level that are worth a merge …
+  std::chrono::milliseconds merge_settle = std::chrono::minutes(1);  // … when no other one came for so long
+  std::uint64_t disk_reserve = 0;  // bytes that appends leave free; 0: a hundredth of the disk, at least 256 MiB
+  std::function<Result<DiskSpace>()> disk_space;  // empty: of the file system that holds `dir`
+  std::chrono::milliseconds delete_delay{0};      // between a delete request and rewriting (it hides rows at once)
   std::chrono::milliseconds stream_idle = std::chrono::minutes(30);  // a stream without lines is forgotten
   LimitsOf limits;                                                   // empty: TenantLimits{} for everybody
   // Compiles the text of a delete request, when it comes and again at each start. Empty: deletes are refused.

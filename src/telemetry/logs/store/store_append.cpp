@@ -80,6 +80,7 @@ bool StoreImpl::valid(std::string_view name, StreamRef ref) const {
 }
 
 Result<> StoreImpl::overloaded() const {
+  TRY(disk_.check());
   const auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, head_memory_->load()));
   if (used < options_.head_memory + options_.head_memory / 2) return {};
   return fail(
@@ -141,7 +142,7 @@ void StoreImpl::apply(Request& request) {
   for (std::size_t i = 0; i < request.plan.streams.size(); ++i) apply_stream(request, i);
   const bool full = request.head->raw_bytes() >= options_.cut_bytes ||
                     head_memory_->load(std::memory_order_relaxed) >= static_cast<std::int64_t>(options_.head_memory);
-  if (full && !wake_.exchange(true)) background_wake_.notify_one();
+  if (full && !wake_.exchange(true)) cut_wake_.notify_one();
 }
 
 void StoreImpl::apply_stream(Request& request, std::size_t index) {
@@ -192,7 +193,7 @@ bool StoreImpl::stored_before(Tenant& tenant, const View& view, const Head&, Str
   if (sealed.state == SealedRows::State::unknown) find_sealed(view, stream);
   if (sealed.state == SealedRows::State::none || row.time > sealed.max_time) return false;
   if (sealed.state == SealedRows::State::range) load_keys(view, stream);
-  return std::binary_search(sealed.keys.begin(), sealed.keys.end(), row_key(row.time, row.line, row.metadata));
+  return sealed.contains(row_key(row.time, row.line, row.metadata));
 }
 
 namespace {
@@ -273,7 +274,7 @@ void StoreImpl::load_keys(const View& view, Stream& stream) const {
       }
     }
   });
-  std::sort(stream.sealed.keys.begin(), stream.sealed.keys.end());
+  stream.sealed.sorted = false;
 }
 
 void StoreImpl::count(const Request& request) {

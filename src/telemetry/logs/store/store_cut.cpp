@@ -5,6 +5,7 @@
 // Before the transaction the files are orphans and the journal is replayed; after it the journal position in the
 // catalogue says which records are in the segments.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <bit>
@@ -104,6 +105,9 @@ Result<> StoreImpl::cut_tenant(Tenant& tenant, bool freeze_newest) {
   if (frozen.empty()) return {};
   frozen.clear();  // they hold their streams
   forget_streams(tenant);
+#ifdef __GLIBC__
+  ::malloc_trim(0);  // what the heads held lies in small pieces: without this the process keeps all of it
+#endif
   return {};
 }
 
@@ -240,7 +244,7 @@ void StoreImpl::remember_keys(Tenant& tenant, const Head& head) {
           sealed.keys.push_back(row_key(slab->time(row), slab->line(row), slab->metadata(row)));
         }
       }
-      std::sort(sealed.keys.begin(), sealed.keys.end());
+      sealed.sorted = false;
       newest = std::max(newest, rows.max_time());
     });
   }

@@ -2,6 +2,7 @@
 // Crashes at each step, full disks, damaged files.
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "logs/store/store_test_support.h"
 
@@ -52,6 +53,7 @@ class StoreFaultTest : public StoreFixture {
   }
 
   FullDisk disk_;
+  int lines_ = 0;
   std::string stop_at_;
 };
 
@@ -145,6 +147,62 @@ TEST_F(StoreFaultTest, AFullDiskRefusesAndRecovers) {
   EXPECT_EQ(texts(), (Texts{"before", "accepted"}));
   crash_and_open();
   EXPECT_EQ(texts(), (Texts{"before", "accepted"}));
+}
+
+TEST_F(StoreFaultTest, TheLastOfTheDiskIsKeptForWhatFreesIt) {
+  std::atomic<std::uint64_t> free_bytes{500 << 20};
+  options_.disk_space = [&]() -> Result<DiskSpace> { return DiskSpace{100ULL << 30, free_bytes.load()}; };
+  options_.disk_reserve = 256 << 20;
+  store_.reset();
+  open();
+  auto until = [&](bool accepted) {
+    // What the system says is asked for now and then.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < deadline) {
+      auto result = try_append({{kWeb, kNow + ++lines_, "line", {}}});
+      if (result.has_value() == accepted) return result;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return try_append({{kWeb, kNow + ++lines_, "line", {}}});
+  };
+  ASSERT_TRUE(until(true));
+  free_bytes = 255 << 20;
+  auto refused = until(false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::unavailable);
+  EXPECT_NE(refused.error().message.find("disk is full"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(store_->health());
+  const auto stored = texts().size();
+  EXPECT_GE(stored, 1U) << "reads go on";
+  store_->maintain();
+  EXPECT_EQ(store_->stats("a").head_rows, 0U) << "the head becomes a segment, so that the journal can go";
+  EXPECT_EQ(texts().size(), stored);
+  free_bytes = 260 << 20;  // not enough more to begin again
+  EXPECT_FALSE(until(false));
+  free_bytes = 300 << 20;
+  ASSERT_TRUE(until(true));
+  EXPECT_TRUE(store_->health());
+}
+
+TEST_F(StoreFaultTest, AMergeThatDoesNotFitIsNotBegun) {
+  std::uint64_t free_bytes = 1 << 30;
+  options_.disk_space = [&]() -> Result<DiskSpace> { return DiskSpace{100ULL << 30, free_bytes}; };
+  options_.merge_count = 2;
+  store_.reset();
+  open();
+  for (int i = 0; i < 3; ++i) {
+    append({{kWeb, kNow + i, "line " + std::to_string(i), {}}});
+    ASSERT_TRUE(store_->flush());
+  }
+  clock_.advance(2 * 3'600'000);
+  free_bytes = 10;
+  store_->maintain();
+  EXPECT_EQ(store_->stats("a").segments, 3U);
+  free_bytes = 1 << 30;
+  clock_.advance(6000);
+  store_->maintain();
+  EXPECT_EQ(store_->stats("a").segments, 1U);
+  EXPECT_EQ(texts().size(), 3U);
 }
 
 TEST_F(StoreFaultTest, TooMuchInMemoryRefusesUntilItIsWritten) {

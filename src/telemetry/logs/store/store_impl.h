@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "logs/store/dir_lock.h"
 #include "logs/store/feed.h"
 #include "logs/store/record.h"
 #include "logs/store/store.h"
@@ -90,8 +91,15 @@ class StoreImpl final : public Store {
   Result<> step(std::string_view name) const { return options_.step ? options_.step(name) : Result<>{}; }
   Head& newest_head(Tenant& tenant);  // with the tenant's mutex held
   void register_metrics();
-  void run_background(std::stop_token stop);
+  void run_cuts(std::stop_token stop);
+  void run_merges(std::stop_token stop);
   void run_blooms(std::stop_token stop);
+  void end_threads();
+  void cut_round();
+  void merge_round();
+  bool waits(const std::atomic<TimestampMs>& next_try) const;
+  bool report(Tenant& tenant, Counter& failures, std::atomic<TimestampMs>& next_try, std::string_view what,
+              const Result<>& outcome);
 
   // store_recovery.cpp
   Result<> load_catalogue();
@@ -130,9 +138,10 @@ class StoreImpl final : public Store {
   std::filesystem::path dir_;
   Clock* clock_;
   std::uint64_t epoch_;  // of this process, in refs
-  int lock_fd_ = -1;
+  DirLock lock_;
   StoreMetrics metrics_;
   Catalogue catalogue_;
+  mutable DiskReserve disk_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<journal::Partition> partition_;
   mutable std::shared_mutex tenants_mutex_;
@@ -141,13 +150,17 @@ class StoreImpl final : public Store {
   std::atomic<std::int64_t> next_tombstone_{1};
   std::shared_ptr<std::atomic<std::int64_t>> head_memory_ = std::make_shared<std::atomic<std::int64_t>>(0);
   std::atomic<bool> wake_{false};
-  std::mutex maintenance_mutex_;
-  std::mutex delete_mutex_;  // changes of delete requests
+  std::atomic<bool> stopping_{false};  // ends a merge under way
+  std::mutex cutting_mutex_;           // rounds of cuts
+  std::mutex merging_mutex_;           // rounds of merges, retention and deletes
+  std::mutex delete_mutex_;            // changes of delete requests
   Feed feed_;
   bool closed_ = false;
   std::mutex background_mutex_;
-  std::condition_variable_any background_wake_;
-  std::jthread background_;
+  std::condition_variable_any cut_wake_;
+  std::condition_variable_any slow_wake_;  // of the other threads
+  std::jthread cuts_;
+  std::jthread merges_;
   std::jthread blooms_;
 };
 

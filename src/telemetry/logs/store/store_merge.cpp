@@ -18,7 +18,8 @@
 namespace tocayo::logs {
 namespace {
 
-constexpr std::size_t kMaxInputs = 16;  // times a row group of 8 MiB: the memory of a merge
+constexpr std::size_t kMaxInputs = 16;   // times a row group of 8 MiB: the memory of a merge
+constexpr std::size_t kMaxWaiting = 64;  // segments of a day that wait for more of them
 constexpr TimestampNs kHour = 3'600LL * 1'000'000'000;
 
 // One output: the streams of one group.
@@ -57,6 +58,11 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
                              (entries.size() > 1 || by_day.contains({day, 1}) || by_day.contains({day, 2})) &&
                              now() - entries.back()->record().created >= 3'600'000;
       if (entries.size() < options_.merge_count && !leftovers) continue;
+      // While a day is still being filled its segments wait, so that one merge takes many of them.
+      const auto newest = std::max_element(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+        return a->record().created < b->record().created;
+      });
+      if (entries.size() < kMaxWaiting && now() - (*newest)->record().created < options_.merge_settle.count()) continue;
     } else {
       // Rewriting a whole day is worth it when it gets a good part of the day into place.
       if (!day_closed || bytes * 4 < day_bytes[day]) continue;
@@ -73,7 +79,13 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
 }
 
 Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
-  std::lock_guard cutting(tenant.cut_mutex);
+  std::lock_guard merging(tenant.merge_mutex);
+  std::uint64_t input_bytes = 0;
+  for (const auto& input : task.inputs) input_bytes += input->record().file_bytes;
+  if (disk_.left() < input_bytes) {
+    return fail(ErrorKind::unavailable,
+                fmt::format("merging segments may need {} MiB of disk, more than is free", (input_bytes >> 20) + 1));
+  }
   auto view = tenant.view();
   const auto limits = limits_of(tenant.name);
   const TimestampNs time = now_ns();
@@ -104,6 +116,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
     remove_files(made);
     return std::unexpected(std::move(error).with_context("merge segments"));
   };
+  std::uint64_t visited = 0;
   auto write_all = [&]() -> Result<> {
     std::string bytes;
     for (;;) {
@@ -128,6 +141,9 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
         SegmentCursor* next = parts[0];
         for (SegmentCursor* part : parts) {
           if (part->row().time < next->row().time) next = part;
+        }
+        if (++visited % 4096 == 0 && stopping_.load(std::memory_order_relaxed)) {
+          return fail(ErrorKind::canceled, "the store is closing");
         }
         const Row& row = next->row();
         if (row.time >= floor && !mask.hides(row, next->entry().tombstone())) {
@@ -204,7 +220,7 @@ void StoreImpl::publish_swap(Tenant& tenant, std::span<const SegmentRecord> adde
 Result<> StoreImpl::retire_expired(Tenant& tenant) {
   const auto limits = limits_of(tenant.name);
   if (!retention_set(*limits)) return {};
-  std::lock_guard cutting(tenant.cut_mutex);
+  std::lock_guard merging(tenant.merge_mutex);
   const TimestampNs time = now_ns();
   auto longest = limits->retention_period;
   bool for_ever = longest.count() <= 0;

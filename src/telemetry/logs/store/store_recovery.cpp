@@ -50,7 +50,8 @@ Result<> StoreImpl::load_catalogue() {
   return {};
 }
 
-// Files that a crash left before they got into the catalogue, or after they left it.
+// Files that a crash left before they got into the catalogue, or after they left it. A file whose rows are nowhere else
+// means that the catalogue is not the one of these files: then nothing is removed, and the store does not open.
 Result<> StoreImpl::remove_orphans() {
   std::set<std::filesystem::path> known;
   for (const auto& tenant : all_tenants()) {
@@ -64,7 +65,31 @@ Result<> StoreImpl::remove_orphans() {
     if (at->is_regular_file(ignored) && !known.contains(at->path())) orphans.push_back(at->path());
   }
   if (error) return std::unexpected(error_from_errno("list " + (dir_ / "segments").string(), error.value()));
+  std::vector<std::filesystem::path> unreadable;
   for (const auto& path : orphans) {
+    if (path.extension() != ".tseg") continue;  // was never finished
+    auto reader = SegmentReader::open(path);
+    if (!reader) {
+      log::warn("logs", "a file that the catalogue does not know cannot be read and is left alone",
+                {{"file", path.string()}, {"error", reader.error()}});
+      unreadable.push_back(path);
+      continue;
+    }
+    const SegmentOptions& options = (*reader)->info().options;
+    auto tenant = find_tenant(options.tenant);
+    // In other segments, or in the journal behind the tenant's last cut.
+    const bool cut = tenant && options.journal_to <= tenant->journal_cut;
+    const bool recorded = options.level == 0 && options.journal_from >= partition_->first() &&
+                          options.journal_to <= partition_->next() &&
+                          (!tenant || options.journal_from >= tenant->journal_cut);
+    if (cut || recorded) continue;
+    return fail(ErrorKind::conflict,
+                fmt::format("the catalogue does not know {}, which holds {} lines of tenant {}: it is lost or older "
+                            "than the files. Make it again with: tocayo logs rebuild-catalogue",
+                            path.string(), (*reader)->info().rows, options.tenant));
+  }
+  for (const auto& path : orphans) {
+    if (std::ranges::find(unreadable, path) != unreadable.end()) continue;
     std::filesystem::remove(path, error);
     log::info("logs", "removed a file that the catalogue does not know", {{"file", path.string()}});
   }

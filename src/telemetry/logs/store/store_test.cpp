@@ -187,6 +187,7 @@ TEST_F(StoreTest, ANeedleSkipsPagesOfTheHead) {
   std::vector<Line> lines;
   for (int i = 0; i < 60'000; ++i) lines.push_back({kWeb, kNow + i, "request number " + std::to_string(i), {}});
   options_.background = true;
+  options_.bloom_age = std::chrono::milliseconds(0);
   store_.reset();
   open();
   append(lines);

@@ -52,9 +52,11 @@ struct Tenant {
   std::uint64_t next_head = 0;
   std::uint64_t journal_cut = 0;  // records before this position are in segments
 
-  std::mutex cut_mutex;                  // cuts, merges, rewrites: one at a time
-  std::atomic<TimestampNs> sealed_max;   // newest row on disk
-  std::atomic<TimestampMs> next_try{0};  // of a cut or merge that failed
+  std::mutex merge_mutex;                      // merges, rewrites, retirement: one at a time; taken before …
+  std::mutex cut_mutex;                        // … that of cuts, which do not wait for merges
+  std::atomic<TimestampNs> sealed_max;         // newest row on disk
+  std::atomic<TimestampMs> next_try{0};        // of a cut that failed
+  std::atomic<TimestampMs> next_merge_try{0};  // of a merge that failed
   std::mutex rate_mutex;
   double tokens = -1;  // bytes; negative: full
   TimestampMs refilled = 0;
