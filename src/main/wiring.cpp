@@ -88,6 +88,7 @@ metrics::api::ApiLimits api_limits(const tenancy::Limits& from) {
   limits.ingest.max_metadata_length = count(from.max_metadata_length);
   limits.ingest.creation_grace_period_ms = from.creation_grace_period.count();
   limits.ingest.past_grace_period_ms = from.past_grace_period.count();
+  limits.ingest.native_histograms = from.native_histograms_ingestion_enabled;
   limits.ingest.max_native_histogram_buckets = count(from.max_native_histogram_buckets);
   limits.ingest.reduce_native_histogram_over_max_buckets = from.reduce_native_histogram_over_max_buckets;
   limits.ingest.rules = metrics::ingest_rules_or_none(from.drop_labels, from.metric_relabel_configs);

@@ -2,10 +2,13 @@
 // Limits of reads through the real binary: overrides reloaded without a restart, and the memory guard under a query for
 // everything.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include "tests/support/remote_write_body.h"
@@ -91,24 +94,69 @@ std::uint64_t resident(pid_t pid) {
   return (resident - shared) * 4096;
 }
 
-TEST(QueryLimits, TheMemoryGuardStopsAQueryForEverything) {
-  Server server;
-  ASSERT_TRUE(server.start());
-  constexpr int kSeries = 60'000;
+// Seconds of processor time that a process has had.
+double processor_seconds(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::istringstream fields(text.substr(text.rfind(')') + 2));  // the name may hold spaces
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+// Pushes 60,000 series with a sample a minute ago and one at `now`.
+void fill(const Server& server, const std::string& tenant, std::int64_t now) {
   std::vector<PushSeries> series;
-  const std::int64_t now = now_ms();
-  for (int i = 0; i < kSeries; ++i) {
+  for (int i = 0; i < 60'000; ++i) {
     series.push_back({{{"__name__", "metric_" + std::to_string(i % 100)},
                        {"instance", "a-rather-long-name-of-an-instance-" + std::to_string(i)},
                        {"path", "/a/path/that/does/not/fit/a/short/string/" + std::to_string(i % 7)}},
                       {{now - 60'000, 1}, {now, 2}}});
-    if (series.size() == 5000) {
-      ASSERT_EQ(
-          http_request("POST", server.url("/api/v1/push"), remote_write_1(series), remote_write_headers(1)).status,
-          204);
-      series.clear();
-    }
+    if (series.size() < 5000) continue;
+    ASSERT_EQ(http_request("POST", server.url("/api/v1/push"), remote_write_1(series),
+                           as_tenant(remote_write_headers(1), tenant))
+                  .status,
+              204);
+    series.clear();
   }
+}
+
+std::string everything(std::int64_t now) {
+  return "query=" + url_encode("{__name__=~\".+\"}") + "&start=" + std::to_string(now / 1000 - 3600) +
+         "&end=" + std::to_string(now / 1000) + "&step=1";
+}
+
+const HttpHeaders kForm = {{"Content-Type", "application/x-www-form-urlencoded"}};
+
+// A query for everything meets the limit of series long before it has them: within a second, and nothing stays behind.
+TEST(QueryLimits, ALimitStopsAQueryForEverythingAtOnce) {
+  TempDir work;
+  std::ofstream(work.path() / "overrides.yaml") << "overrides: {a: {max_fetched_series_per_query: 1000}}\n";
+  Server::Options options;
+  options.sets = {"overrides_file=" + (work.path() / "overrides.yaml").string()};
+  Server server(options);
+  ASSERT_TRUE(server.start());
+  const std::int64_t now = now_ms();
+  ASSERT_NO_FATAL_FAILURE(fill(server, "a", now));
+  const pid_t pid = server.process().pid();
+  const std::uint64_t memory = resident(pid);
+  const double before = processor_seconds(pid);
+  for (int i = 0; i < 5; ++i) {
+    auto reply = http_request("POST", server.url("/api/v1/query_range"), everything(now), as_tenant(kForm, "a"));
+    EXPECT_EQ(reply.status, 422) << reply.body.substr(0, 300);
+    EXPECT_NE(reply.body.find("err-mimir-max-series-per-query"), std::string::npos) << reply.body.substr(0, 300);
+  }
+  EXPECT_LT(processor_seconds(pid) - before, 1.0) << "five times, with whatever else the program did meanwhile";
+  EXPECT_TRUE(eventually([&] { return resident(pid) < memory + (16 << 20); })) << resident(pid) << " was " << memory;
+}
+
+TEST(QueryLimits, TheMemoryGuardStopsAQueryForEverything) {
+  Server server;
+  ASSERT_TRUE(server.start());
+  const std::int64_t now = now_ms();
+  ASSERT_NO_FATAL_FAILURE(fill(server, "a", now));
   ASSERT_EQ(server.stop(), 0);
   // What it has without a query, and room for a part of what the query wants.
   Server::Options tight;
@@ -121,12 +169,8 @@ TEST(QueryLimits, TheMemoryGuardStopsAQueryForEverything) {
                 "metrics.query.max_samples=1000000000"};
   Server small(tight);
   ASSERT_TRUE(small.start());
-  const std::string everything = "query=" + url_encode("{__name__=~\".+\"}") +
-                                 "&start=" + std::to_string(now / 1000 - 3600) + "&end=" + std::to_string(now / 1000) +
-                                 "&step=1";
   const auto began = std::chrono::steady_clock::now();
-  auto reply = http_request("POST", small.url("/api/v1/query_range"), everything,
-                            {{"Content-Type", "application/x-www-form-urlencoded"}});
+  auto reply = http_request("POST", small.url("/api/v1/query_range"), everything(now), as_tenant(kForm, "a"));
   const auto took = std::chrono::steady_clock::now() - began;
   EXPECT_EQ(reply.status, 503) << reply.body.substr(0, 300);
   EXPECT_NE(reply.body.find("memory.limit"), std::string::npos) << reply.body.substr(0, 300);
@@ -135,7 +179,7 @@ TEST(QueryLimits, TheMemoryGuardStopsAQueryForEverything) {
   EXPECT_TRUE(eventually([&] { return resident(small.process().pid()) < limit * 9 / 10; }))
       << resident(small.process().pid()) << " of " << limit;
   // It lives, and small questions are answered.
-  EXPECT_EQ(http_get(small.url("/api/v1/query?query=count(metric_1)")).status, 200);
+  EXPECT_EQ(http_get(small.url("/api/v1/query?query=count(metric_1)"), as_tenant({}, "a")).status, 200);
   EXPECT_NE(http_get(small.url("/metrics")).body.find("tocayo_metrics_api_queries_stopped_total 1"), std::string::npos);
 }
 

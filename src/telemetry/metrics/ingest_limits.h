@@ -42,6 +42,7 @@ struct IngestLimits {
   std::int64_t creation_grace_period_ms = 600'000;
   std::int64_t past_grace_period_ms = 0;  // behind the out-of-order window, as Mimir counts
   std::int64_t out_of_order_time_window_ms = 7'200'000;
+  bool native_histograms = true;  // false: they are dropped and counted, which is no error (Mimir)
   std::size_t max_native_histogram_buckets = 0;
   bool reduce_native_histogram_over_max_buckets = true;
   std::shared_ptr<const IngestRules> rules;  // shared by all requests that see the same limits; null: none

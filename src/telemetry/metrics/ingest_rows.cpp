@@ -145,6 +145,7 @@ void IngestRows::drop_late_and_early() {
 void IngestRows::histogram(TimestampMs time, const HistogramParts& parts, TimestampMs start_time) {
   ++histograms_received_;
   ++open_histograms_;
+  if (!limits_.native_histograms) return rejections_.add_silently("native_histograms_disabled", 1);
   auto checked = check_histogram(parts, limits_);
   if (!checked) {
     rejections_.add(checked.error().reason, 1, [&] {

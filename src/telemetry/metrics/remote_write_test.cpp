@@ -381,6 +381,24 @@ TEST(RemoteWriteV1, BadHistogramDropsTheRowNotTheSeries) {
   EXPECT_EQ(decoded.batch.series[0].histograms[0].time, kNow);
 }
 
+TEST(RemoteWriteRows, NativeHistogramsOfATenantWithoutThemAreDroppedAndCounted) {
+  IngestLimits limits;
+  limits.native_histograms = false;
+  RequestV1 old;
+  RequestV2 request;
+  const auto one = [](Writer& series, int field) {
+    test::add_histogram(series, field, test::integer_histogram(), kNow);
+  };
+  old.series({{"__name__", "h"}}, [&](Writer& series) { one(series, 4); });
+  request.series({{"__name__", "h"}}, [&](Writer& series) { one(series, 3); });
+  for (const auto& decoded : {v1(old, limits), v2(request, limits)}) {
+    EXPECT_EQ(decoded.error(), "");
+    EXPECT_EQ(decoded.rejected("native_histograms_disabled"), 1u);
+    EXPECT_EQ(decoded.rows.histograms_received(), 1u);
+    EXPECT_TRUE(decoded.batch.series.empty());
+  }
+}
+
 TEST(RemoteWriteV2, SeriesWithRowsOfEveryKind) {
   for (const bool symbols_last : {false, true}) {
     RequestV2 request;
