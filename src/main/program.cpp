@@ -108,7 +108,6 @@ class ProgramImpl final : public Program {
   Result<> open_agent();
   // Reads the file of agent.config; an empty file name is no jobs.
   static Result<agent::ScrapeFile> read_scrape_file(const Config& config);
-  std::shared_ptr<const metrics::Querier> querier(std::string_view tenant);
   // Whether what opened a live socket would be let in again.
   Task<bool> may_still_read(http::Request opener);
   std::vector<ui::HomeEvent> home_events(const std::string& tenant);
@@ -146,6 +145,8 @@ class ProgramImpl final : public Program {
   std::unique_ptr<metrics::api::MetricsApi> metrics_api_;
   std::unique_ptr<LogsPart> logs_;
   std::unique_ptr<ui::ShortLinks> short_links_;
+  std::unique_ptr<ui::Reads> reads_;
+  ui::Vitals vitals_{Registry::global()};
   std::unique_ptr<ui::LiveHub> live_;
   std::unique_ptr<ui::UiDependencies> ui_;
   http::Router router_;
@@ -214,31 +215,6 @@ Result<> ProgramImpl::open_control() {
   authentication.origin.machine_name = host_name();
   authenticator_ = TRY(tenancy::make_authenticator(*tenancy_, authentication));
   return {};
-}
-
-std::shared_ptr<const metrics::Querier> ProgramImpl::querier(std::string_view tenant) {
-  // Before the store is open: an empty one, so that pages show their starting state instead of an error.
-  class Nothing final : public metrics::Querier {
-    class NoSeries final : public metrics::SeriesSet {
-      std::size_t size() const override { return 0; }
-      const Labels& labels(std::size_t) const override { std::abort(); }
-      Result<> read(std::size_t, metrics::SampleColumns&) const override { return {}; }
-    };
-    Result<std::unique_ptr<metrics::SeriesSet>> select(std::span<const Matcher>, const metrics::SelectHints&,
-                                                       const Context&) const override {
-      return std::make_unique<NoSeries>();
-    }
-    Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
-                                          const Context&) const override {
-      return metrics::NameList{};
-    }
-    Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
-                                           TimestampMs, std::size_t, const Context&) const override {
-      return metrics::NameList{};
-    }
-  };
-  if (auto* store = store_.get()) return store->querier(tenant);
-  return std::make_shared<Nothing>();
 }
 
 std::vector<ui::HomeEvent> ProgramImpl::home_events(const std::string& tenant) {
@@ -318,11 +294,13 @@ Result<> ProgramImpl::open_api() {
               {.access = http::Access::instance_admin});
 
   short_links_ = std::make_unique<ui::ShortLinks>(*database_);
-  auto read = [this](std::string_view tenant) { return querier(tenant); };
-  live_ = std::make_unique<ui::LiveHub>(ui::LiveDependencies{
-      .engine = *engine_, .querier = read, .compute = compute_, .still_allowed = [this](const http::Request& opener) {
-        return may_still_read(opener);
-      }});
+  reads_ = std::make_unique<ui::Reads>(ui::ReadDependencies{
+      *engine_, [this](std::string_view tenant) { return query_limits_->get(tenant); },
+      [this](std::string_view tenant, const Context& context) { return metrics_api_->read(tenant, context); }});
+  live_ = std::make_unique<ui::LiveHub>(
+      ui::LiveDependencies{.reads = *reads_, .compute = compute_, .still_allowed = [this](const http::Request& opener) {
+                             return may_still_read(opener);
+                           }});
   ui::PageOptions page;
   page.web_dir = config->text("server.web_dir");
   page.base_path = base_path_;
@@ -333,7 +311,7 @@ Result<> ProgramImpl::open_api() {
   page.start_time_ms = start_time_;
   page.login_required = login_required_;
   page.tls = !config->text("server.tls.cert_file").empty();
-  ui::HomeDependencies home{.engine = *engine_, .querier = read};
+  ui::HomeDependencies home{.reads = *reads_};
   home.health = [this, memory_limit] {
     std::string error;
     {
@@ -350,7 +328,7 @@ Result<> ProgramImpl::open_api() {
   home.version = version_text();
   home.start_time = start_time_;
   ui_ = std::make_unique<ui::UiDependencies>(
-      ui::UiDependencies{page, std::move(home), *tenancy_, *short_links_, *live_, compute_});
+      ui::UiDependencies{page, std::move(home), *reads_, vitals_, *tenancy_, *short_links_, *live_, compute_});
   ui::add_routes(router_, *ui_);
   return {};
 }

@@ -14,15 +14,18 @@ namespace {
 class Queries {
  public:
   Queries(const HomeDependencies& dependencies, const std::string& tenant, const Context& context)
-      : engine_(dependencies.engine),
-        querier_(dependencies.querier(tenant)),
-        now_(dependencies.clock.now_ms()),
-        context_(context) {}
+      : reads_(dependencies.reads), tenant_(tenant), now_(dependencies.clock.now_ms()), context_(context) {}
 
-  // Instant vector; empty when the query fails (a page that shows what it can beats none).
+  // Instant vector; empty when the query fails (a page that shows what it can beats none): warnings() say why.
   std::vector<promql::Sample> vector(std::string_view expr) const {
-    auto outcome = engine_.instant(*querier_, expr, now_, {.timeout = std::chrono::seconds(5)}, context_);
-    if (!outcome) return {};
+    auto outcome = reads_.instant(tenant_, expr, now_, context_.with_timeout(std::chrono::seconds(5)));
+    if (!outcome) {
+      // While the store is starting there is nothing to warn of: health says so.
+      if (const ErrorKind kind = outcome.error().error.kind;
+          kind != ErrorKind::unavailable && kind != ErrorKind::canceled)
+        warnings_.insert(outcome.error().message());
+      return {};
+    }
     auto* value = std::get_if<promql::VectorValue>(&outcome->value);
     return value ? std::move(value->samples) : std::vector<promql::Sample>();
   }
@@ -31,12 +34,15 @@ class Queries {
     return samples.empty() || !std::isfinite(samples[0].value) ? otherwise : samples[0].value;
   }
   TimestampMs now() const { return now_; }
+  // Why queries failed, each reason once.
+  json::array warnings() const { return json::array(warnings_.begin(), warnings_.end()); }
 
  private:
-  const promql::Engine& engine_;
-  std::shared_ptr<const metrics::Querier> querier_;
+  const Reads& reads_;
+  const std::string& tenant_;
   TimestampMs now_;
   const Context& context_;
+  mutable std::set<std::string> warnings_;
 };
 
 json::value number_or_null(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
@@ -130,6 +136,7 @@ std::string home_json(const HomeDependencies& dependencies, const std::string& t
                               {"uptimeSeconds", (queries.now() - dependencies.start_time) / 1000},
                               {"rssBytes", queries.scalar("process_resident_memory_bytes{job=\"tocayo\"}")},
                               {"cpuSecondsTotal", queries.scalar("process_cpu_seconds_total{job=\"tocayo\"}")}};
+  home["warnings"] = queries.warnings();
   return json::serialize(home);
 }
 

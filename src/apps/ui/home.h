@@ -11,8 +11,7 @@
 #include "core/context.h"
 #include "core/time.h"
 #include "metrics/api/targets.h"
-#include "metrics/querier.h"
-#include "promql/engine.h"
+#include "ui/reads.h"
 
 namespace tocayo::ui {
 
@@ -30,8 +29,7 @@ struct HomeEvent {
 };
 
 struct HomeDependencies {
-  const promql::Engine& engine;
-  std::function<std::shared_ptr<const metrics::Querier>(std::string_view tenant)> querier;
+  const Reads& reads;
   std::function<TimestampMs(std::string_view tenant)> newest_sample;  // 0 = none
   metrics::api::TargetProvider* targets = nullptr;                    // null without scraping
   std::function<std::vector<HealthItem>()> health;

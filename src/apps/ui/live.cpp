@@ -24,6 +24,16 @@ constexpr std::int64_t kMinStep = 250;
 constexpr std::int64_t kMaxSteps = 11'000;    // of one backlog
 constexpr std::size_t kSchemaLimit = 20'000;  // series ever seen before the evaluator starts a new epoch
 constexpr std::size_t kMaxExpression = 16 << 10;
+constexpr std::chrono::seconds kMostTime{30};  // of one evaluation
+
+// Whether the same question may be answered later. A limit or a mistake stays.
+bool is_passing(const promql::QueryError& error) {
+  return error.error.kind != ErrorKind::limit && error.error.kind != ErrorKind::bad_input;
+}
+
+std::string_view code_of(const promql::QueryError& error) {
+  return error.error.kind == ErrorKind::limit ? "limit" : to_string(error.type);
+}
 
 template <typename T>
 void put(std::string& out, T value) {
@@ -287,8 +297,10 @@ void LiveHub::handle(const std::shared_ptr<Connection>& connection, std::string_
 
 void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr,
                         std::int64_t step, TimestampMs from, std::string epoch, std::uint64_t seq) {
-  auto parsed = promql::parse_expr(expr, dependencies_.engine.options().features.parser_options());
-  if (!parsed) return connection->error(id, "bad_data", parsed.error().message, false);
+  if (auto allowed = dependencies_.reads.check(connection->tenant, expr, std::chrono::milliseconds(step)); !allowed) {
+    const Error& error = allowed.error();
+    return connection->error(id, error.kind == ErrorKind::limit ? "limit" : "bad_data", error.message, false);
+  }
   auto subscription = std::make_shared<Subscription>();
   subscription->id = id;
   subscription->connection = connection;
@@ -308,9 +320,20 @@ void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint
   std::string key = connection->tenant + '\0' + std::to_string(step) + '\0' + expr;
   std::shared_ptr<Evaluator> evaluator;
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     auto& slot = evaluators_[key];
     if (!slot) {
+      const auto own = std::ranges::count_if(
+          evaluators_, [&](const auto& entry) { return entry.second && entry.second->tenant == connection->tenant; });
+      if (static_cast<std::size_t>(own) >= dependencies_.max_expressions) {
+        evaluators_.erase(key);
+        lock.unlock();
+        subscription->ended = true;
+        return connection->error(id, "limit",
+                                 "tenant '" + connection->tenant + "' keeps " + std::to_string(own) +
+                                     " expressions live, which is the most: close panels that nobody watches",
+                                 false);
+      }
       slot = std::make_shared<Evaluator>();
       slot->key = key;
       slot->tenant = connection->tenant;
@@ -432,10 +455,12 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
   promql::MatrixValue backlog;
   TimestampMs start = std::max(floor_to(subscription->from, evaluator.step), last - kMaxSteps * evaluator.step);
   if (subscription->from > 0 && start <= last) {
-    auto outcome = dependencies_.engine.range(*dependencies_.querier(evaluator.tenant), evaluator.expr, start, last,
-                                              promql::Duration(evaluator.step));
-    if (!outcome)
-      return connection->error(subscription->id, to_string(outcome.error().type), outcome.error().message(), true);
+    auto outcome = evaluate(evaluator, start, last);
+    if (!outcome) {
+      const bool retryable = is_passing(outcome.error());
+      if (!retryable) subscription->ended = true;
+      return connection->error(subscription->id, code_of(outcome.error()), outcome.error().message(), retryable);
+    }
     backlog = std::move(std::get<promql::MatrixValue>(outcome->value));
     if (backlog.series.size() > dependencies_.max_series) {
       return connection->error(subscription->id, "limit",
@@ -462,16 +487,22 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
   evaluator.subscriptions.push_back(subscription);
 }
 
+promql::QueryOutcome LiveHub::evaluate(const Evaluator& evaluator, TimestampMs start, TimestampMs end) {
+  return dependencies_.reads.range(evaluator.tenant, evaluator.expr, start, end,
+                                   std::chrono::milliseconds(evaluator.step), Context().with_timeout(kMostTime));
+}
+
 void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
   TimestampMs start = std::max(evaluator.next.load(), end - 600 * evaluator.step);
   evaluator.next = end + evaluator.step;
   if (evaluator.subscriptions.empty()) return;
-  auto outcome = dependencies_.engine.range(*dependencies_.querier(evaluator.tenant), evaluator.expr, start, end,
-                                            promql::Duration(evaluator.step));
+  auto outcome = evaluate(evaluator, start, end);
   if (!outcome) {
+    const bool retryable = is_passing(outcome.error());
     for (const auto& subscription : evaluator.subscriptions) {
+      if (!retryable) subscription->ended = true;  // asking the same again and again would only cost
       if (auto owner = subscription->connection.lock()) {
-        owner->error(subscription->id, to_string(outcome.error().type), outcome.error().message(), true);
+        owner->error(subscription->id, code_of(outcome.error()), outcome.error().message(), retryable);
       }
     }
     return;

@@ -17,14 +17,12 @@
 #include "core/time.h"
 #include "http/message.h"
 #include "http/websocket.h"
-#include "metrics/querier.h"
-#include "promql/engine.h"
+#include "ui/reads.h"
 
 namespace tocayo::ui {
 
 struct LiveDependencies {
-  const promql::Engine& engine;
-  std::function<std::shared_ptr<const metrics::Querier>(std::string_view tenant)> querier;
+  const Reads& reads;
   Pool& compute;
   // Whether the one who opened the socket may still read; asked every 2 s (a revoked token closes it within 5 s).
   // Empty: always.
@@ -33,6 +31,7 @@ struct LiveDependencies {
   std::chrono::milliseconds lateness{120};  // how long after a step its samples are waited for
   std::size_t max_subscriptions = 256;      // of one connection
   std::size_t max_series = 5000;            // of one subscription
+  std::size_t max_expressions = 1000;       // of one tenant
 };
 
 // Owns one thread that wakes evaluators; they run on the compute pool. Thread-safe.
@@ -59,6 +58,7 @@ class LiveHub {
   void advance(const std::shared_ptr<Evaluator>& evaluator);
   void admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& subscription);
   void evaluate_new_steps(Evaluator& evaluator, TimestampMs end);
+  promql::QueryOutcome evaluate(const Evaluator& evaluator, TimestampMs start, TimestampMs end);
 
   LiveDependencies dependencies_;
   std::mutex mutex_;

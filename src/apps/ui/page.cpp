@@ -27,8 +27,10 @@ std::string html_safe(std::string text) {
 // The chosen ones only: what is absent is the browser's to decide.
 json::object prefs_json(const tenancy::UserSettings& settings) {
   json::object out;
-  const std::pair<const char*, const std::string*> texts[] = {
-      {"language", &settings.language}, {"theme", &settings.theme}, {"timezone", &settings.timezone}};
+  const std::pair<const char*, const std::string*> texts[] = {{"language", &settings.language},
+                                                              {"theme", &settings.theme},
+                                                              {"density", &settings.density},
+                                                              {"timezone", &settings.timezone}};
   for (auto [name, value] : texts) {
     if (!value->empty()) out[name] = *value;
   }

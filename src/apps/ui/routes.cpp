@@ -87,31 +87,46 @@ Task<http::Response> follow_short_link(UiDependencies& ui, http::Request& reques
   co_return http::Response::redirect(302, ui.page.base_path + "/" + *path);
 }
 
+Task<http::Response> take_vitals(UiDependencies& ui, http::Request& request) {
+  auto report = parse_vitals(request.body);
+  if (!report) co_return http::error_response(report.error());
+  if (auto taken = ui.vitals.record(*report, std::chrono::steady_clock::now()); !taken)
+    co_return http::error_response(taken.error());
+  co_return http::Response::empty(204);
+}
+
 }  // namespace
 
 void add_routes(http::Router& router, UiDependencies& ui) {
   router.add("GET", "/api/ui/home",
              [&ui](http::Request& request) -> Task<http::Response> {
+               if (auto open = ui.reads.limits(request.identity.tenant)->check_request(request); !open)
+                 co_return http::error_response(open.error());
                co_await ui.compute.schedule();
                co_return http::Response::json(200, home_json(ui.home, request.identity.tenant, request.context));
              },
              {.access = http::Access::read, .timeout = std::chrono::seconds(20)});
   router.add("GET", "/api/ui/search",
              [&ui](http::Request& request) -> Task<http::Response> {
+               if (auto open = ui.reads.limits(request.identity.tenant)->check_request(request); !open)
+                 co_return http::error_response(open.error());
                co_await ui.compute.schedule();
                std::string_view text = request.query.get_or("limit", "20");
                std::size_t limit = 20;
                std::from_chars(text.data(), text.data() + text.size(), limit);
-               auto querier = ui.home.querier(request.identity.tenant);
                co_return http::Response::json(
-                   200, search_json(*querier, request.query.get_or("q", ""), request.query.get_or("kinds", ""), limit,
-                                    request.context));
+                   200,
+                   search_json(ui.reads, request.identity.tenant, ui.home.clock.now_ms(), request.query.get_or("q", ""),
+                               request.query.get_or("kinds", ""), limit, request.context));
              },
              {.access = http::Access::read, .timeout = std::chrono::seconds(10)});
   router.add("POST", "/api/short-urls", [&ui](http::Request& request) { return create_short_link(ui, request); },
              {.access = http::Access::read, .max_body = 128 << 10});
   router.add("GET", "/goto/{uid}", [&ui](http::Request& request) { return follow_short_link(ui, request); },
              {.access = http::Access::read});
+  router.add("POST", "/api/ui/vitals", [&ui](http::Request& request) { return take_vitals(ui, request); },
+             // Sent while the page goes away, when no header of ours can be set; the Origin is checked all the same.
+             {.access = http::Access::read, .max_body = 1 << 10, .csrf_exempt = true});
   router.add_websocket(
       "/api/live/v1/ws", {"tocayo.live.v1"},
       [&ui](http::Request& request, http::WebSocket& socket) { return ui.live.serve(request, socket); },

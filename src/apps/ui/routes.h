@@ -13,12 +13,15 @@
 #include "ui/live.h"
 #include "ui/page.h"
 #include "ui/short_links.h"
+#include "ui/vitals.h"
 
 namespace tocayo::ui {
 
 struct UiDependencies {
   PageOptions page;
   HomeDependencies home;
+  const Reads& reads;
+  Vitals& vitals;
   tenancy::Service& tenancy;
   ShortLinks& short_links;
   LiveHub& live;

@@ -3,15 +3,13 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <limits>
+#include <set>
 
 #include "core/text.h"
 
 namespace tocayo::ui {
 namespace json = boost::json;
 namespace {
-
-constexpr TimestampMs kAnyTime = std::numeric_limits<TimestampMs>::max() / 4;
 
 struct Hit {
   int score;
@@ -60,9 +58,10 @@ int match_score(std::string_view query, std::string_view text) {
   return next == q.size() ? std::max(1, 90 - static_cast<int>(std::min<std::size_t>(t.size() - q.size(), 89))) : 0;
 }
 
-std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds,
-                        std::size_t limit, const Context& context) {
+std::string search_json(const Reads& reads, std::string_view tenant, TimestampMs now, std::string_view query,
+                        std::string_view kinds, std::size_t limit, const Context& context) {
   std::vector<Hit> hits;
+  std::set<std::string> warnings;
   auto wanted = [&](std::string_view kind) {
     if (kinds.empty()) return true;
     auto list = split(kinds, ',');
@@ -71,9 +70,12 @@ std::string search_json(const metrics::Querier& querier, std::string_view query,
   auto add_values = [&](const std::string& label, std::span<const std::vector<Matcher>> matchers, std::string_view kind,
                         auto make_hit) {
     if (!wanted(kind)) return;
-    auto values = querier.label_values(label, matchers, -kAnyTime, kAnyTime, 0, context);
-    if (!values) return;
-    for (const std::string& value : values->names) {
+    auto values = reads.label_values(tenant, label, matchers, now, context);
+    if (!values) {
+      warnings.insert(values.error().message);
+      return;
+    }
+    for (const std::string& value : *values) {
       if (int score = match_score(query, value); score > 0) hits.push_back(make_hit(score, value));
     }
   };
@@ -107,7 +109,8 @@ std::string search_json(const metrics::Querier& querier, std::string_view query,
     results.push_back(json::object{
         {"kind", hits[i].kind}, {"title", hits[i].title}, {"subtitle", hits[i].subtitle}, {"href", hits[i].href}});
   }
-  return json::serialize(json::object{{"results", std::move(results)}});
+  return json::serialize(
+      json::object{{"results", std::move(results)}, {"warnings", json::array(warnings.begin(), warnings.end())}});
 }
 
 }  // namespace tocayo::ui

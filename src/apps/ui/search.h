@@ -6,7 +6,8 @@
 #include <string_view>
 
 #include "core/context.h"
-#include "metrics/querier.h"
+#include "core/time.h"
+#include "ui/reads.h"
 
 namespace tocayo::ui {
 
@@ -14,8 +15,9 @@ namespace tocayo::ui {
 // Case-insensitive.
 int match_score(std::string_view query, std::string_view text);
 
-// The JSON body of GET /api/ui/search. `kinds` is a comma-separated list, "" = all.
-std::string search_json(const metrics::Querier& querier, std::string_view query, std::string_view kinds,
-                        std::size_t limit, const Context& context);
+// The JSON body of GET /api/ui/search. `kinds` is a comma-separated list, "" = all. What could not be searched is told
+// in `warnings`.
+std::string search_json(const Reads& reads, std::string_view tenant, TimestampMs now, std::string_view query,
+                        std::string_view kinds, std::size_t limit, const Context& context);
 
 }  // namespace tocayo::ui

@@ -87,9 +87,11 @@ TEST_F(Assets, BootSaysWhatTheUserChose) {
   options.web_dir = dir_;
   Viewer viewer{.id = 3, .login = "ana"};
   viewer.prefs.theme = "light";
+  viewer.prefs.density = "cosy";
   viewer.prefs.week_start = 1;
   auto page = render_page(options, http::Request(), viewer);
-  EXPECT_NE(page.body.find(R"("prefs":{"theme":"light","weekStart":1})"), std::string::npos) << page.body;
+  EXPECT_NE(page.body.find(R"("prefs":{"theme":"light","density":"cosy","weekStart":1})"), std::string::npos)
+      << page.body;
   EXPECT_EQ(page.headers.get("Cache-Control"), "no-store");
 }
 

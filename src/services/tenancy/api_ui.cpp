@@ -136,6 +136,7 @@ Result<SettingsChange> parse_settings(std::string_view text) {
   TRY(body.read("name", change.name));
   TRY(body.read("language", change.language));
   TRY(body.read("theme", change.theme));
+  TRY(body.read("density", change.density));
   TRY(body.read("timezone", change.timezone));
   // null is a value here: "as the locale does".
   if (body.has("hour12")) TRY(body.read("hour12", change.hour12.emplace()));
@@ -200,6 +201,7 @@ Task<Result<std::string>> me_json(Service& service, http::Identity identity) {
       {"authMode", service.login_required() ? "required" : "off"},
       {"language", settings.language},
       {"theme", settings.theme},
+      {"density", settings.density},
       {"timezone", settings.timezone},
       {"hour12", settings.hour12 ? boost::json::value(*settings.hour12) : boost::json::value(nullptr)},
       {"weekStart", settings.week_start ? boost::json::value(*settings.week_start) : boost::json::value(nullptr)}};

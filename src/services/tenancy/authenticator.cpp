@@ -48,11 +48,16 @@ std::string join(const std::vector<std::string>& tenants) {
   return all;
 }
 
-// The tenants that the header names; none without it.
+// The tenants that the request names; none without a header. A page cannot give a WebSocket one: there its address may
+// say it.
 Result<std::vector<std::string>> asked_tenants(const Request& request, const http::RouteOptions& options) {
   const std::string_view header = request.headers.get(kTenantHeader);
-  if (header.empty()) return std::vector<std::string>{};
-  auto tenants = TRY(parse_tenant_ids(header));
+  const std::string_view named = is_websocket(request) ? request.query.get_or("tenant", "") : "";
+  if (!header.empty() && !named.empty() && header != named)
+    return fail(ErrorKind::bad_input, "X-Scope-OrgID and the parameter tenant name different tenants");
+  const std::string_view asked = header.empty() ? named : header;
+  if (asked.empty()) return std::vector<std::string>{};
+  auto tenants = TRY(parse_tenant_ids(asked));
   if (tenants.size() > 1 && !options.several_tenants) return fail(ErrorKind::bad_input, "multiple org IDs present");
   return tenants;
 }

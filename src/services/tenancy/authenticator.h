@@ -40,7 +40,7 @@ struct AuthenticatorOptions {
 //   a role in it
 //      (a token only in its own; an instance admin in all). Absent: the token's, else "anonymous" if the user is in it,
 //      else the user's first. Several (`a|b`) only on routes that say so (RouteOptions::several_tenants); all of the
-//      above holds for each of them.
+//      above holds for each of them. WebSockets may name it in the parameter `tenant`: pages cannot give them headers.
 //   5. What: the route's Access against the role, or the token's scopes (area_of_path says which area a path belongs
 //   to).
 // Errors: unauthorized, forbidden, limit, bad_input (tenant id), unavailable.

@@ -57,7 +57,8 @@ struct Session {
 
 struct UserSettings {
   std::string language;  // "" (the browser's), "en", "es"
-  std::string theme;     // "", "system", "dark", "light"
+  std::string theme;     // "", "system", "dark", "light", "contrast"
+  std::string density;   // "", "compact", "cosy"
   std::string timezone;  // "", "browser", "utc" or an IANA name
   std::optional<bool> hour12;
   std::optional<int> week_start;  // 0 Sunday … 6 Saturday

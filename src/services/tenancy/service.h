@@ -78,6 +78,7 @@ struct SettingsChange {
   std::optional<std::string> name;  // the user's; ignored for the local operator
   std::optional<std::string> language;
   std::optional<std::string> theme;
+  std::optional<std::string> density;
   std::optional<std::string> timezone;
   std::optional<std::optional<bool>> hour12;
   std::optional<std::optional<int>> week_start;

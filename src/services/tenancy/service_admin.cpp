@@ -261,8 +261,11 @@ Task<Result<UserSettings>> Service::change_settings(Actor actor, SettingsChange 
   };
   if (change.language && !one_of(*change.language, {"", "en", "es"}))
     co_return fail(ErrorKind::bad_input, "language is en or es");
-  if (change.theme && !one_of(*change.theme, {"", "system", "dark", "light"})) {
-    co_return fail(ErrorKind::bad_input, "theme is system, dark or light");
+  if (change.theme && !one_of(*change.theme, {"", "system", "dark", "light", "contrast"})) {
+    co_return fail(ErrorKind::bad_input, "theme is system, dark, light or contrast");
+  }
+  if (change.density && !one_of(*change.density, {"", "compact", "cosy"})) {
+    co_return fail(ErrorKind::bad_input, "density is compact or cosy");
   }
   if (change.timezone) {
     bool plain = change.timezone->size() <= 64 &&
@@ -282,6 +285,7 @@ Task<Result<UserSettings>> Service::change_settings(Actor actor, SettingsChange 
     auto settings = TRY(store::settings(tx, actor.user_id));
     if (change.language) settings.language = *change.language;
     if (change.theme) settings.theme = *change.theme;
+    if (change.density) settings.density = *change.density;
     if (change.timezone) settings.timezone = *change.timezone;
     if (change.hour12) settings.hour12 = *change.hour12;
     if (change.week_start) settings.week_start = *change.week_start;

@@ -269,20 +269,23 @@ Result<bool> take_setup_link(Write& db, std::string_view digest, TimestampMs now
 }
 
 Result<UserSettings> settings(Read& db, std::int64_t user_id) {
-  auto row = TRY((db.query_one<std::string, std::string, std::string, std::optional<bool>, std::optional<int>>(
-      "SELECT language, theme, timezone, hour12, week_start FROM account_settings WHERE account_id = $1", {user_id})));
+  auto row =
+      TRY((db.query_one<std::string, std::string, std::string, std::string, std::optional<bool>, std::optional<int>>(
+          "SELECT language, theme, density, timezone, hour12, week_start FROM account_settings WHERE account_id = $1",
+          {user_id})));
   if (!row) return UserSettings{};
-  auto& [language, theme, timezone, hour12, week_start] = *row;
-  return UserSettings{std::move(language), std::move(theme), std::move(timezone), hour12, week_start};
+  auto& [language, theme, density, timezone, hour12, week_start] = *row;
+  return UserSettings{std::move(language), std::move(theme), std::move(density),
+                      std::move(timezone), hour12,           week_start};
 }
 
 Result<> set_settings(Write& db, std::int64_t user_id, const UserSettings& s) {
-  return none(
-      db.execute("INSERT INTO account_settings (account_id, language, theme, timezone, hour12, week_start)"
-                 " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account_id) DO UPDATE SET language = excluded.language,"
-                 " theme = excluded.theme, timezone = excluded.timezone, hour12 = excluded.hour12, week_start = "
-                 "excluded.week_start",
-                 {user_id, s.language, s.theme, s.timezone, s.hour12, s.week_start}));
+  return none(db.execute(
+      "INSERT INTO account_settings (account_id, language, theme, density, timezone, hour12, week_start)"
+      " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account_id) DO UPDATE SET language = excluded.language,"
+      " theme = excluded.theme, density = excluded.density, timezone = excluded.timezone, hour12 = excluded.hour12,"
+      " week_start = excluded.week_start",
+      {user_id, s.language, s.theme, s.density, s.timezone, s.hour12, s.week_start}));
 }
 
 Result<std::vector<Team>> teams(Read& db) {

@@ -141,15 +141,15 @@ ApiCore::ApiCore(ApiDependencies dependencies)
 
 ApiCore::~ApiCore() { deps.registry->remove_collectors(this); }
 
-Result<Reading> ApiCore::begin(const http::Request& request, const Context& context) {
+Result<Reading> ApiCore::begin(std::string_view tenant, const Context& context) {
   Reading reading;
-  reading.limits = limits(request);
-  reading.query = TRY(memory.admit(request.identity.tenant, reading.limits->fetch, context));
+  reading.limits = deps.query_limits(tenant);
+  reading.query = TRY(memory.admit(std::string(tenant), reading.limits->fetch, context));
   QuerierLimits limits;
   limits.longest_select = reading.limits->max_partial_query_length;
   if (reading.limits->max_query_lookback.count() > 0)
     limits.oldest = deps.clock->now_ms() - reading.limits->max_query_lookback.count();
-  reading.querier = limit_querier(TRY(deps.querier(request.identity.tenant)), limits, reading.query->meter());
+  reading.querier = limit_querier(TRY(deps.querier(tenant)), limits, reading.query->meter());
   return reading;
 }
 
@@ -175,6 +175,10 @@ MetricsApi::MetricsApi(ApiDependencies dependencies) : impl_(std::make_unique<Im
 MetricsApi::~MetricsApi() = default;
 
 PushHandler& MetricsApi::push() { return impl_->core->push; }
+
+Result<Reading> MetricsApi::read(std::string_view tenant, const Context& context) {
+  return impl_->core->begin(tenant, context);
+}
 
 namespace {
 

@@ -108,6 +108,13 @@ struct ApiDependencies {
   std::size_t query_queue = 128;      // waiting, per tenant
 };
 
+// One query of a tenant, from its admission until its result is gone.
+struct Reading {
+  std::shared_ptr<MemoryGuard::Query> query;  // shared: by the handler and the stream of its result
+  std::shared_ptr<const QueryLimits> limits;
+  std::shared_ptr<const Querier> querier;  // limited; reads from `query`'s meter
+};
+
 class MetricsApi {
  public:
   explicit MetricsApi(ApiDependencies dependencies);
@@ -120,6 +127,9 @@ class MetricsApi {
   void mount_operations(http::Router& router);
 
   PushHandler& push();
+  // For rooms that read the store themselves: admits a query that lives in `context`, under the limits that the
+  // tenant's queries have here. unavailable when memory is short or the store is not there.
+  Result<Reading> read(std::string_view tenant, const Context& context);
 
  private:
   struct Impl;

@@ -14,13 +14,6 @@
 
 namespace tocayo::metrics::api {
 
-// One query of a tenant, from its admission until its result is gone.
-struct Reading {
-  std::shared_ptr<MemoryGuard::Query> query;  // shared: by the handler and the stream of its result
-  std::shared_ptr<const QueryLimits> limits;
-  std::shared_ptr<const Querier> querier;  // limited; reads from `query`'s meter
-};
-
 struct ApiCore {
   explicit ApiCore(ApiDependencies dependencies);
   ~ApiCore();
@@ -41,7 +34,10 @@ struct ApiCore {
     return deps.query_limits(request.identity.tenant);
   }
   // Admits a query that lives in `context`. unavailable when memory is short or the store is not there.
-  Result<Reading> begin(const http::Request& request, const Context& context);
+  Result<Reading> begin(std::string_view tenant, const Context& context);
+  Result<Reading> begin(const http::Request& request, const Context& context) {
+    return begin(request.identity.tenant, context);
+  }
   Result<Reading> begin(const http::Request& request) { return begin(request, request.context); }
 };
 
