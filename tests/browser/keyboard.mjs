@@ -22,6 +22,7 @@ const focused = (page) =>
       name: element.getAttribute('aria-label') ?? (element.innerText || element.title || element.value || ''),
       tag: element.tagName,
       type: element.getAttribute('type'),
+      group: element.closest('fieldset')?.querySelector('legend')?.textContent ?? null,
       href: element.getAttribute('href'),
       ring,
       hidden: element.id !== 'main' && (!top || !(shown.contains(top) || top.contains(shown) || top.closest('label')?.contains(shown))),
@@ -76,7 +77,7 @@ async function queryAndTable(browser, base) {
   await s.page.keyboard.press('Escape');
   await s.page.keyboard.press('Shift+Enter');
   await chartDrawn(s.page);
-  await tabTo(s.page, 'the view', (f) => f.type === 'radio');
+  await tabTo(s.page, 'the view', (f) => f.type === 'radio' && f.group === 'Result as');
   await s.page.keyboard.press('ArrowRight');
   await until('the table', () => s.page.locator('tbody td').first().isVisible());
   await close(s);

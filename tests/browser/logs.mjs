@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs in Explore: lines of a stream of our own, what narrows them, their neighbours, those that arrive, and the way to metrics.
+import { readFileSync } from 'node:fs';
 import { assert, axe, chartDrawn, close, exploreUrl, noOverflow, open, paneOf, until } from './lib.mjs';
 
 const EVIL = '<img src=x onerror="window.evil=1"> \u001b[31mred\u001b[0m level=error a=1';
@@ -137,6 +138,47 @@ async function patterns(browser, { base }) {
   await close(s);
 }
 
+async function fieldsAndFiles(browser, { base }) {
+  const service = 'browser-fields';
+  await pushLines(base, service, 'web-1');
+  await pushLines(base, service, 'web-2');
+  const s = await open(browser, base, logsUrl(`{service_name="${service}"}`, { tab: 'fields' }));
+  const { page } = s;
+  const field = (name) => page.getByRole('button', { name: new RegExp(`^${name} `) });
+  await until('a field of the lines', () => field('user').isVisible());
+  assert((await field('user').textContent()).includes('7 values'), await field('user').textContent());
+  assert((await field('instance').textContent()).includes('2 values'), await field('instance').textContent());
+  await field('user').click();
+  const values = page.getByRole('list', { name: 'Values of user' });
+  // 3,000 lines of seven users: five of them have 430 each, two 428 (1500 is 7 x 214 and 2).
+  await until('its values with their counts', async () => /^\s*430.*u0/.test(await values.locator('li').first().textContent()));
+  assert((await values.locator('li').count()) === 7, 'not seven values');
+  const found = await axe(page);
+  assert(found.length === 0, found.join(' | '));
+  await page.getByRole('button', { name: 'Only user = u3' }).click();
+  await until('the query is narrowed', () => exprOf(page).includes('| json | user="u3"'));
+  await field('instance').click();
+  await page.getByRole('button', { name: 'Without instance = web-2' }).click();
+  await until('by a label too', () => exprOf(page).includes('instance!="web-2"'));
+  await page.getByText('Lines', { exact: true }).first().click();
+  await until('only these lines', () => page.getByText('214 lines', { exact: true }).isVisible());
+  for (const [kind, holds] of [
+    ['text', /^\d{4}-\d\d-\d\dT[\d:.]{18}Z \{"level":"\w+","msg":"order \d+ handled","user":"u3"\}\n/],
+    ['JSON', /"timestampNs": "\d{19}"/],
+    ['CSV', /^time,timestamp_ns,level,instance,service_name,line\r\n/],
+  ]) {
+    await page.getByRole('button', { name: 'Download the lines shown' }).click();
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: `As ${kind}`, exact: true }).click(),
+    ]);
+    const text = readFileSync(await file.path(), 'utf8');
+    assert(holds.test(text), `${file.suggestedFilename()}: ${text.slice(0, 120)}`);
+    assert(text.split('"u3').length + text.split('""u3').length > 214, `${kind} holds too few lines`);
+  }
+  await close(s);
+}
+
 async function numbersAndErrors(browser, { base }) {
   const service = 'browser-numbers';
   await pushLines(base, service, null);
@@ -232,6 +274,7 @@ export const logChecks = [
   { name: 'logs: neighbours of a line and a link to it', run: contextAndLink },
   { name: 'logs: live tail, pause and scrolling up', run: liveTail },
   { name: 'logs: patterns', run: patterns },
+  { name: 'logs: fields with their values, and files', run: fieldsAndFiles },
   { name: 'logs: numbers and errors', run: numbersAndErrors },
   { name: 'logs: completion', run: completion },
   { name: 'logs: metrics of the same labels', run: bridge },

@@ -13,6 +13,7 @@ import { screens } from './screens.mjs';
 import { dataOf, Server, stopAll } from './server.mjs';
 import { signIn } from './signin.mjs';
 import { stateChecks } from './states.mjs';
+import { tenantChecks } from './tenants.mjs';
 
 const args = process.argv.slice(2);
 const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
@@ -79,6 +80,7 @@ async function main() {
       ...keyboardChecks(instance),
       ...stateChecks(instance),
       ...logChecks,
+      ...tenantChecks,
       ...pageChecks(instance),
       ...journeys.map(([name, run]) => ({ name, data: true, run: (b) => run(b, open.url) })),
       ...lookChecks(instance),

@@ -42,11 +42,13 @@ export const signIn = [
       const authBase = server.url;
       const s = await enter(browser, authBase, '/me');
       await s.page.getByText('Español', { exact: true }).click();
-      await s.page.getByText('Claro', { exact: true }).click();
-      await until('the page is light', () => s.page.evaluate(() => document.documentElement.dataset.theme === 'light'));
+      await s.page.getByText('Alto contraste', { exact: true }).click();
+      await s.page.getByText('Cómoda', { exact: true }).click();
+      const dressed = () => s.page.evaluate(() => Object.values(document.documentElement.dataset).join());
+      await until('the page has high contrast and room', async () => /contrast/.test(await dressed()) && /cosy/.test(await dressed()));
       const cookies = await s.context.cookies();
       await until('the server knows', () =>
-        s.page.evaluate(() => fetch('/api/ui/me').then((r) => r.json()).then((me) => me.theme === 'light' && me.language === 'es')),
+        s.page.evaluate(() => fetch('/api/ui/me').then((r) => r.json()).then((me) => me.theme === 'contrast' && me.density === 'cosy' && me.language === 'es')),
       );
       const seen = [];
       const other = await open(browser, authBase, '/me', {
@@ -55,12 +57,14 @@ export const signIn = [
           await page.exposeFunction('noteTheme', (theme) => seen.push(theme));
           await page.addInitScript(() =>
             document.addEventListener('readystatechange', () =>
-              window.noteTheme(`${document.documentElement.dataset.theme} ${document.documentElement.lang}`),
+              window.noteTheme(
+                `${document.documentElement.dataset.theme} ${document.documentElement.dataset.density} ${document.documentElement.lang}`,
+              ),
             ),
           );
         },
       });
-      assert(seen.length > 0 && seen.every((x) => x === 'light es'), `seen: ${seen.join(', ')}`);
+      assert(seen.length > 0 && seen.every((x) => x === 'contrast cosy es'), `seen: ${seen.join(', ')}`);
       await close(other);
       await close(s);
     },

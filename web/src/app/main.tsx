@@ -10,6 +10,7 @@ import { startI18n } from '@/shared/i18n';
 import { handleKey } from '@/shared/keys/hotkeys';
 import { useStore } from '@/shared/store';
 import { mantineScheme, scheme, startTheme } from '@/shared/theme';
+import { watchVitals } from '@/shared/vitals';
 import { cssVariables, mantineTheme } from './mantineTheme';
 import { queryClient } from './queryClient';
 import { registerWorker } from './registerWorker';
@@ -53,3 +54,4 @@ createRoot(container).render(
   </StrictMode>,
 );
 registerWorker();
+watchVitals();

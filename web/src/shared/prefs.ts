@@ -31,9 +31,7 @@ export function savePrefs(change: Partial<Prefs>): void {
   } catch {
     // Private mode: kept for this page only.
   }
-  const { singleKeys: _keys, density: _density, ...server } = change;
-  // The server keeps no high contrast: it belongs to this screen.
-  if (server.theme === 'contrast') delete server.theme;
+  const { singleKeys: _keys, ...server } = change;
   if (boot.user && Object.keys(server).length > 0)
     void request('/api/ui/me', { method: 'PUT', json: server }).catch(() => undefined);
 }

@@ -18,8 +18,8 @@ export interface Prefs {
 
 export const PREFS_KEY = 'tocayo.prefs';
 const SCHEMES: readonly unknown[] = ['dark', 'light', 'contrast'];
-/** Kept in this browser only: they depend on the screen and keyboard at hand. */
-const LOCAL: readonly string[] = ['density', 'singleKeys'];
+/** Kept in this browser only: it depends on the keyboard at hand. */
+const LOCAL: readonly string[] = ['singleKeys'];
 
 export interface Sources {
   /** What this browser kept, as text. */
@@ -43,12 +43,9 @@ function objectOf(text: string | null): Record<string, unknown> {
 
 const isSet = (value: unknown) => value !== undefined && value !== null && value !== '';
 
-/** The server's choices over this browser's; high contrast is this browser's own, as the server does not know it. */
+/** The server's choices over this browser's. */
 export function withServer(own: Prefs, server: object): Prefs {
-  const known = Object.entries(server).filter(
-    ([key, value]) =>
-      key in own && !LOCAL.includes(key) && isSet(value) && !(key === 'theme' && own.theme === 'contrast'),
-  );
+  const known = Object.entries(server).filter(([key, value]) => key in own && !LOCAL.includes(key) && isSet(value));
   return checked({ ...own, ...Object.fromEntries(known) });
 }
 

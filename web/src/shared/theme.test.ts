@@ -17,8 +17,14 @@ describe('which choice wins', () => {
     expect(resolve({ browserLanguage: 'es-MX' }).language).toBe('es');
     const stored = JSON.stringify({ theme: 'light', language: 'es', density: 'cosy', hour12: true });
     expect(resolve({ stored })).toMatchObject({ theme: 'light', language: 'es', density: 'cosy', hour12: true });
-    const server = { theme: 'dark', language: '', hour12: null, density: 'compact' };
-    expect(resolve({ stored, server })).toMatchObject({ theme: 'dark', language: 'es', density: 'cosy', hour12: true });
+    const server = { theme: 'dark', language: '', hour12: null, density: 'compact', singleKeys: false };
+    expect(resolve({ stored, server })).toMatchObject({
+      theme: 'dark',
+      language: 'es',
+      density: 'compact',
+      hour12: true,
+      singleKeys: true,
+    });
     expect(resolve({ stored, server, search: '?theme=contrast' }).theme).toBe('contrast');
     expect(resolve({ stored, server, search: '?theme=pink' }).theme).toBe('dark');
   });
@@ -31,9 +37,11 @@ describe('which choice wins', () => {
       density: 'compact',
     });
   });
-  it('keeps high contrast, which the server does not know', () => {
-    const own = resolve({ stored: '{"theme":"contrast"}' });
-    expect(withServer(own, { theme: 'light', timezone: 'utc' })).toMatchObject({ theme: 'contrast', timezone: 'utc' });
+  it('takes high contrast and density from the server, which keep what they are when it has none', () => {
+    const own = resolve({ stored: '{"theme":"contrast","density":"cosy"}' });
+    expect(withServer(own, { theme: 'light', timezone: 'utc' })).toMatchObject({ theme: 'light', density: 'cosy' });
+    expect(withServer(own, { theme: '', density: '' })).toMatchObject({ theme: 'contrast', density: 'cosy' });
+    expect(withServer(own, { theme: 'contrast' })).toMatchObject({ theme: 'contrast' });
   });
 });
 

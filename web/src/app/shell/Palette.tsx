@@ -42,7 +42,10 @@ function useServerResults(text: string) {
   return useQuery({
     queryKey: ['search', text],
     queryFn: ({ signal }) =>
-      request<{ results: SearchResult[] }>(`/api/ui/search?q=${encodeURIComponent(text)}&limit=30`, { signal }),
+      request<{ results: SearchResult[]; warnings: string[] }>(
+        `/api/ui/search?q=${encodeURIComponent(text)}&limit=30`,
+        { signal },
+      ),
     enabled: text.trim().length > 0,
     placeholderData: (previous) => (text.trim() === '' ? undefined : previous),
     staleTime: 10_000,
@@ -171,6 +174,11 @@ export default function Palette({ onClose, onShortcuts }: { onClose: () => void;
         })}
       </div>
       {count === 0 && <p className={css.nothing}>{t('search.nothing')}</p>}
+      {found.data && found.data.warnings.length > 0 && (
+        <p className={css.nothing} role="status">
+          {t('search.partial', { why: found.data.warnings.join('; ') })}
+        </p>
+      )}
     </Dialog>
   );
 }

@@ -13,6 +13,7 @@ import type { Zone } from '@/shared/time/zone';
 import { CopyButton } from '@/shared/ui/CopyButton';
 import { DataRegion, stateOfError } from '@/shared/ui/DataRegion';
 import { Dialog } from '@/shared/ui/Dialog';
+import { saveFile } from '@/shared/ui/saveFile';
 import { formatValue } from '@/shared/units/format';
 import type { PaneQuery } from '@/shared/url/panes';
 import { toCsv } from './csv';
@@ -59,14 +60,7 @@ function Inspected({ query, answer, zone }: { query: PaneQuery; answer: RangeAns
     [t('inspect.samples'), count(answer.samples)],
     [t('inspect.touched'), count(stats.samples)],
   ];
-  const download = () => {
-    const url = URL.createObjectURL(new Blob([toCsv(answer, seriesName)], { type: 'text/csv' }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = `query-${query.refId}.csv`;
-    link.click();
-    URL.revokeObjectURL(url);
-  };
+  const download = () => saveFile(`query-${query.refId}.csv`, toCsv(answer, seriesName), 'text/csv');
   return (
     <section className={css.query} aria-label={t('query', { id: query.refId })}>
       <h3>{t('query', { id: query.refId })}</h3>

@@ -75,7 +75,7 @@ export function QueryRow(props: Props) {
       </div>
       <div className={css.rowActions}>
         <IconButton label={t('format')} icon={<IconCode aria-hidden />} onClick={format} />
-        {!logs && (
+        {(!logs || onRemove) && (
           <IconButton
             label={query.hide ? t('show', { id: query.refId }) : t('hide', { id: query.refId })}
             icon={query.hide ? <IconEyeOff aria-hidden /> : <IconEye aria-hidden />}

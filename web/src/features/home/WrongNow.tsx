@@ -47,6 +47,10 @@ export function WrongNow({ home, failed }: { home: HomeData; failed: boolean }) 
         sinceMs: d.sinceMs,
       }),
     ),
+    // A limit of the tenant kept a part of this page from being asked for.
+    ...home.warnings.map(
+      (why): Wrong => ({ id: `limit:${why}`, level: 'warning', what: t('wrong.limits'), why, sinceMs: null }),
+    ),
   ];
   const known = list.map(({ level, what, why }) => ({ level, what, why }));
   const current = stale === null && !failed;

@@ -46,6 +46,7 @@ export async function loadChunk<T>(load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (error) {
+    window.dispatchEvent(new CustomEvent('tocayo:chunk-error'));
     if (!(await serverAnswers())) {
       await serverIsBack();
       try {

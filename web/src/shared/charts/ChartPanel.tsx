@@ -3,6 +3,7 @@ import { IconChartLine, IconCompass, IconTable } from '@tabler/icons-react';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
+import { CompareControl } from '../time/CompareControl';
 import { absolute, zoomOut } from '../time/range';
 import type { TimeControls } from '../time/useTime';
 import { DataRegion } from '../ui/DataRegion';
@@ -14,7 +15,7 @@ import { emptyPane, emptyQuery, exploreSearch } from '../url/panes';
 import css from './ChartPanel.module.css';
 import type { ChartMode } from './options';
 import { TimeChart } from './TimeChart';
-import { usePanelTime } from './useComparison';
+import { useOwnComparison, usePanelTime } from './useComparison';
 import { type PanelQuery, usePanelSource } from './usePanelSource';
 
 interface Props {
@@ -30,7 +31,7 @@ interface Props {
   height?: number;
 }
 
-/** Legend toggles and "as table" of a panel, in `hide` and `table` of the URL. */
+/** Legend toggles, "as table" and comparison of a panel, in `hide`, `table` and `versus` of the URL. */
 function usePanelUrlState(id: string) {
   const page = readPage(useSearch({ strict: false }) as Record<string, unknown>);
   const navigate = useNavigate();
@@ -52,10 +53,16 @@ function usePanelUrlState(id: string) {
   return {
     hidden,
     asTable: page.table.includes(id),
+    versus: page.versus.find((v) => v.startsWith(`${id}.`))?.slice(id.length + 1) ?? '',
     setHidden: (off: ReadonlySet<string>) =>
       change((p) => ({
         ...p,
         hide: [...p.hide.filter((h) => !h.startsWith(`${id}.`)), ...[...off].map((s) => `${id}.${s}`)],
+      })),
+    setVersus: (compare: string) =>
+      change((p) => ({
+        ...p,
+        versus: [...p.versus.filter((v) => !v.startsWith(`${id}.`)), ...(compare === '' ? [] : [`${id}.${compare}`])],
       })),
     setAsTable: (on: boolean) =>
       change((p) => ({ ...p, table: [...p.table.filter((other) => other !== id), ...(on ? [id] : [])] })),
@@ -65,8 +72,9 @@ function usePanelUrlState(id: string) {
 /** One chart of a page: queries in, panel out, with its states and its way to Explore. */
 export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line', min, max, height = 190 }: Props) {
   const { t } = useTranslation();
-  const { hidden, asTable, setHidden, setAsTable } = usePanelUrlState(id);
-  const { source, state } = usePanelSource(queries, usePanelTime(time), t('chart.noData'));
+  const { hidden, asTable, versus, setHidden, setAsTable, setVersus } = usePanelUrlState(id);
+  const own = useOwnComparison(time, versus);
+  const { source, state } = usePanelSource(queries, usePanelTime(own), t('chart.noData'));
   const navigate = useNavigate();
   const fixed =
     state.kind === 'empty'
@@ -77,7 +85,7 @@ export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line
     ...emptyPane('a'),
     queries: queries.map((q, i) => emptyQuery(i, q.expr)),
     range: time.raw,
-    compare: time.compare,
+    compare: own.compare,
   };
   return (
     <Panel
@@ -85,6 +93,7 @@ export function ChartPanel({ id, title, aside, queries, time, unit, mode = 'line
       aside={aside}
       actions={
         <>
+          <CompareControl time={{ compare: own.compare, setCompare: setVersus }} panel={title} />
           <IconButton
             label={asTable ? t('chart.asChart') : t('chart.asTable')}
             icon={asTable ? <IconChartLine aria-hidden /> : <IconTable aria-hidden />}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
-import { compareLabel } from '../time/compare';
-import type { TimeControls } from '../time/useTime';
+import { compareLabel, parseCompare } from '../time/compare';
+import { type TimeControls, useTimeValues } from '../time/useTime';
 import type { PanelTime } from './usePanelSource';
 
 /** A page's time as a panel needs it, with the names that older series get. */
@@ -17,4 +17,14 @@ export function usePanelTime(time: Pick<TimeControls, 'range' | 'live' | 'compar
         : { shiftMs: compareMs, name: (name: string) => t('chart.past', { name, ago }) };
     return { range, live, compare: past };
   }, [range, live, compare, compareMs, t]);
+}
+
+/** A page's time with the comparison that one panel has of its own; without one the page's. */
+export function useOwnComparison(time: TimeControls, compare: string): TimeControls {
+  const chosen = parseCompare(compare) ?? '';
+  // The past is not live: the panel is drawn by steps while the rest of the page goes on.
+  const refresh = chosen === '' ? '' : time.live ? 'live' : time.refresh;
+  const values = useTimeValues({ raw: time.raw, refresh, zone: time.zone, compare: chosen }, time.raw);
+  if (chosen === '') return time;
+  return { ...time, range: values.range, live: false, compare: chosen, compareMs: values.compareMs };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One socket per tab. Reconnects with jitter, asks again for what was subscribed, and knows how old its data is.
-import { withBase } from '../api/boot';
+import { socketUrl } from '../api/socket';
 import { createStore } from '../store';
 import { decodeFrame, type SeriesFrame, type ServerMessage, SUBPROTOCOL } from './protocol';
 
@@ -54,9 +54,7 @@ class LiveClient {
 
   private connect(): void {
     if (this.socket || this.timer !== undefined) return;
-    const url = new URL(withBase('/api/live/v1/ws'), location.href);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(url, SUBPROTOCOL);
+    const socket = new WebSocket(socketUrl('/api/live/v1/ws'), SUBPROTOCOL);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
     liveStatus.set((s) => ({ ...s, state: 'connecting' }));

@@ -11,22 +11,29 @@ import type { TimeControls } from './useTime';
 const CHOICES = ['', 'previous', '1d', '1w'] as const;
 
 /** Which older period is drawn over this one. */
-export function CompareControl({ time }: { time: Pick<TimeControls, 'compare' | 'setCompare'> }) {
+export function CompareControl({
+  time,
+  panel,
+}: {
+  time: Pick<TimeControls, 'compare' | 'setCompare'>;
+  /** The panel that is compared; without it the page. */
+  panel?: string;
+}) {
   const { t } = useTranslation();
   const { compare } = time;
   const custom = compare !== '' && !CHOICES.some((c) => c === compare);
   const name = compareLabel(compare, t);
   return (
     <Dropdown
-      label={t('compare.choose', { current: name })}
-      prefix={t('compare.title')}
+      label={panel ? t('compare.choosePanel', { panel, current: name }) : t('compare.choose', { current: name })}
+      {...(panel ? {} : { prefix: t('compare.title') })}
       align="end"
-      triggerClass={compare === '' ? css.trigger : css.onTrigger}
+      triggerClass={panel ? css.panelTrigger : compare === '' ? css.trigger : css.onTrigger}
       trigger={
         <>
           <IconArrowsDiff size={15} aria-hidden />
           {compare !== '' && <span>{name}</span>}
-          <IconChevronDown size={14} aria-hidden />
+          {!panel && <IconChevronDown size={14} aria-hidden />}
         </>
       }
     >

@@ -7,15 +7,18 @@ export interface PageState extends TimeSearch {
   hide: string[];
   /** Panels shown as a table. */
   table: string[];
+  /** `<panel>.<comparison>` of panels with a comparison of their own. */
+  versus: string[];
 }
 
 const list = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined && v !== null && v !== '').map(String);
 
 export function readPage(search: Record<string, unknown>): PageState {
-  return { ...timeSearch(search), hide: list(search.hide), table: list(search.table) };
+  return { ...timeSearch(search), hide: list(search.hide), table: list(search.table), versus: list(search.versus) };
 }
 
-export function writePage({ hide, table, ...time }: PageState): Record<string, string | string[] | undefined> {
-  return { ...time, hide: hide.length > 0 ? hide : undefined, table: table.length > 0 ? table : undefined };
+export function writePage({ hide, table, versus, ...time }: PageState): Record<string, string | string[] | undefined> {
+  const some = (items: string[]) => (items.length > 0 ? items : undefined);
+  return { ...time, hide: some(hide), table: some(table), versus: some(versus) };
 }

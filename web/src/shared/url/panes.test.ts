@@ -138,6 +138,7 @@ describe('routes', () => {
     const out: PageState = {
       hide: pick(2) ? [] : ['cpu.1a2b3c', 'odd.ñ&=,#%'].slice(0, 1 + pick(2)),
       table: pick(2) ? [] : ['cpu', 'memory'].slice(0, 1 + pick(2)),
+      versus: pick(2) ? [] : ['cpu.1d', 'memory.previous'].slice(0, 1 + pick(2)),
     };
     const set = (key: 'from' | 'to' | 'timezone' | 'refresh' | 'compare', values: readonly (string | undefined)[]) => {
       const value = values[pick(values.length)];
@@ -184,10 +185,11 @@ describe('routes', () => {
   }, 60_000);
 
   it('read whatever stands there', () => {
-    expect(readPage({ from: 5, hide: 'x', table: ['', 'y', null], refresh: [] })).toEqual({
+    expect(readPage({ from: 5, hide: 'x', table: ['', 'y', null], refresh: [], versus: 'cpu.1d' })).toEqual({
       from: '5',
       hide: ['x'],
       table: ['y'],
+      versus: ['cpu.1d'],
     });
   });
 });

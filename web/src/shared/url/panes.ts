@@ -15,7 +15,7 @@ export interface PaneQuery {
 export type PaneView = 'graph' | 'table' | 'explain';
 
 export type PaneSource = 'metrics' | 'logs';
-export type LogTab = 'lines' | 'patterns';
+export type LogTab = 'lines' | 'patterns' | 'fields';
 
 /** How a pane of logs shows them. */
 export interface LogView {
@@ -129,7 +129,7 @@ function readLogView(value: unknown): LogView {
   const flag = (key: 'oldestFirst' | 'wrap' | 'pretty' | 'ansi') =>
     typeof value[key] === 'boolean' ? (value[key] as boolean) : LOG_VIEW[key];
   return {
-    tab: value.tab === 'patterns' ? 'patterns' : 'lines',
+    tab: value.tab === 'patterns' || value.tab === 'fields' ? value.tab : 'lines',
     oldestFirst: flag('oldestFirst'),
     wrap: flag('wrap'),
     pretty: flag('pretty'),

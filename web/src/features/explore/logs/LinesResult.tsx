@@ -1,33 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
-import { IconBraces, IconPalette, IconSortAscending, IconSortDescending, IconTextWrap } from '@tabler/icons-react';
+import {
+  IconBraces,
+  IconDownload,
+  IconPalette,
+  IconSortAscending,
+  IconSortDescending,
+  IconTextWrap,
+} from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { absolute, zoomOut } from '@/shared/time/range';
 import type { TimeControls } from '@/shared/time/useTime';
 import { DataRegion, type RegionState } from '@/shared/ui/DataRegion';
+import { Dropdown } from '@/shared/ui/Dropdown';
 import { IconButton } from '@/shared/ui/IconButton';
+import { MenuList } from '@/shared/ui/MenuList';
 import { Panel } from '@/shared/ui/Panel';
 import type { LogView } from '@/shared/url/panes';
 import { PanelName } from '../results/PanelName';
 import { type LinesAnswer, nsOf, queryLines } from './api';
+import { downloadLines, FILE_KINDS } from './download';
 import { type LineActions, LogDetail } from './LogDetail';
 import { LogRows } from './LogRows';
 import css from './Logs.module.css';
 import { hasAnsi, joinLines, type LogLine, shiftNs } from './lines';
+import { type Asked, askAll, type Failures, mergeLines, type Part, useFailures } from './parts';
 
 const PAGE = 1000;
 
 interface Props {
   pane: string;
-  query: string;
+  queries: readonly Asked[];
   words: readonly string[];
   time: TimeControls;
   look: LogView;
   onLook: (change: Partial<LogView>) => void;
   actions: LineActions;
-  onError: (error: Error | null) => void;
+  onFailures: (failures: Failures) => void;
   onBusy: (busy: boolean) => void;
 }
 
@@ -40,21 +51,25 @@ function nextCursor(last: LinesAnswer, oldest: boolean, before: string | null): 
   return next === before ? shiftNs(edge.ns, oldest ? 1n : 0n) : next;
 }
 
-function useLines(query: string, time: TimeControls, oldest: boolean) {
+interface LinesPage extends LinesAnswer {
+  parts: Part<LinesAnswer>[];
+}
+
+function useLines(queries: readonly Asked[], time: TimeControls, oldest: boolean) {
   const [startNs, endNs] = [nsOf(time.range.fromMs), nsOf(time.range.toMs)];
   return useInfiniteQuery({
-    queryKey: ['log_lines', query, startNs, endNs, oldest],
-    queryFn: ({ pageParam, signal }) =>
-      queryLines(
-        {
-          query,
-          startNs: oldest ? (pageParam ?? startNs) : startNs,
-          endNs: oldest ? endNs : (pageParam ?? endNs),
-          limit: PAGE,
-          oldest,
-        },
-        signal,
-      ),
+    queryKey: ['log_lines', queries.map((query) => [query.refId, query.expr]), startNs, endNs, oldest],
+    queryFn: async ({ pageParam, signal }): Promise<LinesPage> => {
+      const span = {
+        startNs: oldest ? (pageParam ?? startNs) : startNs,
+        endNs: oldest ? endNs : (pageParam ?? endNs),
+        limit: PAGE,
+        oldest,
+      };
+      const parts = await askAll(queries, (query) => queryLines({ ...span, query }, signal), signal);
+      const answers = parts.flatMap((part) => (part.value ? [part.value] : []));
+      return { ...mergeLines(answers, oldest), parts };
+    },
     initialPageParam: null as string | null,
     getNextPageParam: (last, _all, param) => nextCursor(last, oldest, param),
     placeholderData: (previous) => previous,
@@ -64,10 +79,12 @@ function useLines(query: string, time: TimeControls, oldest: boolean) {
 }
 
 export function LinesResult(props: Props) {
-  const { pane, query, words, time, look, onLook, actions, onError, onBusy } = props;
-  const found = useLines(query, time, look.oldestFirst);
+  const { pane, queries, words, time, look, onLook, actions, onFailures, onBusy } = props;
+  const found = useLines(queries, time, look.oldestFirst);
   const { error, isFetching } = found;
-  useEffect(() => onError(error), [error, onError]);
+  const parts = useMemo(() => found.data?.pages.flatMap((page) => page.parts), [found.data]);
+  useFailures(queries, error, parts, onFailures);
+  const failed = error !== null || (parts?.every((part) => part.error) ?? false);
   useEffect(() => onBusy(isFetching), [isFetching, onBusy]);
   const latest = useRef(onBusy);
   latest.current = onBusy;
@@ -82,7 +99,7 @@ export function LinesResult(props: Props) {
   let state: RegionState = { kind: 'ready' };
   if (lines.length === 0) {
     if (found.isPending) state = { kind: 'loading' };
-    else if (error) state = { kind: 'empty', why: t('failedAbove') };
+    else if (failed) state = { kind: 'empty', why: t('failedAbove') };
     else
       state = {
         kind: 'empty',
@@ -99,7 +116,7 @@ export function LinesResult(props: Props) {
     >
       <DataRegion state={state} minHeight={240}>
         <LogRows
-          key={query}
+          key={queries.map((query) => query.expr).join('\n')}
           lines={lines}
           title={t('logs.lines')}
           zone={time.zone}
@@ -116,6 +133,33 @@ export function LinesResult(props: Props) {
         )}
       </DataRegion>
     </Panel>
+  );
+}
+
+function DownloadButton({ lines }: { lines: readonly LogLine[] }) {
+  const { t } = useTranslation('explore');
+  if (lines.length === 0) return null;
+  return (
+    <Dropdown
+      label={t('logs.download')}
+      trigger={<IconDownload size={18} aria-hidden />}
+      triggerClass={css.menu}
+      align="end"
+    >
+      {(close) => (
+        <MenuList
+          label={t('logs.download')}
+          items={FILE_KINDS.map((kind) => ({
+            key: kind,
+            label: t(`logs.download.${kind}`),
+            run: () => {
+              downloadLines(lines, kind);
+              close();
+            },
+          }))}
+        />
+      )}
+    </Dropdown>
   );
 }
 
@@ -150,6 +194,7 @@ export function LookButtons({ look, onLook, lines, tail }: LookProps) {
         active={look.pretty}
         onClick={() => onLook({ pretty: !look.pretty })}
       />
+      <DownloadButton lines={lines} />
       {coloured && (
         <IconButton
           label={t('logs.ansi')}

@@ -1,68 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
-import { IconClockEdit, IconPlayerPlay, IconPlayerRecord, IconPlayerStop, IconX } from '@tabler/icons-react';
+import { IconClockEdit, IconPlayerPlay, IconPlayerRecord, IconPlayerStop, IconPlus, IconX } from '@tabler/icons-react';
 import { Suspense, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '@/shared/api/chunks';
 import { TimeBar } from '@/shared/time/TimeBar';
 import { Choice } from '@/shared/ui/Choice';
 import { IconButton } from '@/shared/ui/IconButton';
-import { emptyQuery, exploreSearch, type LogTab, type LogView, type PaneView } from '@/shared/url/panes';
+import { exploreSearch, type LogTab, type LogView, type Pane, type PaneView } from '@/shared/url/panes';
 import { metricsLike } from '../bridge';
 import shared from '../Explore.module.css';
 import type { PaneProps } from '../ExplorePane';
 import { QueryRow } from '../QueryRow';
-import { rememberQueries } from '../queryHistory';
 import { SourceChoice } from '../SourceChoice';
 import { linkTo } from '../shortLink';
 import { usePaneTime } from '../usePanes';
 import { formatLogQuery } from './api';
+import { Fields } from './Fields';
 import { LinesResult } from './LinesResult';
 import type { LineActions } from './LogDetail';
 import { LogsStart } from './LogsStart';
 import type { LogLine } from './lines';
-import { analyse } from './logql';
 import { MetricGraph, MetricTable } from './MetricResult';
 import { Patterns } from './Patterns';
 import { TailResult } from './TailResult';
+import { usePaneQueries } from './usePaneQueries';
 import { Volume } from './Volume';
 
 const ContextDialog = lazyChunk(() => import('./ContextDialog'));
 
 const LINK_SPAN_MS = 30 * 60_000;
 
-/** One LogQL query and its lines, patterns or chart. */
+/** LogQL queries and their lines, fields, patterns or charts. */
 export default function LogsPane(props: PaneProps) {
   const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several, onBeside } = props;
   const { t } = useTranslation('explore');
-  const query = pane.queries[0] ?? emptyQuery(0);
-  const [draft, setDraft] = useState<string | null>(null);
   const [tailing, setTailing] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
   const [context, setContext] = useState<LogLine | null>(null);
   const time = usePaneTime(pane, props.time, onChange);
-  const { expr } = query;
-  const asked = useMemo(() => analyse(expr), [expr]);
-  const text = draft ?? expr;
+  const onAgain = () => (pane.ownRange ? time.refreshNow() : onRunAgain());
+  const rows = usePaneQueries({ pane, onChange, onAgain });
+  const { lines, numbers } = rows;
+  const words = useMemo(() => [...new Set(lines.flatMap((query) => query.asked.words))], [lines]);
   const { logs: look } = pane;
 
-  const ask = (next: string) => {
-    setDraft(null);
-    if (next === expr) {
-      if (pane.ownRange) time.refreshNow();
-      else onRunAgain();
-      return;
-    }
-    setError(null);
-    rememberQueries([next], 'logs');
-    onChange({ ...pane, queries: [{ ...query, expr: next }], hidden: [], logs: { ...look, line: '' } });
-  };
   const onLook = (change: Partial<LogView>) => onChange({ ...pane, logs: { ...look, ...change } }, { replace: true });
   const actions: LineActions = {
-    onQuery: (change) => {
-      const next = change(text);
-      if (next !== text) ask(next);
-    },
+    onQuery: rows.narrow,
     onContext: setContext,
     onMetrics: async (line) => {
       const found = await metricsLike(line.stream);
@@ -77,33 +61,44 @@ export default function LogsPane(props: PaneProps) {
       return linkTo({ ...exploreSearch([{ ...pane, range, ownRange: false, logs }]), timezone: zone });
     },
   };
-  const tail = tailing && asked.kind === 'logs';
+  // A tail is of one query.
+  const [shown] = lines;
+  const canTail = lines.length === 1;
+  const tail = tailing && canTail;
+  const failed = lines.some((query) => rows.failures[query.refId]);
 
   return (
     <section className={shared.pane} aria-label={t('pane', { id: pane.id.toUpperCase() })} onFocus={onFocus}>
       <div className={shared.rows}>
-        <QueryRow
-          query={query}
-          source="logs"
-          draft={text}
-          outcome={error ? { error, warnings: [], infos: [] } : undefined}
-          autoFocus={first}
-          onDraft={setDraft}
-          onRun={() => ask(text)}
-          onChange={() => undefined}
-          onRemove={undefined}
-          reformat={formatLogQuery}
-        />
+        {pane.queries.map((query, index) => {
+          const error = rows.failures[query.refId];
+          return (
+            <QueryRow
+              key={query.refId}
+              query={query}
+              source="logs"
+              draft={rows.textOf(query)}
+              outcome={error ? { error, warnings: [], infos: [] } : undefined}
+              autoFocus={first && index === 0}
+              onDraft={(expr) => rows.setDraft(query.refId, expr)}
+              onRun={rows.run}
+              onChange={(change) => rows.set(query.refId, change)}
+              onRemove={pane.queries.length > 1 ? () => rows.remove(query.refId) : undefined}
+              reformat={formatLogQuery}
+            />
+          );
+        })}
         <div className={shared.toolbar}>
           <SourceChoice value="logs" onChange={(source) => onBeside(source, '', true)} />
           <Button
             leftSection={<IconPlayerPlay size={15} aria-hidden />}
-            onClick={() => ask(text)}
-            variant={text !== expr ? 'filled' : 'light'}
+            onClick={rows.run}
+            variant={rows.dirty ? 'filled' : 'light'}
           >
             {t('run')}
           </Button>
-          {asked.kind === 'logs' && (
+          <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={rows.add} />
+          {canTail && (
             <IconButton
               label={tail ? t('logs.tail.stop') : t('logs.tail.start')}
               text={tail ? t('logs.tail.stop') : t('logs.tail.start')}
@@ -120,30 +115,7 @@ export default function LogsPane(props: PaneProps) {
             />
           )}
           <span className={shared.grow} />
-          {asked.kind === 'metric' && (
-            <Choice<PaneView>
-              label={t('view')}
-              hideLabel
-              value={pane.view === 'table' ? 'table' : 'graph'}
-              onChange={(view) => onChange({ ...pane, view }, { replace: true })}
-              options={[
-                { value: 'graph', label: t('view.graph') },
-                { value: 'table', label: t('view.table') },
-              ]}
-            />
-          )}
-          {asked.kind === 'logs' && !tail && (
-            <Choice<LogTab>
-              label={t('view')}
-              hideLabel
-              value={look.tab}
-              onChange={(tab) => onLook({ tab })}
-              options={[
-                { value: 'lines', label: t('logs.tab.lines') },
-                { value: 'patterns', label: t('logs.tab.patterns') },
-              ]}
-            />
-          )}
+          <Views pane={pane} numbers={numbers.length > 0} lines={lines.length > 0 && !tail} onChange={onChange} />
           {onClose && <IconButton label={t('closePane')} icon={<IconX aria-hidden />} onClick={onClose} />}
         </div>
       </div>
@@ -152,42 +124,53 @@ export default function LogsPane(props: PaneProps) {
           <TimeBar time={time} busy={false} live={false} shortcuts={false} lockable={false} />
         </div>
       )}
-      {asked.kind === 'empty' && <LogsStart onPick={ask} />}
-      {asked.kind === 'metric' && pane.view !== 'table' && (
-        <MetricGraph pane={pane} expr={expr} time={time} onChange={onChange} onError={setError} />
+      {lines.length + numbers.length === 0 && <LogsStart onPick={rows.pick} />}
+      {numbers.length > 0 && pane.view !== 'table' && (
+        <MetricGraph pane={pane} queries={numbers} time={time} onChange={onChange} onFailures={rows.tellNumbers} />
       )}
-      {asked.kind === 'metric' && pane.view === 'table' && (
-        <MetricTable pane={pane} expr={expr} time={time} onError={setError} />
+      {numbers.length > 0 && pane.view === 'table' && (
+        <MetricTable pane={pane} queries={numbers} time={time} onFailures={rows.tellNumbers} />
       )}
-      {tail && (
+      {tail && shown && (
         <TailResult
           pane={pane.id}
-          query={expr}
-          words={asked.words}
+          query={shown}
+          words={words}
           zone={time.zone}
           look={look}
           onLook={onLook}
           actions={actions}
-          onError={setError}
+          onFailures={rows.tellLines}
         />
       )}
-      {asked.kind === 'logs' && !tail && (
+      {shown && !tail && (
         <>
-          {!error && <Volume pane={pane.id} logPart={asked.logPart} time={time} />}
-          {look.tab === 'lines' ? (
+          {!failed && <Volume pane={pane.id} logParts={lines.map((query) => query.asked.logPart)} time={time} />}
+          {look.tab === 'lines' && (
             <LinesResult
               pane={pane.id}
-              query={expr}
-              words={asked.words}
+              queries={lines}
+              words={words}
               time={time}
               look={look}
               onLook={onLook}
               actions={actions}
-              onError={setError}
+              onFailures={rows.tellLines}
               onBusy={onBusy}
             />
-          ) : (
-            <Patterns pane={pane.id} selector={asked.selector} range={time.range} onQuery={actions.onQuery} />
+          )}
+          {/* Fields and patterns are of the first query; its buttons narrow all. */}
+          {look.tab === 'fields' && (
+            <Fields
+              pane={pane.id}
+              logPart={shown.asked.logPart}
+              selector={shown.asked.selector}
+              range={time.range}
+              onQuery={actions.onQuery}
+            />
+          )}
+          {look.tab === 'patterns' && (
+            <Patterns pane={pane.id} selector={shown.asked.selector} range={time.range} onQuery={actions.onQuery} />
           )}
         </>
       )}
@@ -197,5 +180,46 @@ export default function LogsPane(props: PaneProps) {
         </Suspense>
       )}
     </section>
+  );
+}
+
+interface ViewsProps {
+  pane: Pane;
+  numbers: boolean;
+  lines: boolean;
+  onChange: PaneProps['onChange'];
+}
+
+/** How numbers and lines are shown, as far as there are any. */
+function Views({ pane, numbers, lines, onChange }: ViewsProps) {
+  const { t } = useTranslation('explore');
+  return (
+    <>
+      {numbers && (
+        <Choice<PaneView>
+          label={t('view')}
+          hideLabel
+          value={pane.view === 'table' ? 'table' : 'graph'}
+          onChange={(view) => onChange({ ...pane, view }, { replace: true })}
+          options={[
+            { value: 'graph', label: t('view.graph') },
+            { value: 'table', label: t('view.table') },
+          ]}
+        />
+      )}
+      {lines && (
+        <Choice<LogTab>
+          label={t('logs.lines')}
+          hideLabel
+          value={pane.logs.tab}
+          onChange={(tab) => onChange({ ...pane, logs: { ...pane.logs, tab } }, { replace: true })}
+          options={[
+            { value: 'lines', label: t('logs.tab.lines') },
+            { value: 'fields', label: t('logs.tab.fields') },
+            { value: 'patterns', label: t('logs.tab.patterns') },
+          ]}
+        />
+      )}
+    </>
   );
 }

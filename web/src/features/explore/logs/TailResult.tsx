@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Zone } from '@/shared/time/zone';
 import { DataRegion } from '@/shared/ui/DataRegion';
@@ -14,24 +13,25 @@ import { nsOf, queryLines } from './api';
 import { LookButtons } from './LinesResult';
 import { type LineActions, LogDetail } from './LogDetail';
 import { LogRows } from './LogRows';
+import { type Asked, type Failures, useFailures } from './parts';
 import { useTail } from './useTail';
 
 interface Props {
   pane: string;
-  query: string;
+  query: Asked;
   words: readonly string[];
   zone: Zone;
   look: LogView;
   onLook: (change: Partial<LogView>) => void;
   actions: LineActions;
-  onError: (error: Error | null) => void;
+  onFailures: (failures: Failures) => void;
 }
 
 /** Lines as they arrive, the newest at the end. Scrolling up pauses; the button goes on. */
-export function TailResult({ pane, query, words, zone, look, onLook, actions, onError }: Props) {
+export function TailResult({ pane, query, words, zone, look, onLook, actions, onFailures }: Props) {
   const { t } = useTranslation('explore');
-  useCheck(query, onError);
-  const tail = useTail(query, true);
+  useCheck(query, onFailures);
+  const tail = useTail(query.expr, true);
   const aside =
     tail.state !== 'open'
       ? t(tail.state === 'waiting' ? 'logs.tail.waiting' : 'logs.tail.connecting')
@@ -82,15 +82,15 @@ export function TailResult({ pane, query, words, zone, look, onLook, actions, on
 }
 
 /** A socket cannot say why it was refused: the same query asked for one line can. */
-function useCheck(query: string, onError: Props['onError']) {
+function useCheck(query: Asked, onFailures: Props['onFailures']) {
   const { error } = useQuery({
-    queryKey: ['log_check', query],
+    queryKey: ['log_check', query.expr],
     queryFn: ({ signal }) => {
       const now = Date.now();
       const range = { startNs: nsOf(now - 60_000), endNs: nsOf(now), limit: 1, oldest: false };
-      return queryLines({ query, ...range }, signal);
+      return queryLines({ query: query.expr, ...range }, signal);
     },
     staleTime: Number.POSITIVE_INFINITY,
   });
-  useEffect(() => onError(error), [error, onError]);
+  useFailures([query], error, undefined, onFailures);
 }

@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { fromFrame, NO_MODEL, staticSource } from '@/shared/charts/model';
 import { TimeChart } from '@/shared/charts/TimeChart';
+import type { RangeAnswer } from '@/shared/frames/rangeQuery';
 import { absolute, stepFor, zoomOut } from '@/shared/time/range';
 import type { TimeControls } from '@/shared/time/useTime';
 import { DataRegion, type RegionState, stateOfError } from '@/shared/ui/DataRegion';
@@ -19,12 +20,27 @@ const BARS = 100;
 
 interface Props {
   pane: string;
-  logPart: string;
+  /** Of each query. */
+  logParts: readonly string[];
   time: TimeControls;
 }
 
+/** Columns of several answers on one grid, those of equal labels added up. */
+function added(answers: readonly RangeAnswer[]): RangeAnswer {
+  const [first] = answers as [RangeAnswer];
+  if (answers.length === 1) return first;
+  const byLabels = new Map<string, RangeAnswer['columns'][number]>();
+  for (const column of answers.flatMap((answer) => answer.columns)) {
+    const key = JSON.stringify(Object.entries(column.labels).sort());
+    const sum = byLabels.get(key);
+    const values = sum ? sum.values.map((v, k) => (v || 0) + (column.values[k] || 0)) : column.values;
+    byLabels.set(key, { ...column, values });
+  }
+  return { ...first, columns: [...byLabels.values()] };
+}
+
 /** How many lines the selector and its filters match, by level, over the range. */
-export function Volume({ pane, logPart, time }: Props) {
+export function Volume({ pane, logParts, time }: Props) {
   const { t } = useTranslation('explore');
   const { fromMs, toMs } = time.range;
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
@@ -34,10 +50,10 @@ export function Volume({ pane, logPart, time }: Props) {
     endMs: Math.ceil(toMs / stepMs) * stepMs,
     stepMs,
   };
-  const expr = `sum by (detected_level) (count_over_time(${logPart} [${stepMs / 1000}s]))`;
+  const exprs = logParts.map((part) => `sum by (detected_level) (count_over_time(${part} [${stepMs / 1000}s]))`);
   const answer = useQuery({
-    queryKey: ['log_volume', expr, grid.startMs, grid.endMs],
-    queryFn: ({ signal }) => logColumns(expr, grid, signal),
+    queryKey: ['log_volume', exprs, grid.startMs, grid.endMs],
+    queryFn: async ({ signal }) => added(await Promise.all(exprs.map((expr) => logColumns(expr, grid, signal)))),
     placeholderData: keepPreviousData,
     staleTime: Number.POSITIVE_INFINITY,
     structuralSharing: false,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loki's HTTP API as Explore uses it.
-import { withBase } from '@/shared/api/boot';
 import type { Labels, QueryData } from '@/shared/api/prom';
 import { request, requestBytes } from '@/shared/api/request';
+import { socketUrl } from '@/shared/api/socket';
 import { charts } from '@/shared/frames/client';
 import type { Grid } from '@/shared/frames/matrix';
 import type { RangeAnswer } from '@/shared/frames/rangeQuery';
@@ -73,7 +73,7 @@ export function logInstant(query: string, atMs: number, signal?: AbortSignal): P
 export const formatLogQuery = (query: string): Promise<string> => post<string>('format_query', { query });
 
 /** Around now unless a span is given, nanoseconds. */
-export async function logLabels(span?: { startNs: string; endNs: string }): Promise<string[]> {
+export async function logLabels(span?: Span): Promise<string[]> {
   return (await post<string[] | null>('labels', span ? { start: span.startNs, end: span.endNs } : {})) ?? [];
 }
 
@@ -101,8 +101,22 @@ export interface DetectedField {
   parsers: string[] | null;
 }
 
-export async function detectedFields(query: string, signal?: AbortSignal): Promise<DetectedField[]> {
+/** Nanoseconds. */
+export interface Span {
+  startNs: string;
+  endNs: string;
+}
+
+const LINES_LOOKED_AT = 1000;
+
+/** Around now unless a span is given. */
+export async function detectedFields(query: string, signal?: AbortSignal, span?: Span): Promise<DetectedField[]> {
   const form = new URLSearchParams({ query });
+  if (span) {
+    form.set('start', span.startNs);
+    form.set('end', span.endNs);
+    form.set('line_limit', String(LINES_LOOKED_AT));
+  }
   const answer = await request<{ fields: DetectedField[] | null }>(`${PATH}/detected_fields`, {
     method: 'POST',
     form,
@@ -111,13 +125,11 @@ export async function detectedFields(query: string, signal?: AbortSignal): Promi
   return answer.fields ?? [];
 }
 
-export async function logSeries(match: string, signal?: AbortSignal): Promise<Labels[]> {
-  return (await post<Labels[] | null>('series', { match }, signal)) ?? [];
+export async function logSeries(match: string, signal?: AbortSignal, span?: Span): Promise<Labels[]> {
+  const within: Record<string, string> = span ? { start: span.startNs, end: span.endNs } : {};
+  return (await post<Labels[] | null>('series', { match, ...within }, signal)) ?? [];
 }
 
 export function tailUrl(query: string, startNs: string, limit: number): URL {
-  const url = new URL(withBase(`${PATH}/tail`), location.href);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  url.search = new URLSearchParams({ query, start: startNs, limit: String(limit) }).toString();
-  return url;
+  return socketUrl(`${PATH}/tail`, { query, start: startNs, limit: String(limit) });
 }

@@ -129,6 +129,27 @@ export function withField(
   return withStage(parsed ? expr : withStage(expr, `| ${fieldParser}`), filter);
 }
 
+export interface FieldCounts {
+  /** Lines per value, most frequent first. */
+  top: string;
+  /** Lines that have the field at all. */
+  all: string;
+}
+
+/** Queries that count the values of a label or field over a range. A parser that fails on a line leaves the line out. */
+export function fieldCounts(
+  logPart: string,
+  name: string,
+  fieldParser: 'json' | 'logfmt' | null,
+  seconds: number,
+  most: number,
+): FieldCounts {
+  const parsed = fieldParser === null || new RegExp(`\\|\\s*${fieldParser}\\b`).test(logPart);
+  const stages = `${parsed ? '' : ` | ${fieldParser}`}${fieldParser === null ? '' : ' | __error__=""'} | ${name}!=""`;
+  const counted = `count_over_time(${logPart}${stages} [${seconds}s])`;
+  return { top: `topk(${most}, sum by (${name}) (${counted}))`, all: `sum(${counted})` };
+}
+
 /** `|> "a <_>"` keeps the lines of a pattern, `!>` leaves them out. */
 export function withPattern(expr: string, pattern: string, keep: boolean): string {
   return withStage(expr, `${keep ? '|>' : '!>'} ${quoted(pattern)}`);

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { placeOf } from '../editor/logCompletion';
 import { splitPosition } from '../errors';
+import { fileOf } from './download';
 import {
   ansiSegments,
   detectFields,
@@ -14,7 +15,8 @@ import {
   splitAt,
   withoutAnsi,
 } from './lines';
-import { analyse, withField, withPattern, withStage, withStreamLabel } from './logql';
+import { analyse, fieldCounts, withField, withPattern, withStage, withStreamLabel } from './logql';
+import { askAll, failuresOf, mergeLines } from './parts';
 
 describe('a query', () => {
   it('is read as lines or numbers, with the part that selects lines', () => {
@@ -62,6 +64,19 @@ describe('a query', () => {
     expect(withStage('not a query', '| json')).toBe('not a query');
   });
 
+  it('counts the values of a label or field', () => {
+    expect(fieldCounts('{a="b"}', 'job', null, 60, 5)).toEqual({
+      top: 'topk(5, sum by (job) (count_over_time({a="b"} | job!="" [60s])))',
+      all: 'sum(count_over_time({a="b"} | job!="" [60s]))',
+    });
+    expect(fieldCounts('{a="b"} |= "x"', 'user', 'json', 3600, 5).all).toBe(
+      'sum(count_over_time({a="b"} |= "x" | json | __error__="" | user!="" [3600s]))',
+    );
+    expect(fieldCounts('{a="b"} | json', 'user', 'json', 1, 5).all).toBe(
+      'sum(count_over_time({a="b"} | json | __error__="" | user!="" [1s]))',
+    );
+  });
+
   it('that is wrong has its place', () => {
     expect(splitPosition('parse error at line 2, col 7: syntax error: unexpected $end')).toEqual({
       position: { line: 2, column: 7 },
@@ -104,6 +119,82 @@ describe('lines', () => {
       'unknown',
       'unknown',
     ]);
+  });
+
+  it('become files that keep every nanosecond and start no formula', () => {
+    const lines = linesOf([
+      {
+        stream: { job: 'a,b' },
+        values: [
+          ['1795580429501001034', '\u001b[31m=1+1\u001b[0m', { structuredMetadata: { trace: 't' } }],
+          ['1795580429501001035', 'say "hi"\nthere'],
+        ],
+      },
+    ]);
+    expect(fileOf(lines, 'txt').text).toBe(
+      '2026-11-25T04:20:29.501001034Z =1+1\n2026-11-25T04:20:29.501001035Z say "hi"\nthere\n',
+    );
+    expect(fileOf(lines, 'csv').text).toBe(
+      [
+        'time,timestamp_ns,level,job,line',
+        `2026-11-25T04:20:29.501001034Z,1795580429501001034,unknown,"a,b",'=1+1`,
+        '2026-11-25T04:20:29.501001035Z,1795580429501001035,unknown,"a,b","say ""hi""\nthere"',
+        '',
+      ].join('\r\n'),
+    );
+    expect(JSON.parse(fileOf(lines, 'json').text)[0]).toEqual({
+      time: '2026-11-25T04:20:29.501001034Z',
+      timestampNs: '1795580429501001034',
+      level: 'unknown',
+      labels: { job: 'a,b' },
+      metadata: { trace: 't' },
+      line: '\u001b[31m=1+1\u001b[0m',
+    });
+  });
+
+  it('of several queries are there once, and end where the first of them was cut', () => {
+    const answer = (texts: [string, string][], more: boolean) => ({
+      lines: linesOf([{ stream: { a: '1' }, values: texts.map(([ns, text]) => [ns, text] as [string, string]) }]),
+      more,
+    });
+    const whole = answer(
+      [
+        ['100', 'a'],
+        ['300', 'c'],
+        ['500', 'e'],
+      ],
+      false,
+    );
+    const cut = answer(
+      [
+        ['300', 'c'],
+        ['400', 'd'],
+      ],
+      true,
+    );
+    const texts = (merged: { lines: { text: string }[] }) => merged.lines.map((line) => line.text).join('');
+    expect(texts(mergeLines([whole, cut], false))).toBe('cde');
+    expect(mergeLines([whole, cut], false).more).toBe(true);
+    expect(texts(mergeLines([whole, cut], true))).toBe('acd');
+    expect(texts(mergeLines([whole, answer([['300', 'c']], false)], false))).toBe('ace');
+    expect(mergeLines([whole], false)).toBe(whole);
+    expect(mergeLines([], false)).toEqual({ lines: [], more: false });
+  });
+
+  it('that some queries cannot bring are told by their rows', async () => {
+    const signal = new AbortController().signal;
+    const ask = (expr: string) => (expr === 'bad' ? Promise.reject(new Error('no')) : Promise.resolve(expr));
+    const two = [
+      { refId: 'A', expr: 'good' },
+      { refId: 'B', expr: 'bad' },
+    ];
+    const parts = await askAll(two, ask, signal);
+    expect(parts.map((part) => part.value)).toEqual(['good', null]);
+    expect(Object.keys(failuresOf(two, null, parts))).toEqual(['B']);
+    await expect(askAll(two.slice(1), ask, signal)).rejects.toThrow('no');
+    expect(failuresOf(two.slice(1), new Error('no'), [])).toHaveProperty('B');
+    expect(failuresOf(two, null, parts.slice(0, 1))).toEqual({});
+    await expect(askAll(two, ask, AbortSignal.abort())).rejects.toThrow();
   });
 
   it('keep every nanosecond', () => {
