@@ -41,5 +41,7 @@ export default defineConfig({
     setupFiles: ['./src/shared/testing/setup.ts'],
     include: ['src/**/*.test.{ts,tsx}'],
     css: false,
+    // `--coverage` (as `npm test` does) prints what of the sources the tests ran through.
+    coverage: { provider: 'v8', reporter: ['text-summary'], include: ['src/**/*.{ts,tsx}'] },
   },
 });

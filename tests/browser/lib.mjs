@@ -9,7 +9,7 @@ const require = createRequire(`${web}package.json`);
 const { chromium } = require('playwright-core');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
-export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 60_000);
+export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 120_000);
 
 export function launch() {
   return chromium.launch({
@@ -126,6 +126,9 @@ export function catalogues(language) {
   for (const feature of readdirSync(`${web}src/features`)) add(`${web}src/features/${feature}/i18n`);
   return out;
 }
+
+/** Texts and keys that are the same in both languages. */
+export const sameInBoth = JSON.parse(readFileSync(`${web}src/shared/i18n/sameInBoth.json`, 'utf8'));
 
 /** Texts and names a person can meet on the page now. */
 export function visibleTexts(page) {

@@ -52,6 +52,9 @@ export async function startI18n(): Promise<void> {
       keySeparator: false,
       nsSeparator: ':',
       interpolation: { escapeValue: false },
+      // A text that is not there is a mistake of ours, and every check of the page in a browser looks at the console.
+      saveMissing: true,
+      missingKeyHandler: (_languages, namespace, key) => console.error(`no text for ${namespace}:${key}`),
       react: { useSuspense: false },
     });
   prefs.subscribe(() => {
