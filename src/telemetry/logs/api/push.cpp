@@ -25,11 +25,10 @@ constexpr std::size_t kArenaKeepBytes = 16 << 20;
 constexpr std::size_t kMostLabelBytes = 256 << 10;
 constexpr TimestampMs kIdle = 30 * 60'000;
 
-// A stream as a sender spells it.
-struct Known {
-  Labels labels;
-  std::string level;
-  std::atomic<StreamRef> ref{0};
+// Finds by a view, so that a look-up makes no string.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const { return hash64(text); }
 };
 
 int status_of_failure(ErrorKind kind) {
@@ -136,6 +135,13 @@ bool is_json(const http::Request& request) {
 
 }  // namespace
 
+// A stream as a sender spells it.
+struct PushHandler::Known {
+  Labels labels;
+  std::string level;
+  std::atomic<StreamRef> ref{0};
+};
+
 struct PushHandler::Tenant {
   Tenant(Registry& registry, const std::string& tenant_name)
       : name(tenant_name),
@@ -148,9 +154,20 @@ struct PushHandler::Tenant {
   Counter& bytes;
   Counter& lines;
   std::atomic<TimestampMs> last_used{0};
+  // Forgets the labels that were made under other settings. `limits` is compared without a lock: a request sees the
+  // same object for as long as nobody reloads.
+  void use(const std::shared_ptr<const LogLimits>& now) {
+    if (seen.load(std::memory_order_acquire) == now.get()) return;
+    std::unique_lock lock(mutex);
+    if (limits == now) return;
+    known.clear();
+    limits = now;
+    seen.store(now.get(), std::memory_order_release);
+  }
   std::shared_mutex mutex;
-  std::shared_ptr<const LogLimits> limits;  // with which `known` was made
-  std::unordered_map<std::string, std::shared_ptr<Known>> known;
+  std::shared_ptr<const LogLimits> limits;  // with which `known` was made; shared: keeps the address in `seen` unique
+  std::atomic<const LogLimits*> seen{nullptr};
+  std::unordered_map<std::string, std::shared_ptr<Known>, TextHash, std::equal_to<>> known;
 };
 
 struct PushHandler::Arena {
@@ -158,7 +175,7 @@ struct PushHandler::Arena {
   JsonPushDecoder json;
   PushRows rows;
   std::vector<std::shared_ptr<Known>> known;  // of rows.streams()
-  std::vector<std::string> levels;
+  std::vector<std::string_view> levels;       // of `known`
   std::vector<StreamRows> streams;
 };
 
@@ -249,49 +266,63 @@ Result<> PushHandler::decode(http::Request& request, bool otlp, const LogLimits&
   return json ? arena.json.decode(arena.body, arena.rows) : decode_push_proto(arena.body, arena.rows);
 }
 
+namespace {
+
+// How a stream is spelled in the request: the text of its labels, or names and values made into one.
+std::string_view spelling(const PushRows::Stream& stream, std::string& made) {
+  if (!stream.text.empty()) return stream.text;
+  made.clear();
+  for (const auto& label : stream.labels) {
+    made += label.name;
+    made.push_back('\0');
+    made += label.value;
+    made.push_back('\0');
+  }
+  return made;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<PushHandler::Known>> PushHandler::learn(Tenant& tenant, const LogLimits& limits,
+                                                               const PushRows::Stream& stream,
+                                                               std::string_view spelled) {
+  if (spelled.size() > kMostLabelBytes) {
+    return fail(ErrorKind::too_large,
+                fmt::format("stream labels size {} exceeds limit of {}", spelled.size(), kMostLabelBytes));
+  }
+  auto known = std::make_shared<Known>();
+  known->labels = stream.text.empty() ? stream.labels : TRY(parse_stream_labels(stream.text));
+  if (!limits.discover_service_name.empty() && !known->labels.has(kServiceName) && !known->labels.empty()) {
+    known->labels.set(kServiceName, service_name_of(known->labels, limits.discover_service_name));
+  }
+  known->level = level_of_labels(known->labels);
+  std::unique_lock lock(tenant.mutex);
+  if (tenant.known.size() >= options_.streams_remembered) tenant.known.clear();
+  tenant.known.emplace(std::string(spelled), known);
+  return known;
+}
+
 // Gives each stream of the request its labels, made once for each spelling.
 Result<> PushHandler::resolve(Tenant& tenant, const LogLimits& limits, Arena& arena) {
   const bool detect = limits.discover_log_levels && limits.store.allow_structured_metadata;
-  std::string key;
-  for (auto& stream : arena.rows.streams()) {
-    std::string_view spelled = stream.text;
-    if (spelled.empty()) {
-      key.clear();
-      for (const auto& label : stream.labels) {
-        key += label.name;
-        key.push_back('\0');
-        key += label.value;
-        key.push_back('\0');
-      }
-      spelled = key;
+  const auto& streams = arena.rows.streams();
+  std::string made;
+  arena.known.reserve(streams.size());
+  {
+    std::shared_lock lock(tenant.mutex);  // one for all: most requests name streams that are known
+    for (const auto& stream : streams) {
+      const auto found = tenant.known.find(spelling(stream, made));
+      arena.known.push_back(found == tenant.known.end() ? nullptr : found->second);
     }
-    if (spelled.size() > kMostLabelBytes) {
-      return fail(ErrorKind::too_large,
-                  fmt::format("stream labels size {} exceeds limit of {}", spelled.size(), kMostLabelBytes));
-    }
-    std::shared_ptr<Known> known;
-    {
-      std::shared_lock lock(tenant.mutex);
-      if (const auto found = tenant.known.find(std::string(spelled)); found != tenant.known.end())
-        known = found->second;
-    }
-    if (!known) {
-      known = std::make_shared<Known>();
-      known->labels = stream.text.empty() ? stream.labels : TRY(parse_stream_labels(stream.text));
-      if (!limits.discover_service_name.empty() && !known->labels.has(kServiceName) && !known->labels.empty()) {
-        known->labels.set(kServiceName, service_name_of(known->labels, limits.discover_service_name));
-      }
-      known->level = level_of_labels(known->labels);
-      std::unique_lock lock(tenant.mutex);
-      if (tenant.known.size() >= options_.streams_remembered) tenant.known.clear();
-      tenant.known.emplace(std::string(spelled), known);
-    }
-    arena.levels.push_back(detect ? known->level : std::string());
-    arena.known.push_back(std::move(known));
+  }
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    auto& known = arena.known[i];
+    if (!known) known = TRY(learn(tenant, limits, streams[i], spelling(streams[i], made)));
+    arena.levels.push_back(detect ? std::string_view(known->level) : std::string_view());
   }
   arena.rows.finish(detect, arena.levels);
   for (std::size_t i = 0; i < arena.known.size(); ++i) {
-    const auto entries = arena.rows.entries(arena.rows.streams()[i]);
+    const auto entries = arena.rows.entries(streams[i]);
     if (entries.empty()) continue;
     arena.streams.push_back({.ref = arena.known[i]->ref.load(std::memory_order_relaxed),
                              .labels = &arena.known[i]->labels,
@@ -333,13 +364,7 @@ Task<http::Response> PushHandler::handle(http::Request& request, bool otlp) {
   const auto shared = tenant(request.identity.tenant);
   auto& tenant = *shared;
   const auto limits = limits_(tenant.name);
-  {
-    std::unique_lock lock(tenant.mutex);
-    if (tenant.limits != limits) {  // labels were made under other settings
-      tenant.known.clear();
-      tenant.limits = limits;
-    }
-  }
+  tenant.use(limits);
   auto arena = take_arena();
   http::Response response;
   auto ready = decode(request, otlp, *limits, *arena);

@@ -42,12 +42,15 @@ class PushHandler {
   Task<http::Response> otlp(http::Request& request);
 
  private:
+  struct Known;
   struct Tenant;
   struct Arena;
   Task<http::Response> handle(http::Request& request, bool otlp);
   Result<> decode(http::Request& request, bool otlp, const LogLimits& limits, Arena& arena);
   Result<> unpack(http::Request& request, bool proto, std::string& out) const;
   Result<> resolve(Tenant& tenant, const LogLimits& limits, Arena& arena);
+  Result<std::shared_ptr<Known>> learn(Tenant& tenant, const LogLimits& limits, const PushRows::Stream& stream,
+                                       std::string_view spelled);
   http::Response answer(const AppendResult& result, const LogLimits& limits, std::size_t lines) const;
   std::shared_ptr<Tenant> tenant(std::string_view name);
   std::unique_ptr<Arena> take_arena();

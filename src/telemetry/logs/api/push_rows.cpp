@@ -70,7 +70,15 @@ void PushRows::settle(std::size_t row, bool detect, std::string_view stream_leve
   }
   const auto first = pairs_.begin() + static_cast<std::ptrdiff_t>(begin);
   if (pairs_.size() - begin > 1) {
-    std::stable_sort(first, pairs_.end(), [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
+    // Stable: of equal names the first stays. Most rows have few and in order already.
+    const auto by_name = [](const LabelView& a, const LabelView& b) { return a.name < b.name; };
+    if (pairs_.size() - begin > 32) {
+      std::stable_sort(first, pairs_.end(), by_name);
+    } else {
+      for (auto at = first + 1; at != pairs_.end(); ++at) {
+        std::rotate(std::upper_bound(first, at, *at, by_name), at, at + 1);
+      }
+    }
     pairs_.erase(
         std::unique(first, pairs_.end(), [](const LabelView& a, const LabelView& b) { return a.name == b.name; }),
         pairs_.end());
@@ -78,11 +86,11 @@ void PushRows::settle(std::size_t row, bool detect, std::string_view stream_leve
   for (std::size_t i = begin; i < pairs_.size(); ++i) metadata_bytes_ += pairs_[i].name.size() + pairs_[i].value.size();
 }
 
-void PushRows::finish(bool detect, std::span<const std::string> level_of_stream) {
+void PushRows::finish(bool detect, std::span<const std::string_view> level_of_stream) {
   for (std::size_t s = 0; s < streams_.size(); ++s) {
     const auto& stream = streams_[s];
     for (std::size_t row = stream.first; row < stream.first + stream.count; ++row) {
-      settle(row, detect, s < level_of_stream.size() ? std::string_view(level_of_stream[s]) : std::string_view());
+      settle(row, detect, s < level_of_stream.size() ? level_of_stream[s] : std::string_view());
     }
   }
   starts_.push_back(pairs_.size());

@@ -47,7 +47,7 @@ class PushRows {
 
   // Puts the metadata of each row in order, with `detected_level` where asked: levels[stream] is the level its labels
   // tell, detection is off with `detect` false. After this no row may be added.
-  void finish(bool detect, std::span<const std::string> level_of_stream);
+  void finish(bool detect, std::span<const std::string_view> level_of_stream);
   std::span<const EntryRow> entries(const Stream& stream) const {
     return std::span<const EntryRow>(entries_).subspan(stream.first, stream.count);
   }

@@ -15,12 +15,14 @@
 #include "logql/syntax/printer.h"
 #include "logs/api/json_out.h"
 #include "logs/api/params.h"
+#include "logs/api/tail_match.h"
 
 namespace tocayo::logs::api {
 
 namespace {
 
 constexpr unsigned short kInternal = 1011;
+constexpr std::size_t kMostStreams = 100'000;  // whose watchers are remembered
 constexpr std::string_view kCategorize = "categorize-labels";
 
 std::uint64_t identity(std::uint64_t labels, TimestampNs time, std::string_view line) {
@@ -98,6 +100,7 @@ struct TailHub::Group {
   logql::Processor processor;
   bool categorize;
   std::chrono::seconds delay;
+  LiteralSet::Needs needs;
   Labels stream;  // of the processor
   std::vector<Watcher*> watchers;
   struct Batch {
@@ -110,8 +113,23 @@ struct TailHub::Group {
 struct TailHub::TenantTail {
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<Group>> groups;  // by query, flags and delay
+  LiteralSet literals;                                   // of all groups
+  // Groups whose selector chooses a stream; made anew when a group comes or goes.
+  std::unordered_map<Labels, std::vector<Group*>, LabelsHash> chosen;
   std::size_t watchers = 0;
   std::unique_ptr<Subscription> subscription;
+
+  const std::vector<Group*>& groups_of(const Labels& labels) {
+    if (chosen.size() >= kMostStreams) chosen.clear();
+    auto [at, fresh] = chosen.try_emplace(labels);
+    if (!fresh) return at->second;
+    for (const auto& [key, group] : groups) {
+      const bool wanted = std::ranges::all_of(
+          group->log.matchers, [&](const Matcher& matcher) { return matcher.matches(labels.get(matcher.name())); });
+      if (wanted) at->second.push_back(group.get());
+    }
+    return at->second;
+  }
 };
 
 TailHub::TailHub(Store& store, const logql::Engine& engine, Pool& compute, LimitsLookup limits, Registry& registry,
@@ -147,11 +165,12 @@ void TailHub::receive(TenantTail& tenant, const TailBatch& batch) {
   bool any = false;
   {
     std::scoped_lock lock(tenant.mutex);
-    for (auto& [key, group] : tenant.groups) {
-      const bool chosen = std::ranges::all_of(group->log.matchers, [&](const Matcher& matcher) {
-        return matcher.matches(batch.labels->get(matcher.name()));
-      });
-      if (!chosen) continue;
+    const auto& groups = tenant.groups_of(*batch.labels);
+    if (groups.empty()) return;
+    tenant.literals.begin(batch.rows);
+    for (Group* group : groups) {
+      const auto candidates = tenant.literals.candidates(group->needs);
+      if (candidates.empty()) continue;
       if (group->stream != *batch.labels) {
         group->stream = *batch.labels;
         group->processor.set_stream(group->stream);
@@ -159,7 +178,8 @@ void TailHub::receive(TenantTail& tenant, const TailBatch& batch) {
       std::unordered_map<const logql::LabelResult*, std::size_t> places;
       std::vector<std::shared_ptr<const logql::LabelResult>> kept;  // so that the addresses stay
       Group::Batch out{.at = std::chrono::steady_clock::now(), .pieces = {}};
-      for (const auto& row : batch.rows) {
+      for (const auto number : candidates) {
+        const auto& row = batch.rows[number];
         if (!group->processor.process(row.time, row.line, row.metadata)) continue;
         const auto& labels = group->processor.labels();
         const auto line = group->processor.line();
@@ -268,8 +288,8 @@ void TailHub::flush() {
 }
 
 // The lines before the tail began and those that came meanwhile, as a message; ends the priming of the watcher.
-std::string TailHub::backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher, TimestampNs start,
-                             std::size_t limit) {
+Result<std::string> TailHub::backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher,
+                                     TimestampNs start, std::size_t limit) {
   logql::QueryParams params;
   params.start = start;
   params.end = clock_.now_ms() * 1'000'000 + kSecondNs;
@@ -277,21 +297,21 @@ std::string TailHub::backlog(const http::Request& request, TenantTail& tenant, W
   params.direction = Direction::backward;
   auto querier = store_.querier(request.identity.tenant);
   auto result = engine_.query(*querier, request.query.get_or("query", ""), params, {}, request.context);
+  // Lines may not be left out in silence.
+  if (!result) return std::unexpected(std::move(result.error()));
   std::vector<Piece> pieces;
   std::unordered_set<std::uint64_t> seen;
-  if (result) {
-    auto& lines = std::get<logql::LogValue>(result->value);
-    std::ranges::reverse(lines.lines);
-    for (const auto& stream : logql::group_streams(lines, watcher.group->categorize)) {
-      Piece piece;
-      append_json_labels(piece.stream, stream.labels);
-      for (const auto* line : stream.lines)
-        append_value(piece.values, line->time, line->line, *line->labels, watcher.group->categorize);
-      pieces.push_back(std::move(piece));
-    }
-    for (const auto& line : lines.lines) {
-      seen.insert(identity(line.labels->hash, line.time, line.line));
-    }
+  auto& lines = std::get<logql::LogValue>(result->value);
+  std::ranges::reverse(lines.lines);
+  for (const auto& stream : logql::group_streams(lines, watcher.group->categorize)) {
+    Piece piece;
+    append_json_labels(piece.stream, stream.labels);
+    for (const auto* line : stream.lines)
+      append_value(piece.values, line->time, line->line, *line->labels, watcher.group->categorize);
+    pieces.push_back(std::move(piece));
+  }
+  for (const auto& line : lines.lines) {
+    seen.insert(identity(line.labels->hash, line.time, line.line));
   }
   std::scoped_lock lock(tenant.mutex);
   for (auto& held : watcher.held) {
@@ -306,6 +326,69 @@ std::string TailHub::backlog(const http::Request& request, TenantTail& tenant, W
   watcher.held.clear();
   watcher.priming = false;
   return pieces.empty() ? std::string() : message(pieces, {}, watcher.group->categorize);
+}
+
+// Null when the tenant has `most` watchers already. `group` is taken when nobody watches for the same.
+std::shared_ptr<TailHub::TenantTail> TailHub::join(const std::string& name, const std::string& key,
+                                                   std::shared_ptr<Group> group, Watcher& watcher, std::size_t most) {
+  // Both locks: who leaves last takes the tenant away.
+  std::scoped_lock all(mutex_);
+  auto& slot = tenants_[name];
+  if (!slot) slot = std::make_shared<TenantTail>();
+  const auto tenant = slot;
+  std::scoped_lock lock(tenant->mutex);
+  if (tenant->watchers >= most) {
+    if (tenant->watchers == 0) tenants_.erase(name);
+    return nullptr;
+  }
+  auto& place = tenant->groups[key];
+  if (!place) {
+    place = std::move(group);
+    place->needs = tenant->literals.add(place->log);
+    tenant->chosen.clear();
+  }
+  place->watchers.push_back(&watcher);
+  watcher.group = place;
+  ++tenant->watchers;
+  watchers_gauge_.add(1);
+  if (!tenant->subscription) {
+    tenant->subscription =
+        store_.subscribe(name, [this, raw = tenant.get()](const TailBatch& batch) { receive(*raw, batch); });
+  }
+  return tenant;
+}
+
+void TailHub::leave(const std::string& name, TenantTail& tenant, const std::string& key, Watcher& watcher) {
+  std::unique_ptr<Subscription> last;
+  std::shared_ptr<TenantTail> gone;
+  {
+    std::scoped_lock all(mutex_);
+    std::scoped_lock lock(tenant.mutex);
+    auto& group = *watcher.group;
+    std::erase(group.watchers, &watcher);
+    if (group.watchers.empty()) {
+      tenant.literals.remove(group.needs);
+      tenant.chosen.clear();
+      tenant.groups.erase(key);
+    }
+    --tenant.watchers;
+    watchers_gauge_.add(-1);
+    if (tenant.watchers == 0) {
+      last = std::move(tenant.subscription);
+      // Not when the hub is ending, or somebody else has made the name anew.
+      if (const auto at = tenants_.find(name); at != tenants_.end() && at->second.get() == &tenant) {
+        gone = std::move(at->second);
+        tenants_.erase(at);
+      }
+    }
+  }
+  // Outside the locks: a call may be waiting for them.
+  last.reset();
+}
+
+std::size_t TailHub::tenants() const {
+  std::scoped_lock lock(mutex_);
+  return tenants_.size();
 }
 
 Task<void> TailHub::serve(http::Request& request, http::WebSocket& socket) {
@@ -339,49 +422,22 @@ Task<void> TailHub::serve(http::Request& request, http::WebSocket& socket) {
       request.headers.get("X-Loki-Response-Encoding-Flags").find(kCategorize) != std::string_view::npos;
   co_await compute_.schedule();
   Watcher watcher(socket);
-  std::shared_ptr<TenantTail> tenant;
-  {
-    std::scoped_lock lock(mutex_);
-    auto& slot = tenants_[request.identity.tenant];
-    if (!slot) slot = std::make_shared<TenantTail>();
-    tenant = slot;
+  const std::string key = fmt::format("{}\n{}\n{}", logql::to_string(*log), categorize, delay);
+  const auto most = static_cast<std::size_t>(limits_(request.identity.tenant)->max_concurrent_tail_requests);
+  auto group = std::make_shared<Group>(*log, *pipeline, categorize, std::chrono::seconds(delay));
+  const auto tenant = join(request.identity.tenant, key, std::move(group), watcher, most);
+  if (!tenant) {
+    refuse("max concurrent tail requests limit exceeded");
+    co_return;
   }
-  std::string key = fmt::format("{}\n{}\n{}", logql::to_string(*log), categorize, delay);
-  {
-    std::unique_lock lock(tenant->mutex);
-    if (tenant->watchers >= static_cast<std::size_t>(limits_(request.identity.tenant)->max_concurrent_tail_requests)) {
-      lock.unlock();
-      refuse("max concurrent tail requests limit exceeded");
-      co_return;
-    }
-    auto& group = tenant->groups[key];
-    if (!group) group = std::make_shared<Group>(*log, *pipeline, categorize, std::chrono::seconds(delay));
-    group->watchers.push_back(&watcher);
-    watcher.group = group;
-    ++tenant->watchers;
-    watchers_gauge_.add(1);
-    if (!tenant->subscription) {
-      tenant->subscription = store_.subscribe(
-          request.identity.tenant, [this, raw = tenant.get()](const TailBatch& batch) { receive(*raw, batch); });
-    }
-  }
-  if (auto text = backlog(request, *tenant, watcher, bounds->start, *limit); !text.empty()) {
-    socket.post({.data = std::move(text), .binary = false});
+  if (auto text = backlog(request, *tenant, watcher, bounds->start, *limit); !text) {
+    refuse(text.error().message);
+  } else if (!text->empty()) {
+    socket.post({.data = std::move(*text), .binary = false});
   }
   while (co_await socket.receive()) {
   }
-  std::unique_ptr<Subscription> last;
-  {
-    std::scoped_lock lock(tenant->mutex);
-    auto& group = *watcher.group;
-    std::erase(group.watchers, &watcher);
-    if (group.watchers.empty()) tenant->groups.erase(key);
-    --tenant->watchers;
-    watchers_gauge_.add(-1);
-    if (tenant->watchers == 0) last = std::move(tenant->subscription);
-  }
-  // Outside the lock: a call may be waiting for it.
-  last.reset();
+  leave(request.identity.tenant, *tenant, key, watcher);
 }
 
 }  // namespace tocayo::logs::api

@@ -45,15 +45,21 @@ class TailHub {
   // which.
   Task<void> serve(http::Request& request, http::WebSocket& socket);
 
+  // That somebody watches.
+  std::size_t tenants() const;
+
  private:
   struct Watcher;
   struct Group;
   struct TenantTail;
   void receive(TenantTail& tenant, const TailBatch& batch);
+  std::shared_ptr<TenantTail> join(const std::string& name, const std::string& key, std::shared_ptr<Group> group,
+                                   Watcher& watcher, std::size_t most);
+  void leave(const std::string& name, TenantTail& tenant, const std::string& key, Watcher& watcher);
   void run(std::stop_token stop);
   void flush();
-  std::string backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher, TimestampNs start,
-                      std::size_t limit);
+  Result<std::string> backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher, TimestampNs start,
+                              std::size_t limit);
 
   Store& store_;
   const logql::Engine& engine_;
@@ -63,7 +69,7 @@ class TailHub {
   Options options_;
   Gauge& watchers_gauge_;
   Counter& dropped_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;  // taken before a tenant's
   std::condition_variable_any wake_;
   bool anything_ = false;  // lines wait for the next flush
   std::map<std::string, std::shared_ptr<TenantTail>, std::less<>> tenants_;
