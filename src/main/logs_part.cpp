@@ -78,6 +78,7 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   store.journal_mode = TRY(journal::parse_sync_mode(config.text("logs.wal.mode")));
   store.cut_bytes = config.bytes("logs.head.cut_bytes");
   store.cut_age = config.duration("logs.head.cut_age");
+  store.merge_settle = config.duration("logs.compaction.settle");
   store.limits = [limits](std::string_view tenant) {
     auto of_tenant = limits->of(tenant);
     const auto* values = &of_tenant->store;
@@ -85,14 +86,10 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   };
   store.compile_delete = compile_delete;
   store.pool = options.compute;
-  const auto began = std::chrono::steady_clock::now();
-  part->store_ = TRY(logs::Store::open(std::move(store)));
   if (config.boolean("agent.enabled")) TRY(part->make_agent(config));
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-  log::info("main", "the log store is ready", {{"milliseconds", took.count()}});
 
   logs::api::ApiDependencies api;
-  api.store = part->store_.get();
+  api.store = &part->gate_;
   api.engine = part->engine_.get();
   api.compute = options.compute;
   api.limits = [limits](std::string_view tenant) { return limits->of(tenant); };
@@ -102,10 +99,37 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   if (!part->overrides_file_.empty()) {
     part->watcher_ = std::jthread([self = part.get()](std::stop_token stop) { self->watch_overrides(stop); });
   }
+  part->opener_ =
+      std::jthread([self = part.get(), store = std::move(store)]() mutable { self->open_store(std::move(store)); });
   return part;
 }
 
-LogsPart::~LogsPart() { watcher_ = {}; }
+LogsPart::~LogsPart() {
+  opener_ = {};
+  watcher_ = {};
+}
+
+void LogsPart::open_store(logs::StoreOptions options) {
+  const auto began = std::chrono::steady_clock::now();
+  auto store = logs::Store::open(std::move(options));
+  if (store) {
+    gate_.open(std::move(*store));
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+    log::info("main", "the log store is ready", {{"milliseconds", took.count()}});
+  } else {
+    log::error("main", "cannot open the log store", {{"error", store.error()}});
+  }
+  std::scoped_lock lock(open_mutex_);
+  if (!store) opened_ = std::unexpected(std::move(store.error()));
+  open_ended_ = true;
+  open_changed_.notify_all();
+}
+
+Result<> LogsPart::wait_open() {
+  std::unique_lock lock(open_mutex_);
+  open_changed_.wait(lock, [this] { return open_ended_; });
+  return opened_;
+}
 
 void LogsPart::watch_overrides(std::stop_token stop) {
   std::string failed;
@@ -136,7 +160,7 @@ Result<> LogsPart::make_agent(const Config& config) {
       labels.set(logs::api::kServiceName, logs::api::service_name_of(labels, names));
   };
   rules.level = [](std::string_view line) { return logs::api::detect_level({}, line); };
-  agent_ = TRY(agent::LogAgent::create(std::move(options), *store_, std::move(rules)));
+  agent_ = TRY(agent::LogAgent::create(std::move(options), gate_, std::move(rules)));
   return {};
 }
 
@@ -153,7 +177,8 @@ Result<> LogsPart::reload(const Config& config) {
 Result<> LogsPart::close() {
   watcher_ = {};
   if (agent_) agent_->stop();
-  return store_->close();
+  opener_ = {};  // a store that is still opening is closed as well
+  return gate_.close();
 }
 
 }  // namespace tocayo

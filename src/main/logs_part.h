@@ -17,6 +17,7 @@
 #include "logs/api/api.h"
 #include "logs/api/limits.h"
 #include "logs/store/store.h"
+#include "main/logs_gate.h"
 
 namespace tocayo {
 
@@ -30,9 +31,13 @@ class LogsPart {
     std::string version;
     std::string revision;
   };
-  // Reads `logs.*` and the overrides file, opens the store and replays its journal. A mistake in either is an error.
+  // Reads `logs.*` and the overrides file; a mistake in either is an error. Then opens the store on a thread of its
+  // own, since replaying its journal takes time: until ready() the API answers 503.
   static Result<std::unique_ptr<LogsPart>> open(const Config& config, Options options);
   ~LogsPart();
+  bool ready() const { return gate_.get() != nullptr; }
+  // Blocks until the store is open, or tells why it does not open.
+  Result<> wait_open();
 
   void mount(http::Router& router) { api_->mount(router); }
   // Begins to collect the logs of this machine and of the program itself, when `agent.enabled`.
@@ -44,12 +49,13 @@ class LogsPart {
   // Writes what is in memory to segments. Nothing may be appended afterwards.
   Result<> close();
 
-  logs::Store& store() { return *store_; }
+  logs::Store& store() { return gate_; }
   const logql::Engine& engine() const { return *engine_; }
 
  private:
   LogsPart() = default;
   Result<> make_agent(const Config& config);
+  void open_store(logs::StoreOptions options);
   void watch_overrides(std::stop_token stop);
 
   Options options_;
@@ -59,11 +65,16 @@ class LogsPart {
   std::string overrides_text_;
   std::unique_ptr<logs::api::LogLimitsService> limits_;
   std::unique_ptr<logql::Engine> engine_;
-  std::unique_ptr<logs::Store> store_;
+  LogsGate gate_;
+  Result<> opened_;  // guarded by open_mutex_, as the next
+  bool open_ended_ = false;
+  std::mutex open_mutex_;
+  std::condition_variable open_changed_;
   std::unique_ptr<logs::api::LogsApi> api_;
   std::unique_ptr<agent::LogAgent> agent_;
   std::condition_variable_any stopping_;
   std::jthread watcher_;
+  std::jthread opener_;
 };
 
 }  // namespace tocayo

@@ -12,6 +12,7 @@
 #include "main/agent_command.h"
 #include "main/config_keys.h"
 #include "main/logql_command.h"
+#include "main/logs_store_command.h"
 #include "main/program.h"
 #include "main/promql_command.h"
 
@@ -148,6 +149,8 @@ int main(int argc, char** argv) {
   auto* log_format = logql_command->add_subcommand("format", "pretty-print a query");
   log_format->add_option("query", log_expression)->required();
 
+  LogsCommands logs_commands(app);
+
   auto* version = app.add_subcommand("version", "print the version");
   bool short_version = false;
   version->add_flag("--short", short_version, "the number only");
@@ -176,6 +179,7 @@ int main(int argc, char** argv) {
   if (*format) return promql_format(expression);
   if (*tables) return logql_test(table_paths);
   if (*log_format) return logql_format(log_expression);
+  if (logs_commands.chosen()) return logs_commands.run();
   if (short_version)
     std::cout << version_text() << "\n";
   else

@@ -174,6 +174,7 @@ Result<> ProgramImpl::begin() {
   TRY(open_server());
   open_store();
   if (!store_.get()) return fail(ErrorKind::unavailable, "the metrics store did not open; see the log");
+  TRY(logs_->wait_open());
   TRY(open_agent());
   show_reload(true);
   note("tocayo.start", fmt::format("Tocayo {} started", version_text()),
@@ -261,7 +262,7 @@ Result<> ProgramImpl::open_api() {
                                         static_cast<std::int64_t>(replay_->last.load()),
                                         static_cast<std::int64_t>(replay_->current.load())};
   };
-  api.ready = [this] { return store_.get() != nullptr; };
+  api.ready = [this] { return store_.get() != nullptr && logs_->ready(); };
   api.config_yaml = [this] { return this->config()->to_yaml(false); };
   api.last_config_reload = [this] { return reload_time_.load(); };
   api.storage_retention = format_duration(config->duration("metrics.retention.time"));

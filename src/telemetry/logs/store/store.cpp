@@ -264,6 +264,8 @@ void StoreImpl::cut_round() {
     cut = report(*tenant, metrics_.cut_failures, tenant->next_try, "writing a head", cut_tenant(*tenant, due)) || cut;
   }
   if (!cut) return;
+  merge_wanted_.store(true);
+  slow_wake_.notify_all();
   if (auto trimmed = trim_journal(); !trimmed) {
     log::error("logs", "cannot trim the journal", {{"error", trimmed.error()}});
   }
@@ -307,8 +309,9 @@ void StoreImpl::run_merges(std::stop_token stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(background_mutex_);
-      slow_wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+      slow_wake_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return merge_wanted_.load(); });
     }
+    merge_wanted_.store(false);
     if (!stop.stop_requested()) merge_round();
   }
 }

@@ -205,6 +205,32 @@ TEST_F(StoreFaultTest, AMergeThatDoesNotFitIsNotBegun) {
   EXPECT_EQ(texts().size(), 3U);
 }
 
+TEST_F(StoreFaultTest, TheServersClockMayJump) {
+  options_.merge_count = 2;
+  options_.cut_age = std::chrono::seconds(1);
+  store_.reset();
+  open();
+  Texts all;
+  constexpr TimestampMs kDayMs = 86'400'000;
+  for (const TimestampMs jump : {kDayMs, -3 * kDayMs, TimestampMs{0}, 300 * kDayMs, -600 * kDayMs, 2 * kDayMs}) {
+    clock_.advance(jump);
+    for (int i = 0; i < 3; ++i) {
+      all.push_back("line " + std::to_string(all.size()));
+      append({{kWeb, kNow + static_cast<TimestampNs>(all.size()), all.back(), {}}});
+      EXPECT_EQ(append({{kWeb, kNow + static_cast<TimestampNs>(all.size()), all.back(), {}}}).duplicates, 1U);
+      clock_.advance(2000);
+      store_->maintain();
+    }
+    EXPECT_EQ(texts(), all);
+    EXPECT_EQ(store_->stats("a").head_rows, 0U) << "heads are cut whatever the clock does";
+    // In memory while it jumps.
+    all.push_back("line " + std::to_string(all.size()));
+    append({{kWeb, kNow + static_cast<TimestampNs>(all.size()), all.back(), {}}});
+  }
+  crash_and_open();
+  EXPECT_EQ(texts(), all);
+}
+
 TEST_F(StoreFaultTest, TooMuchInMemoryRefusesUntilItIsWritten) {
   options_.head_memory = 200'000;
   store_.reset();

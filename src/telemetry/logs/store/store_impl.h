@@ -150,6 +150,7 @@ class StoreImpl final : public Store {
   std::atomic<std::int64_t> next_tombstone_{1};
   std::shared_ptr<std::atomic<std::int64_t>> head_memory_ = std::make_shared<std::atomic<std::int64_t>>(0);
   std::atomic<bool> wake_{false};
+  std::atomic<bool> merge_wanted_{false};
   std::atomic<bool> stopping_{false};  // ends a merge under way
   std::mutex cutting_mutex_;           // rounds of cuts
   std::mutex merging_mutex_;           // rounds of merges, retention and deletes
