@@ -216,6 +216,44 @@ export const journeys = [
     },
   ],
   [
+    'one panel of a page is compared with the period before, and the link keeps it',
+    async (browser, base) => {
+      const hosts = (await (await fetch(`${base}/api/ui/home`)).json()).hosts;
+      const s = await open(browser, base, `/hosts/${encodeURIComponent(hosts[0].instance)}?from=now-1m&to=now`);
+      await chartDrawn(s.page);
+      await s.page.getByRole('button', { name: 'Compare Load with: No comparison' }).click();
+      await s.page.getByRole('button', { name: 'Previous period' }).click();
+      const compared = (page) => page.getByRole('button', { name: 'Compare Load with: Previous period' });
+      await until('the panel is compared', () => compared(s.page).isVisible());
+      assert(new URL(s.page.url()).searchParams.get('versus') === 'load.previous', s.page.url());
+      assert(await s.page.getByRole('button', { name: 'Compare CPU with: No comparison' }).isVisible(), 'another panel too');
+      const again = await open(browser, base, s.page.url().slice(base.length));
+      await until('the link shows it', () => compared(again.page).isVisible());
+      await close(again);
+      await compared(s.page).click();
+      await s.page.getByRole('button', { name: 'No comparison', exact: true }).click();
+      await until('it is gone', () => new URL(s.page.url()).searchParams.get('versus') === null);
+      await close(s);
+    },
+  ],
+  [
+    'the page tells its own server how fast it was',
+    async (browser, base) => {
+      const counted = async (sign) => {
+        const text = await (await fetch(`${base}/metrics`)).text();
+        return Number(new RegExp(`^tocayo_web_${sign}_count\\{page="profile"[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+      };
+      const before = [await counted('vital_seconds'), await counted('layout_shift')];
+      const s = await open(browser, base, '/me');
+      await s.page.getByText('Cosy', { exact: true }).click();
+      await s.page.goto('about:blank');
+      await until('its vital signs are counted', async () =>
+        (await counted('vital_seconds')) > before[0] && (await counted('layout_shift')) > before[1],
+      );
+      await close(s);
+    },
+  ],
+  [
     'metrics browser: find, look, use',
     async (browser, base) => {
       const s = await open(browser, base, '/explore');

@@ -200,6 +200,39 @@ async function numbersAndErrors(browser, { base }) {
   await close(s);
 }
 
+/** Lines of two streams in one pane, a number beside them, and one that cannot be read. */
+async function severalQueries(browser, { base }) {
+  await pushLines(base, 'browser-several-a', null);
+  await pushLines(base, 'browser-several-b', null);
+  const s = await open(browser, base, logsUrl('{service_name="browser-several-a"} |= "order 1499 "'), { allow: [/status of 400/] });
+  const { page } = s;
+  await firstRow(page);
+  await page.getByRole('button', { name: 'Add query' }).click();
+  const editor = page.locator('.cm-content').nth(1);
+  const write = async (text) => {
+    await editor.click();
+    await page.keyboard.press('Control+A');
+    await page.keyboard.insertText(text);
+    await page.keyboard.press('Shift+Enter');
+  };
+  await editor.waitFor();
+  await write('{service_name="browser-several-b"} |= "order 1498 "');
+  await until('lines of both', async () => (await rows(page).count()) === 2);
+  assert((await rows(page).first().textContent()).includes('order 1499'), 'not in the order of time');
+  await until('the volume of both', () => page.getByText(/2 lines, per/).isVisible());
+  const found = await axe(page);
+  assert(found.length === 0, found.join(' | '));
+  await write('sum(count_over_time({service_name="browser-several-b"} [1h]))');
+  await until('a chart beside lines', () => page.locator('figure[aria-label], figure').nth(1).isVisible());
+  await until('only the lines of the first', async () => (await rows(page).count()) === 1);
+  await write('{service_name=');
+  await until('the row of the mistake says it', () => page.getByTestId('query-error').isVisible());
+  assert((await rows(page).count()) === 1, 'the other query lost its lines');
+  await page.getByRole('button', { name: 'Remove query B' }).click();
+  await until('one row', async () => (await page.locator('.cm-content').count()) === 1);
+  await close(s);
+}
+
 async function completion(browser, { base }) {
   await pushLines(base, 'browser-completion', null);
   const s = await open(browser, base, logsUrl(''), { allow: [/status of 400/] });
@@ -276,6 +309,7 @@ export const logChecks = [
   { name: 'logs: patterns', run: patterns },
   { name: 'logs: fields with their values, and files', run: fieldsAndFiles },
   { name: 'logs: numbers and errors', run: numbersAndErrors },
+  { name: 'logs: several queries in one pane', run: severalQueries },
   { name: 'logs: completion', run: completion },
   { name: 'logs: metrics of the same labels', run: bridge },
   ...looks.map(look),

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several tenants on one server: what the page shows is of the tenant that was chosen, its sockets included, and nobody
 // reads what is not his.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { assert, close, exploreUrl, open, until } from './lib.mjs';
 import { Server } from './server.mjs';
 import { enter } from './signin.mjs';
@@ -111,6 +114,25 @@ async function socketsOfTheChosen(browser, { binary }) {
   await close(v);
 }
 
+/** One series fetched is too many here: the parts of Home that need more say so, and a live chart does. */
+async function limitsAreSaid(browser, { binary }) {
+  const file = join(mkdtempSync(join(tmpdir(), 'tocayo-overrides-')), 'overrides.yaml');
+  writeFileSync(file, 'overrides:\n  anonymous:\n    max_fetched_series_per_query: 1\n');
+  const server = await new Server('limits', binary, ['--set', `overrides_file=${file}`]).start();
+  try {
+    await until('samples', async () => (await (await fetch(`${server.url}/api/ui/home`)).json()).lastSampleMs > 0);
+    const s = await open(browser, server.url, '/', { allow: [/status of 422/] });
+    await until('Home says it', () => s.page.getByText('Part of this page is over a limit of the tenant').first().isVisible());
+    assert(await s.page.getByText(/maximum number of series \(limit: 1 series\)/).first().isVisible(), 'without the reason');
+    await s.page.goto(`${server.url}${exploreUrl(['node_cpu_seconds_total'])}&refresh=live`);
+    await until('the live chart says it', () => s.page.getByText(/limit: 1 series/).first().isVisible());
+    await close(s);
+  } finally {
+    rmSync(dirname(file), { recursive: true, force: true });
+  }
+}
+
 export const tenantChecks = [
+  { name: 'tenants: a limit of reads is said on Home and on a live chart', run: limitsAreSaid },
   { name: 'tenants: sockets are of the chosen one, and nobody reads another', run: socketsOfTheChosen },
 ];
