@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "logs/api/api.h"
 
+#include <algorithm>
 #include <chrono>
 
+#include "core/hash.h"
 #include "logs/api/handlers.h"
 #include "logs/api/multi_tenant.h"
 
@@ -31,6 +33,8 @@ constexpr std::string_view kTimedOut =
     "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex "
     "match) "
     "to reduce the amount of data processed";
+
+constexpr double kQueueBounds[] = {.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60};
 
 enum Methods : unsigned char { get = 1, post = 2, put = 4, del = 8 };
 struct Entry {
@@ -80,6 +84,68 @@ Handled on_compute(ApiCore& core, std::move_only_function<Result<http::Response>
   co_return response ? std::move(*response) : error_text(response.error());
 }
 
+http::Response too_many_requests() {
+  auto response = http::Response::text(429, "too many outstanding requests\n");
+  response.headers.set("Retry-After", "1");
+  return response;
+}
+
+Handled in_turn(ApiCore& core, http::Request& request, double cost,
+                std::move_only_function<Result<http::Response>()> answer) {
+  const auto asked = std::chrono::steady_clock::now();
+  auto permit = co_await core.gate.acquire(request.identity.tenant, request.context, cost);
+  if (!permit) {
+    if (permit.error().kind != ErrorKind::limit) co_return error_text(permit.error());
+    core.refused.add();
+    co_return too_many_requests();
+  }
+  co_await core.deps.compute->schedule();
+  core.queue_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count());
+  auto response = answer();
+  co_return response ? std::move(*response) : error_text(response.error());
+}
+
+ApiCore::ApiCore(ApiDependencies dependencies)
+    : deps(std::move(dependencies)),
+      gate(deps.query_concurrency != 0 ? deps.query_concurrency
+                                       : 2 * std::max<std::size_t>(deps.compute->thread_count(), 1),
+           deps.query_queue, *deps.compute),
+      share(*deps.compute),
+      push(*deps.store, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
+      tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock),
+      refused(
+          deps.registry->counter("tocayo_logs_queries_refused_total", "Queries that found their tenant's queue full.")),
+      queue_seconds(deps.registry->histogram("tocayo_logs_query_queue_seconds",
+                                             "Time queries of logs wait for their turn.", {}, kQueueBounds)) {
+  deps.registry->add_collector(this, [this](std::vector<Registry::Family>& families) {
+    const auto gauge = [&](const char* name, const char* help, std::size_t value) {
+      families.push_back({name, help, MetricType::gauge, {{"", {}, static_cast<double>(value)}}});
+    };
+    gauge("tocayo_logs_queries_waiting", "Queries of logs that wait for their turn.", gate.waiting());
+    gauge("tocayo_logs_queries_shared", "Requests that wait for an execution which an equal one began.",
+          share.waiting() - std::min(share.waiting(), share.running()));
+  });
+}
+
+ApiCore::~ApiCore() { deps.registry->remove_collectors(this); }
+
+std::shared_ptr<const LogLimits> ApiCore::limits(std::string_view tenant) const {
+  std::vector<std::shared_ptr<const LogLimits>> all;
+  for (const auto& id : tenants_of(tenant)) all.push_back(deps.limits(id));
+  return smallest_limits(std::move(all));
+}
+
+std::uint64_t ApiCore::version(std::string_view tenant) const {
+  std::uint64_t all = 0;
+  for (const auto& id : tenants_of(tenant)) {
+    const auto stats = deps.store->stats(id);
+    for (const std::uint64_t number : {stats.head_rows, stats.segment_rows, stats.segments}) {
+      all = hash64({reinterpret_cast<const char*>(&number), sizeof(number)}, all);
+    }
+  }
+  return all;
+}
+
 Result<std::shared_ptr<const Querier>> ApiCore::querier(const http::Request& request) const {
   return querier_of(*deps.store, request.identity.tenant);
 }
@@ -113,6 +179,7 @@ void LogsApi::mount(http::Router& router) {
       const std::string pattern = std::string(prefix) + std::string(entry.path);
       http::RouteOptions options;
       options.access = entry.access;
+      options.several_tenants = entry.access == http::Access::read && entry.function != handle_list_deletes;
       // Queries by POST form change nothing, and the rest is for tools.
       options.csrf_exempt = entry.access == http::Access::read;
       options.metric_name = "loki_api_v1" + std::string(entry.path);
@@ -122,6 +189,11 @@ void LogsApi::mount(http::Router& router) {
       if ((entry.methods & del) != 0) impl_->add(router, "DELETE", pattern, entry.function, options);
     }
   }
+  http::RouteOptions exported;
+  exported.several_tenants = true;
+  exported.timeout = std::chrono::hours(24);
+  for (const std::string_view method : {"GET", "POST"})
+    impl_->add(router, method, "/logs/api/v1/export", handle_export, exported);
   http::RouteOptions tail;
   tail.timeout = std::chrono::hours(24 * 365);
   tail.metric_name = "loki_api_v1_tail";

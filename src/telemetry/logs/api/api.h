@@ -32,6 +32,8 @@ struct ApiDependencies {
   std::string revision;
   std::string build_date;
   PushOptions push;
+  std::size_t query_concurrency = 0;  // queries evaluated at once; 0: two per thread of `compute`
+  std::size_t query_queue = 10'000;   // waiting, per tenant
 };
 
 class LogsApi {

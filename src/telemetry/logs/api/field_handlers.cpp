@@ -4,13 +4,16 @@
 #include "logql/engine/fields.h"
 #include "logql/syntax/parser.h"
 #include "logs/api/handlers.h"
+#include "logs/api/query_limits.h"
 
 namespace tocayo::logs::api {
 
 namespace {
 
-Result<logql::FieldQuery> field_query(const ApiCore& core, const http::Params& form) {
-  const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
+Result<logql::FieldQuery> field_query(const ApiCore& core, const http::Request& request) {
+  const auto form = request.form();
+  auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
+  TRY(clamp_bounds(bounds, *core.limits(request), core.now()));
   logql::FieldQuery query;
   query.query = form.get_or("query", "");
   query.start = bounds.start;
@@ -29,9 +32,8 @@ logql::QueryOptions options_of(const ApiCore& core) {
 }  // namespace
 
 Handled handle_detected_fields(ApiCore& core, http::Request& request) {
-  return on_compute(core, [&core, &request]() -> Result<http::Response> {
-    const auto form = request.form();
-    const auto query = TRY(field_query(core, form));
+  return in_turn(core, request, 0.1, [&core, &request]() -> Result<http::Response> {
+    const auto query = TRY(field_query(core, request));
     const auto querier = TRY(core.querier(request));
     const auto fields =
         TRY(logql::detect_fields(*core.deps.engine, *querier, query, options_of(core), request.context));
@@ -67,9 +69,8 @@ Handled handle_detected_fields(ApiCore& core, http::Request& request) {
 }
 
 Handled handle_detected_field_values(ApiCore& core, http::Request& request) {
-  return on_compute(core, [&core, &request]() -> Result<http::Response> {
-    const auto form = request.form();
-    const auto query = TRY(field_query(core, form));
+  return in_turn(core, request, 0.1, [&core, &request]() -> Result<http::Response> {
+    const auto query = TRY(field_query(core, request));
     const auto querier = TRY(core.querier(request));
     const auto values = TRY(logql::detect_field_values(
         *core.deps.engine, *querier, query, std::string(request.param("name")), options_of(core), request.context));
@@ -85,7 +86,8 @@ Handled handle_detected_field_values(ApiCore& core, http::Request& request) {
 Handled handle_detected_labels(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), 6 * kHourNs));
+    auto bounds = TRY(bounds_of(form, core.now(), 6 * kHourNs));
+    TRY(clamp_bounds(bounds, *core.limits(request), core.now()));
     std::vector<Matcher> matchers;
     if (const auto text = form.get_or("query", ""); !text.empty() && text != "{}")
       matchers = TRY(logql::parse_log(text)).matchers;

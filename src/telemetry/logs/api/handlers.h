@@ -5,28 +5,36 @@
 #include <memory>
 #include <string>
 
+#include "core/fair_gate.h"
 #include "logs/api/api.h"
 #include "logs/api/json_out.h"
 #include "logs/api/params.h"
+#include "logs/api/query_share.h"
 #include "logs/api/tail.h"
 
 namespace tocayo::logs::api {
 
 struct ApiCore {
-  explicit ApiCore(ApiDependencies dependencies)
-      : deps(std::move(dependencies)),
-        push(*deps.store, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
-        tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock) {}
+  explicit ApiCore(ApiDependencies dependencies);
+  ~ApiCore();
   ApiDependencies deps;
+  FairGate gate;  // how many queries run at once
+  QueryShare share;
   PushHandler push;
   TailHub tail;
+  Counter& refused;  // queries that found the queue full
+  Histogram& queue_seconds;
 
   TimestampNs now() const { return deps.clock->now_ms() * 1'000'000; }
+  // Of the request's tenant; of several the smallest.
   std::shared_ptr<const LogLimits> limits(const http::Request& request) const {
-    return deps.limits(request.identity.tenant);
+    return limits(request.identity.tenant);
   }
+  std::shared_ptr<const LogLimits> limits(std::string_view tenant) const;
   // What the request may read: its tenant, or the union of those that `a|b` names.
   Result<std::shared_ptr<const Querier>> querier(const http::Request& request) const;
+  // Changes with what can be read.
+  std::uint64_t version(std::string_view tenant) const;
 };
 
 using Handled = Task<http::Response>;
@@ -37,9 +45,16 @@ http::Response error_text(const Error& error);
 // Runs `answer` on the compute pool and turns its error into a response.
 Handled on_compute(ApiCore& core, std::move_only_function<Result<http::Response>()> answer);
 
+// As on_compute, when it is the request's turn; beyond the queue 429. `cost` as of FairGate.
+Handled in_turn(ApiCore& core, http::Request& request, double cost,
+                std::move_only_function<Result<http::Response>()> answer);
+// 429: the tenant's queue is full.
+http::Response too_many_requests();
+
 // query_handlers.cpp
 Handled handle_query(ApiCore& core, http::Request& request);
 Handled handle_query_range(ApiCore& core, http::Request& request);
+Handled handle_export(ApiCore& core, http::Request& request);
 Handled handle_format_query(ApiCore& core, http::Request& request);
 // index_handlers.cpp
 Handled handle_labels(ApiCore& core, http::Request& request);

@@ -8,12 +8,14 @@
 #include "logql/engine/patterns.h"
 #include "logql/syntax/parser.h"
 #include "logs/api/handlers.h"
+#include "logs/api/query_limits.h"
 
 namespace tocayo::logs::api {
 
 namespace {
 
 constexpr std::int64_t kLabelSpan = 6 * kHourNs;
+constexpr double kLookCost = 0.1;  // of FairGate: what pages for exploring ask for is cheap beside queries
 
 std::vector<std::vector<Matcher>> one_set(std::vector<Matcher> matchers) {
   if (matchers.empty()) return {};
@@ -34,12 +36,20 @@ Result<std::vector<Matcher>> selector_of(const http::Params& form) {
   return log.matchers;
 }
 
+// Bounds of a request about streams, within what the tenant's limits let see.
+Result<Bounds> limited_bounds(const ApiCore& core, const http::Request& request, const http::Params& form,
+                              std::int64_t span) {
+  auto bounds = TRY(bounds_of(form, core.now(), span));
+  TRY(clamp_bounds(bounds, *core.limits(request), core.now()));
+  return bounds;
+}
+
 }  // namespace
 
 Handled handle_labels(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kLabelSpan));
+    const auto bounds = TRY(limited_bounds(core, request, form, kLabelSpan));
     const auto sets = one_set(TRY(matchers_of(form, "query")));
     const auto querier = TRY(core.querier(request));
     const auto list = TRY(querier->label_names(sets, bounds.start, bounds.end, request.context));
@@ -50,7 +60,7 @@ Handled handle_labels(ApiCore& core, http::Request& request) {
 Handled handle_label_values(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kLabelSpan));
+    const auto bounds = TRY(limited_bounds(core, request, form, kLabelSpan));
     const auto sets = one_set(TRY(matchers_of(form, "query")));
     const auto querier = TRY(core.querier(request));
     const auto list =
@@ -62,7 +72,7 @@ Handled handle_label_values(ApiCore& core, http::Request& request) {
 Handled handle_series(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kLabelSpan));
+    const auto bounds = TRY(limited_bounds(core, request, form, kLabelSpan));
     std::vector<std::vector<Matcher>> sets;
     for (const char* name : {"match[]", "match"}) {
       for (const auto text : form.all(name)) {
@@ -84,44 +94,38 @@ Handled handle_series(ApiCore& core, http::Request& request) {
   });
 }
 
+namespace {
+
+// {"streams":…,"chunks":…,"entries":…,"bytes":…} of what the request's selector has in its range. A stream counts as
+// one chunk: what clients make of `chunks` is whether there is anything.
+Result<std::string> stats_text(const ApiCore& core, const http::Request& request) {
+  const auto form = request.form();
+  const auto bounds = TRY(limited_bounds(core, request, form, kHourNs));
+  const auto matchers = TRY(selector_of(form));
+  const auto querier = TRY(core.querier(request));
+  const auto volumes = TRY(querier->volume(matchers, bounds.start, bounds.end, request.context));
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& volume : volumes) {
+    rows += volume.rows;
+    bytes += volume.bytes;
+  }
+  return fmt::format(R"({{"streams":{0},"chunks":{0},"entries":{1},"bytes":{2}}})", volumes.size(), rows, bytes);
+}
+
+}  // namespace
+
 Handled handle_index_stats(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
-    const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
-    const auto matchers = TRY(selector_of(form));
-    const auto querier = TRY(core.querier(request));
-    const auto volumes = TRY(querier->volume(matchers, bounds.start, bounds.end, request.context));
-    std::uint64_t rows = 0;
-    std::uint64_t bytes = 0;
-    for (const auto& volume : volumes) {
-      rows += volume.rows;
-      bytes += volume.bytes;
-    }
-    // A stream counts as one chunk: what clients make of `chunks` is whether there is anything.
-    return http::Response::json(200, fmt::format(R"({{"streams":{},"chunks":{},"entries":{},"bytes":{}}})",
-                                                 volumes.size(), volumes.size(), rows, bytes));
+    return http::Response::json(200, TRY(stats_text(core, request)));
   });
 }
 
 Handled handle_index_shards(ApiCore& core, http::Request& request) {
   return on_compute(core, [&core, &request]() -> Result<http::Response> {
-    const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
-    const auto matchers = TRY(selector_of(form));
-    const auto querier = TRY(core.querier(request));
-    const auto volumes = TRY(querier->volume(matchers, bounds.start, bounds.end, request.context));
-    std::uint64_t rows = 0;
-    std::uint64_t bytes = 0;
-    for (const auto& volume : volumes) {
-      rows += volume.rows;
-      bytes += volume.bytes;
-    }
     // One shard: the engine divides the work itself.
-    return http::Response::json(
-        200,
-        fmt::format(
-            R"({{"shards":[{{"bounds":{{"min":0,"max":18446744073709551615}},"stats":{{"streams":{},"chunks":{},"entries":{},"bytes":{}}}}}],"statistics":{{}}}})",
-            volumes.size(), volumes.size(), rows, bytes));
+    return http::Response::json(200, R"({"shards":[{"bounds":{"min":0,"max":18446744073709551615},"stats":)" +
+                                         TRY(stats_text(core, request)) + R"(}],"statistics":{}})");
   });
 }
 
@@ -189,11 +193,11 @@ void append_metric(std::string& out, const Labels& labels, bool by_labels) {
 }  // namespace
 
 Handled handle_volume(ApiCore& core, http::Request& request) {
-  return on_compute(core, [&core, &request]() -> Result<http::Response> {
+  return in_turn(core, request, kLookCost, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
     const auto limits = core.limits(request);
     if (!limits->volume_enabled) return fail(ErrorKind::not_found, "volume is disabled for this tenant");
-    const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
+    const auto bounds = TRY(limited_bounds(core, request, form, kHourNs));
     const auto wanted = TRY(volume_request(form, *limits));
     const auto querier = TRY(core.querier(request));
     Volumes sums;
@@ -215,20 +219,14 @@ Handled handle_volume(ApiCore& core, http::Request& request) {
 }
 
 Handled handle_volume_range(ApiCore& core, http::Request& request) {
-  return on_compute(core, [&core, &request]() -> Result<http::Response> {
+  return in_turn(core, request, kLookCost, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
     const auto limits = core.limits(request);
     if (!limits->volume_enabled) return fail(ErrorKind::not_found, "volume is disabled for this tenant");
-    const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
+    const auto bounds = TRY(limited_bounds(core, request, form, kHourNs));
     const auto wanted = TRY(volume_request(form, *limits));
     const auto step = TRY(step_of(form, bounds));
-    if (step <= 0)
-      return fail(ErrorKind::bad_input,
-                  "zero or negative query resolution step widths are not accepted. Try a positive integer");
-    if ((bounds.end - bounds.start) / step > 11'000)
-      return fail(ErrorKind::bad_input,
-                  "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step "
-                  "parameter");
+    TRY(check_steps(bounds, step));
     const auto querier = TRY(core.querier(request));
     Volumes totals;
     std::map<Labels, std::vector<std::pair<TimestampNs, std::uint64_t>>> points;
@@ -262,9 +260,9 @@ Handled handle_volume_range(ApiCore& core, http::Request& request) {
 }
 
 Handled handle_patterns(ApiCore& core, http::Request& request) {
-  return on_compute(core, [&core, &request]() -> Result<http::Response> {
+  return in_turn(core, request, kLookCost, [&core, &request]() -> Result<http::Response> {
     const auto form = request.form();
-    const auto bounds = TRY(bounds_of(form, core.now(), kHourNs));
+    const auto bounds = TRY(limited_bounds(core, request, form, kHourNs));
     const auto limit = TRY(limit_of(form, "limit", 300));
     const auto step = std::max(TRY(step_of(form, bounds)), 10 * kSecondNs);
     const auto log = TRY(logql::parse_log(form.get_or("query", "")));

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "logs/api/params.h"
+
 namespace tocayo::logs::api {
 
 namespace {
@@ -125,6 +127,7 @@ void append_streams(std::string& out, const logql::LogValue& value, bool categor
     out += "]}";
   }
   out += "],";
+  if (value.next) out += fmt::format(R"("tocayo":{{"cursor":"{}"}},)", cursor_text(*value.next));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "core/text.h"
@@ -132,6 +133,71 @@ Result<> read_otlp(const YAML::Node& node, std::string_view file, OtlpRules& rul
   return fields.finish();
 }
 
+Result<std::vector<BlockedQuery>> read_blocked(const YAML::Node& list, std::string_view file) {
+  std::vector<BlockedQuery> out;
+  if (!list.IsSequence()) return std::unexpected(yaml::error_at(list, file, "blocked_queries must be a list"));
+  for (const auto& item : list) {
+    yaml::Fields fields(item, file);
+    TRY(fields.open());
+    BlockedQuery one;
+    std::int64_t hash = 0;
+    TRY(fields.read("pattern", one.pattern));
+    TRY(fields.read("regex", one.regex));
+    TRY(fields.read("types", one.types));
+    TRY(fields.read("hash", hash));
+    TRY(fields.read("tags", one.tags));
+    TRY(fields.finish());
+    if (hash < 0 || hash > 0xFFFFFFFFLL) return std::unexpected(fields.error("hash", "must be a 32-bit number"));
+    one.hash = static_cast<std::uint32_t>(hash);
+    for (const auto& type : one.types) {
+      if (type != "metric" && type != "filter" && type != "limited")
+        return std::unexpected(fields.error("types", "are metric, filter and limited"));
+    }
+    // A pattern that does not compile would block nothing without a word.
+    if (one.regex) {
+      if (auto matcher = Matcher::create(Matcher::Type::regex, "query", one.pattern); !matcher)
+        return std::unexpected(fields.error("pattern", matcher.error().message));
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+// Loki's limits that have no meaning here: how its own parts divide work, cache and keep indexes. They are taken so
+// that a limits_config can be used as it is.
+constexpr const char* kWithoutMeaning[] = {
+    "ingestion_rate_strategy",
+    "max_streams_per_user",
+    "max_chunks_per_query",
+    "max_query_parallelism",
+    "tsdb_max_query_parallelism",
+    "tsdb_max_bytes_per_shard",
+    "tsdb_sharding_strategy",
+    "tsdb_precompute_chunks",
+    "max_cache_freshness_per_query",
+    "max_metadata_cache_freshness",
+    "max_stats_cache_freshness",
+    "max_queriers_per_tenant",
+    "max_query_capacity",
+    "query_ready_index_num_days",
+    "split_queries_by_interval",
+    "split_metadata_queries_by_interval",
+    "split_recent_metadata_queries_by_interval",
+    "recent_metadata_query_window",
+    "split_instant_metric_queries_by_interval",
+    "split_ingester_queries_by_interval",
+    "engine_results_cache_time_bucket_interval",
+    "min_sharding_lookback",
+    "max_querier_bytes_read",
+    "use_owned_stream_count",
+    "shard_streams",
+    "index_gateway_shard_size",
+    "index_gateway_max_capacity",
+    "bloom_gateway_enable_filtering",
+    "bloom_creation_enabled",
+    "ingestion_partitions_tenant_shard_size",
+};
+
 Result<LogLimits> read_limits(const YAML::Node& node, std::string_view file, const LogLimits& base) {
   LogLimits limits = base;
   auto& store = limits.store;
@@ -185,7 +251,13 @@ Result<LogLimits> read_limits(const YAML::Node& node, std::string_view file, con
   TRY(fields.read("query_timeout", limits.query_timeout));
   TRY(fields.read("max_query_length", limits.max_query_length));
   TRY(fields.read("max_query_lookback", limits.max_query_lookback));
+  TRY(fields.read("max_query_range", limits.max_query_range));
+  TRY(fields.read_bytes("max_query_bytes_read", limits.max_query_bytes_read));
+  TRY(fields.read("required_labels", limits.required_labels));
+  TRY(fields.read("minimum_labels_number", limits.minimum_labels_number));
+  if (fields.has("blocked_queries")) limits.blocked_queries = TRY(read_blocked(fields.get("blocked_queries"), file));
   TRY(fields.read("volume_enabled", limits.volume_enabled));
+  for (const char* key : kWithoutMeaning) (void)fields.get(key);
   std::string deletion = limits.allow_deletes ? "filter-and-delete" : "disabled";
   TRY(fields.read("deletion_mode", deletion));
   if (deletion != "disabled" && deletion != "filter-only" && deletion != "filter-and-delete") {
@@ -231,6 +303,19 @@ boost::json::object shown(const LogLimits& limits) {
   out["query_timeout"] = duration_text(limits.query_timeout);
   out["max_query_length"] = duration_text(limits.max_query_length);
   out["max_query_lookback"] = duration_text(limits.max_query_lookback);
+  out["max_query_range"] = duration_text(limits.max_query_range);
+  out["max_query_bytes_read"] = limits.max_query_bytes_read;
+  out["required_labels"] = boost::json::value_from(limits.required_labels);
+  out["minimum_labels_number"] = limits.minimum_labels_number;
+  boost::json::array blocked;
+  for (const auto& one : limits.blocked_queries) {
+    boost::json::object item{{"pattern", one.pattern}, {"regex", one.regex}};
+    if (!one.types.empty()) item["types"] = boost::json::value_from(one.types);
+    if (one.hash != 0) item["hash"] = one.hash;
+    if (!one.tags.empty()) item["tags"] = boost::json::value_from(one.tags);
+    blocked.push_back(std::move(item));
+  }
+  out["blocked_queries"] = std::move(blocked);
   out["retention_period"] = duration_text(store.retention_period);
   boost::json::array rules;
   for (const auto& rule : store.retention_stream) {
@@ -265,7 +350,45 @@ LogLimits LogLimits::of_loki() {
   limits.max_entries_limit_per_query = 5'000;
   limits.max_query_series = 500;
   limits.max_concurrent_tail_requests = 10;
+  limits.max_query_length = std::chrono::hours(721);
   return limits;
+}
+
+namespace {
+
+// Of two limits of which 0 is none.
+template <typename T>
+T smaller_set(T a, T b) {
+  if (a == T{} || b == T{}) return std::max(a, b);
+  return std::min(a, b);
+}
+
+}  // namespace
+
+std::shared_ptr<const LogLimits> smallest_limits(std::vector<std::shared_ptr<const LogLimits>> tenants) {
+  if (tenants.size() == 1) return std::move(tenants[0]);
+  LogLimits all = *tenants[0];
+  for (std::size_t i = 1; i < tenants.size(); ++i) {
+    const auto& one = *tenants[i];
+    for (auto number :
+         {&LogLimits::max_entries_limit_per_query, &LogLimits::max_query_series,
+          &LogLimits::max_streams_matchers_per_query, &LogLimits::volume_max_series, &LogLimits::cardinality_limit}) {
+      all.*number = smaller_set(all.*number, one.*number);
+    }
+    for (auto time : {&LogLimits::query_timeout, &LogLimits::max_query_length, &LogLimits::max_query_lookback,
+                      &LogLimits::max_query_range}) {
+      all.*time = smaller_set(all.*time, one.*time);
+    }
+    all.max_query_bytes_read = smaller_set(all.max_query_bytes_read, one.max_query_bytes_read);
+    all.minimum_labels_number = std::max(all.minimum_labels_number, one.minimum_labels_number);
+    all.volume_enabled = all.volume_enabled && one.volume_enabled;
+    for (const auto& name : one.required_labels) {
+      if (std::ranges::find(all.required_labels, name) == all.required_labels.end())
+        all.required_labels.push_back(name);
+    }
+    all.blocked_queries.insert(all.blocked_queries.end(), one.blocked_queries.begin(), one.blocked_queries.end());
+  }
+  return std::make_shared<const LogLimits>(std::move(all));
 }
 
 Result<LogLimits> parse_log_limits(std::string_view text, std::string_view file, const LogLimits& base) {

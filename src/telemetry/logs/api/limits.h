@@ -30,6 +30,15 @@ struct OtlpRules {
   std::vector<OtlpRule> log;
 };
 
+// A query that is refused: all that are set must fit.
+struct BlockedQuery {
+  std::string pattern;                      // the whole text without surrounding white space; "" for any
+  bool regex = false;                       // `pattern` is a regular expression that is found in the text
+  std::vector<std::string> types;           // of "metric", "filter", "limited"; empty for all
+  std::uint32_t hash = 0;                   // FNV-1 of the text, instead of a pattern
+  std::map<std::string, std::string> tags;  // of X-Query-Tags, compared without regard to case
+};
+
 struct LogLimits {
   TenantLimits store;
   std::vector<std::string> discover_service_name;  // empty: no service_name is made up
@@ -44,6 +53,11 @@ struct LogLimits {
   std::chrono::milliseconds query_timeout{60'000};
   std::chrono::milliseconds max_query_length{0};  // 0: no limit
   std::chrono::milliseconds max_query_lookback{0};
+  std::chrono::milliseconds max_query_range{0};  // of the [range] of an aggregation
+  std::uint64_t max_query_bytes_read = 0;        // of the lines that a query covers; 0: no limit
+  std::vector<std::string> required_labels;      // that every selector must name
+  std::int64_t minimum_labels_number = 0;        // matchers that every selector must have
+  std::vector<BlockedQuery> blocked_queries;
   bool volume_enabled = true;
   bool allow_deletes = true;
 
@@ -51,6 +65,9 @@ struct LogLimits {
   // `logs.compat: loki`: Loki's own defaults.
   static LogLimits of_loki();
 };
+
+// Of a read over several tenants: the smallest of each number that is set, and what any of them refuses.
+std::shared_ptr<const LogLimits> smallest_limits(std::vector<std::shared_ptr<const LogLimits>> tenants);
 
 // Reads a mapping of limits over `base`. bad_input with the place of the mistake.
 Result<LogLimits> parse_log_limits(std::string_view yaml, std::string_view file, const LogLimits& base);

@@ -182,12 +182,17 @@ class UnionQuerier final : public Querier {
 
 }  // namespace
 
-Result<std::shared_ptr<const Querier>> querier_of(Store& store, std::string_view tenant) {
+std::vector<std::string> tenants_of(std::string_view tenant) {
   std::vector<std::string> ids;
   for (const auto id : split(tenant, '|')) {
-    if (id.empty()) return fail(ErrorKind::bad_input, "a tenant id is empty");
     if (std::ranges::find(ids, id) == ids.end()) ids.emplace_back(id);
   }
+  return ids;
+}
+
+Result<std::shared_ptr<const Querier>> querier_of(Store& store, std::string_view tenant) {
+  auto ids = tenants_of(tenant);
+  if (std::ranges::find(ids, "") != ids.end()) return fail(ErrorKind::bad_input, "a tenant id is empty");
   if (ids.size() == 1) return store.querier(ids[0]);
   std::vector<Part> parts;
   for (auto& id : ids) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 #include "logs/querier.h"
@@ -12,6 +14,9 @@
 namespace tocayo::logs::api {
 
 inline constexpr std::string_view kTenantLabel = "__tenant_id__";
+
+// The ids that `|` joins, each once.
+std::vector<std::string> tenants_of(std::string_view tenant);
 
 // The querier of one id, or of the ids that `|` joins (given twice counts once). A stored label of the name of
 // kTenantLabel is shown as original___tenant_id__. Matchers of kTenantLabel choose among the tenants.

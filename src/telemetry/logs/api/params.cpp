@@ -134,4 +134,31 @@ Result<std::int64_t> interval_of(const http::Params& form) {
   return interval;
 }
 
+Result<> check_steps(const Bounds& bounds, std::int64_t step) {
+  if (step <= 0) {
+    return fail(ErrorKind::bad_input,
+                "zero or negative query resolution step widths are not accepted. Try a positive integer");
+  }
+  std::int64_t length = 0;
+  if (__builtin_sub_overflow(bounds.end, bounds.start, &length) || length / step > 11'000) {
+    return fail(ErrorKind::bad_input,
+                "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step "
+                "parameter");
+  }
+  return {};
+}
+
+std::string cursor_text(const logql::Cursor& cursor) { return fmt::format("{}-{}", cursor.time, cursor.skip); }
+
+Result<logql::Cursor> parse_cursor(std::string_view text) {
+  logql::Cursor cursor;
+  const char* const end = text.data() + text.size();
+  const auto time = std::from_chars(text.data(), end, cursor.time);
+  if (time.ec == std::errc() && time.ptr != end && *time.ptr == '-') {
+    const auto skip = std::from_chars(time.ptr + 1, end, cursor.skip);
+    if (skip.ec == std::errc() && skip.ptr == end && cursor.skip <= 0xFFFFFFFF) return cursor;
+  }
+  return fail(ErrorKind::bad_input, "cursor is not one that an answer gave");
+}
+
 }  // namespace tocayo::logs::api

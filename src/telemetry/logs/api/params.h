@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/time.h"
 #include "http/message.h"
+#include "logql/engine/result.h"
 #include "logs/querier.h"
 
 namespace tocayo::logs::api {
@@ -29,6 +30,11 @@ Result<std::size_t> limit_of(const http::Params& form, std::string_view name, st
 // step, by default a 250th of the range, at least a second.
 Result<std::int64_t> step_of(const http::Params& form, const Bounds& bounds);
 Result<std::int64_t> interval_of(const http::Params& form);
+// bad_input: a step of nothing, or more than 11,000 of them.
+Result<> check_steps(const Bounds& bounds, std::int64_t step);
+// "<time>-<how many lines of that time were given>".
+std::string cursor_text(const logql::Cursor& cursor);
+Result<logql::Cursor> parse_cursor(std::string_view text);
 
 inline constexpr std::int64_t kSecondNs = 1'000'000'000;
 inline constexpr std::int64_t kHourNs = 3600 * kSecondNs;
