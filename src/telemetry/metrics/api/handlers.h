@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "core/fair_gate.h"
 #include "metrics/api/api.h"
-#include "metrics/api/gate.h"
 #include "metrics/api/memory_guard.h"
 #include "metrics/api/quantiles.h"
 #include "metrics/api/query_limits.h"
@@ -20,7 +20,7 @@ struct ApiCore {
 
   ApiDependencies deps;
   MemoryGuard memory;
-  QueryGate gate;
+  FairGate gate;
   QueryFrequency frequency;
   PushHandler push;
   SequenceDoor sequences;  // before `push`
