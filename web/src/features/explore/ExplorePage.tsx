@@ -104,6 +104,10 @@ export function ExplorePage() {
           onRunAgain={time.refreshNow}
           onFocus={() => setTarget(index)}
           onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
+          onBrowse={() => {
+            setTarget(index);
+            setBox('browser');
+          }}
           onBeside={beside(index)}
           onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
         />

@@ -13,6 +13,7 @@ import { IconButton } from '@/shared/ui/IconButton';
 import { emptyQuery, type Pane, type PaneSource, type PaneView } from '@/shared/url/panes';
 import css from './Explore.module.css';
 import { legendName } from './legend';
+import { MetricsStart } from './MetricsStart';
 import { QueryRow } from './QueryRow';
 import { rememberQueries } from './queryHistory';
 import { ExplainResult } from './results/ExplainResult';
@@ -34,13 +35,15 @@ export interface PaneProps {
   onClose: (() => void) | undefined;
   /** Several panes: each may have a range of its own. */
   several: boolean;
+  /** Opens the list of metrics, for this pane. */
+  onBrowse: () => void;
   /** Shows a query of a source next to this pane, or in place of what it shows. */
   onBeside: (source: PaneSource, expr: string, here?: boolean) => void;
 }
 
 /** Query rows that hold drafts until they are run, and the result of what was run last. */
 export function ExplorePane(props: PaneProps) {
-  const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several, onBeside } = props;
+  const { pane, first, onChange, onRunAgain, onFocus, onBusy, onClose, several, onBrowse, onBeside } = props;
   const { t } = useTranslation('explore');
   const { t: tc } = useTranslation('common');
   const [drafts, setDrafts] = useState<Record<string, string>>({});
@@ -66,6 +69,11 @@ export function ExplorePane(props: PaneProps) {
     if (dirty) onChange({ ...pane, queries: next, hidden: [] });
     else if (pane.ownRange) time.refreshNow();
     else onRunAgain();
+  };
+  const pick = (expr: string) => {
+    rememberQueries([expr], 'metrics');
+    setDrafts({});
+    onChange({ ...pane, queries: pane.queries.map((q, k) => (k === 0 ? { ...q, expr } : q)), hidden: [] });
   };
   const set = (refId: string, change: Partial<Pane['queries'][number]>) =>
     onChange({ ...pane, queries: pane.queries.map((q) => (q.refId === refId ? { ...q, ...change } : q)) });
@@ -140,7 +148,7 @@ export function ExplorePane(props: PaneProps) {
           <TimeBar time={time} busy={panel.busy} live={false} shortcuts={false} lockable={false} />
         </div>
       )}
-      {ran.length === 0 && <p className={css.start}>{t('start')}</p>}
+      {ran.length === 0 && <MetricsStart onPick={pick} onBrowse={onBrowse} />}
       {ran.length > 0 && pane.view === 'graph' && (
         <GraphResult
           pane={pane}

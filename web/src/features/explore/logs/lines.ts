@@ -76,7 +76,8 @@ export function linesOf(streams: readonly Stream[]): LogLine[] {
       out.push({
         key: count === 0 ? name : `${name}-${count}`,
         ns,
-        ms: Math.floor(Number(ns) / 1e6),
+        // Not by division: a nanosecond time is too long for a number, and could end up in the millisecond before.
+        ms: Number(ns.slice(0, -6)),
         text,
         stream,
         metadata,

@@ -197,6 +197,13 @@ describe('lines', () => {
     await expect(askAll(two, ask, AbortSignal.abort())).rejects.toThrow();
   });
 
+  it('are in their millisecond, also at its very start', () => {
+    for (const ms of ['1796023952137', '1796023952138', '1796023952139']) {
+      const [line] = linesOf([{ stream: {}, values: [[`${ms}000000`, 'x']] }]);
+      expect(String(line?.ms)).toBe(ms);
+    }
+  });
+
   it('keep every nanosecond', () => {
     expect(shiftNs('1795580429501001035', -1n)).toBe('1795580429501001034');
   });
