@@ -55,8 +55,9 @@ function broken(region) {
     assert(found.length === 0, found.join(' | '));
     down = false;
     const again = s.page.getByRole('button', { name: 'Try again' });
-    // Some regions ask again by themselves; the button then goes.
-    for (let n = await again.count(); n > 0; n--) if (await again.first().isVisible()) await again.first().click();
+    // Some regions ask again by themselves; the button then goes, also between the look at it and the click.
+    for (let n = await again.count(); n > 0; n--)
+      if (await again.first().isVisible()) await again.first().click({ timeout: 20_000 }).catch(() => undefined);
     await until('the data after another try', () => region.good(s.page).isVisible());
     await close(s);
   };
