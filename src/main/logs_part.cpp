@@ -68,7 +68,8 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   part->limits_ = std::make_unique<logs::api::LogLimitsService>(part->base_);
   TRY(part->limits_->reload(part->base_, part->overrides_text_, part->overrides_file_));
   logql::EngineOptions engine;
-  engine.memory_limit = options.memory_limit / 4;
+  engine.memory_budget = options.memory_limit / 4;
+  engine.partial_cache = options.memory_limit / 32;
   part->engine_ = std::make_unique<logql::Engine>(engine);
 
   auto* limits = part->limits_.get();
@@ -78,6 +79,7 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   store.journal_mode = TRY(journal::parse_sync_mode(config.text("logs.wal.mode")));
   store.cut_bytes = config.bytes("logs.head.cut_bytes");
   store.cut_age = config.duration("logs.head.cut_age");
+  store.head_memory = config.bytes("logs.head.memory");
   store.merge_settle = config.duration("logs.compaction.settle");
   store.limits = [limits](std::string_view tenant) {
     auto of_tenant = limits->of(tenant);
@@ -148,10 +150,7 @@ void LogsPart::watch_overrides(std::stop_token stop) {
 
 Result<> LogsPart::make_agent(const Config& config) {
   agent::LogAgentOptions options;
-  agent::LogFiles files;
-  files.labels = Labels{{"job", "varlogs"}};
-  files.globs = config.list("agent.log_files");
-  options.files = {std::move(files)};
+  options.jobs = agent::machine_log_jobs(config.list("agent.log_files"), options.host);
   options.positions_file = options_.data_dir + "/logs/positions";
   agent::LogRules rules;
   rules.label = [limits = limits_.get(), tenant = options.tenant](Labels& labels) {

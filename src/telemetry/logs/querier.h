@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,8 @@ struct ScanStats {
   void add(const ScanStats& other);
 };
 
+class ColumnGroup;
+
 // A piece of work for one thread. Rows of a morsel come in ascending (stream, time, order) within one stream.
 struct Morsel {
   TimestampNs min_time = 0;
@@ -78,6 +81,19 @@ class Scan {
   // Rows of the morsel with time in [start, end), which may be narrower than the Selection's range.
   virtual Result<> scan(std::size_t morsel, TimestampNs start, TimestampNs end, const Context& context,
                         const Visitor& visit, ScanStats& stats) const = 0;
+  // As scan(), for who can read columns (columns.h): what is kept so goes to `columns`, all the rest to `visit`.
+  using ColumnVisitor = std::function<Result<>(ColumnGroup&)>;
+  virtual Result<> scan_columns(std::size_t morsel, TimestampNs start, TimestampNs end, const Context& context,
+                                const ColumnVisitor& columns, const Visitor& visit, ScanStats& stats) const {
+    (void)columns;
+    return scan(morsel, start, end, context, visit, stats);
+  }
+  // A number that stands for all rows of a morsel, now and in later scans with the same matchers and filters; nullopt
+  // when they may change.
+  virtual std::optional<std::uint64_t> identity(std::size_t morsel) const {
+    (void)morsel;
+    return std::nullopt;
+  }
   // What could not be read (a quarantined row group), naming range and streams: warnings of the answer.
   virtual std::vector<std::string> warnings() const = 0;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -52,16 +53,16 @@ class StateAccumulator final : public Accumulator {
   StateAccumulator(const Windows& windows, double divisor) : windows_(windows), divisor_(divisor) {}
 
   void add(std::size_t series, std::uint32_t interval, const RangeSample& sample) override {
-    if (series >= series_.size()) series_.resize(series + 1);
-    Series& one = series_[series];
-    if (one.entries.empty() || one.entries.back().interval != interval) {
-      if (one.entries.size() >= one.compact_at) compact(one);
-      if (one.entries.empty() || one.entries.back().interval != interval) {
-        one.entries.push_back({interval, State{}});
-        ++entries_;
-      }
+    state_of(series, interval).add(sample);
+  }
+
+  void add_equal(std::size_t series, std::uint32_t interval, const RangeSample& sample, std::uint64_t count) override {
+    State& state = state_of(series, interval);
+    if constexpr (std::is_same_v<State, CountState>) {
+      state.count += count;
+    } else {
+      for (; count > 0; --count) state.add(sample);
     }
-    one.entries.back().state.add(sample);
   }
 
   void absorb(std::size_t series, Accumulator& other, std::size_t other_series) override {
@@ -117,6 +118,26 @@ class StateAccumulator final : public Accumulator {
     return column;
   }
 
+  std::unique_ptr<const SeriesStates> keep(std::size_t series) override {
+    // The first and the last sample know their streams by numbers of this scan.
+    if constexpr (std::is_same_v<State, FirstState> || std::is_same_v<State, LastState>) return nullptr;
+    auto kept = std::make_unique<Kept>();
+    if (series >= series_.size()) return kept;
+    Series& one = series_[series];
+    compact(one);
+    entries_ -= one.entries.size();
+    kept->entries = std::exchange(one.entries, {});
+    kept->entries.shrink_to_fit();
+    return kept;
+  }
+
+  void merge(std::size_t series, const SeriesStates& states,
+             const std::function<std::optional<std::uint32_t>(std::uint32_t)>& place) override {
+    for (const Entry& entry : static_cast<const Kept&>(states).entries) {
+      if (const auto interval = place(entry.interval)) state_of(series, *interval).merge(entry.state);
+    }
+  }
+
   std::size_t memory_bytes() const override { return series_.size() * sizeof(Series) + entries_ * sizeof(Entry); }
 
  private:
@@ -124,10 +145,27 @@ class StateAccumulator final : public Accumulator {
     std::uint32_t interval;
     State state;
   };
+  struct Kept final : SeriesStates {
+    std::vector<Entry> entries;
+    std::size_t memory_bytes() const override { return entries.size() * sizeof(Entry) + sizeof(Kept); }
+  };
   struct Series {
     std::vector<Entry> entries;
     std::size_t compact_at = 1'024;
   };
+
+  State& state_of(std::size_t series, std::uint32_t interval) {
+    if (series >= series_.size()) series_.resize(series + 1);
+    Series& one = series_[series];
+    if (one.entries.empty() || one.entries.back().interval != interval) {
+      if (one.entries.size() >= one.compact_at) compact(one);
+      if (one.entries.empty() || one.entries.back().interval != interval) {
+        one.entries.push_back({interval, State{}});
+        ++entries_;
+      }
+    }
+    return one.entries.back().state;
+  }
 
   // Sorts by interval and merges equals. Streams arrive one after the other, so a series of many streams has runs.
   void compact(Series& series) {

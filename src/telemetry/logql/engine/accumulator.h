@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -14,13 +15,34 @@
 
 namespace tocayo::logql::detail {
 
+// The states of one series, taken out of an accumulator. Immutable.
+class SeriesStates {
+ public:
+  virtual ~SeriesStates() = default;
+  virtual std::size_t memory_bytes() const = 0;
+};
+
 // Series are numbered densely from 0 by the caller. Not thread-safe.
 class Accumulator {
  public:
   virtual ~Accumulator() = default;
   virtual void add(std::size_t series, std::uint32_t interval, const RangeSample& sample) = 0;
+  // The same `count` times, for functions to which a sample is only its value (`sample` has any time and order).
+  virtual void add_equal(std::size_t series, std::uint32_t interval, const RangeSample& sample, std::uint64_t count) {
+    for (; count > 0; --count) add(series, interval, sample);
+  }
   // Moves the states of one series of another accumulator of the same kind into one of this.
   virtual void absorb(std::size_t series, Accumulator& other, std::size_t other_series) = 0;
+  // Takes the states of a series out, to be kept; null when this kind keeps samples, not states.
+  virtual std::unique_ptr<const SeriesStates> keep(std::size_t series) {
+    (void)series;
+    return nullptr;
+  }
+  // Merges what an accumulator of the same kind kept; `place` gives for each of its intervals the one here, if any.
+  virtual void merge(std::size_t series, const SeriesStates& states,
+                     const std::function<std::optional<std::uint32_t>(std::uint32_t)>& place) {
+    (void)series, (void)states, (void)place;
+  }
   // The values of a series; releases its states.
   virtual Column finish(std::size_t series) = 0;
   virtual std::size_t memory_bytes() const = 0;  // about

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "logql/engine/log_eval.h"
 #include "logql/engine/metric_eval.h"
+#include "logql/engine/partial_cache.h"
 #include "logql/engine/run.h"
 #include "logql/syntax/parser.h"
 
@@ -140,6 +141,11 @@ T or_default(T value, T fallback) {
 
 }  // namespace
 
+Engine::Engine(EngineOptions options)
+    : options_(options), memory_(std::make_shared<detail::QueryMemory>(options.memory_budget)) {
+  if (options.partial_cache != 0) partials_ = std::make_shared<detail::PartialCache>(options.partial_cache);
+}
+
 Result<QueryResult> Engine::query(const logs::Querier& querier, std::string_view query, const QueryParams& params,
                                   const QueryOptions& options, const Context& context) const {
   const Expr expr = TRY(parse(query));
@@ -158,6 +164,8 @@ Result<QueryResult> Engine::query(const logs::Querier& querier, const Expr& expr
   Run run(querier,
           {.max_series = or_default(options.max_series, options_.max_series),
            .memory_limit = or_default(options.memory_limit, options_.memory_limit),
+           .shared = memory_.get(),
+           .partials = partials_.get(),
            .pool = options.pool,
            .parallelism = options.parallelism},
           limited);

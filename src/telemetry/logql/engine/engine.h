@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -29,12 +30,19 @@ class Pool;
 
 namespace tocayo::logql {
 
+namespace detail {
+class PartialCache;
+class QueryMemory;
+}  // namespace detail
+
 struct EngineOptions {
   std::chrono::milliseconds timeout = std::chrono::minutes(1);  // of one query, beside the caller's deadline
   std::size_t max_series = 20'000;                              // of a result: max_query_series
   std::size_t max_points = 11'000;                              // of one series
   std::size_t max_entries = 100'000;                            // largest limit: max_entries_limit_per_query
   std::size_t memory_limit = 0;                                 // bytes of one query, 0 = none
+  std::size_t partial_cache = 0;                                // bytes of results by row group, 0 = not kept
+  std::size_t memory_budget = 0;                                // bytes of all that run at once, 0 = none
 };
 
 // What one query may want differently. 0 = the engine's.
@@ -62,7 +70,7 @@ struct QueryParams {
 
 class Engine {
  public:
-  explicit Engine(EngineOptions options = {}) : options_(options) {}
+  explicit Engine(EngineOptions options = {});
 
   // Errors: bad_input (syntax, parameters, a row's error in a metric query, a log query as instant query: Loki's 400),
   // limit (series, entries, memory: 400 as well), timeout, canceled, and whatever the store fails with.
@@ -75,6 +83,8 @@ class Engine {
 
  private:
   EngineOptions options_;
+  std::shared_ptr<detail::QueryMemory> memory_;  // shared by copies of the engine
+  std::shared_ptr<detail::PartialCache> partials_;
 };
 
 // "forward" or "backward" in any case, "" is backward; bad_input "invalid direction '…'".

@@ -12,6 +12,7 @@
 #include "core/pool.h"
 #include "logql/engine/grid.h"
 #include "logql/engine/plain_store.h"
+#include "logql/engine/run.h"
 #include "logql/engine/states.h"
 
 namespace tocayo::logql {
@@ -329,6 +330,23 @@ TEST(LogqlEngine, BoundsWhatAQueryMayHave) {
   small.memory_limit = 1'000;
   EXPECT_TRUE(failure(store, R"(rate({app="a"}[1m]))", at(kSecond), small).contains("memory budget of 1000 bytes"));
   EXPECT_TRUE(failure(store, R"(rate({app="a"}[1m]))", at(kSecond), small).contains("label pod alone has"));
+  EngineOptions tight;
+  tight.memory_budget = 1'000;
+  EXPECT_TRUE(failure(store, R"(rate({app="a"}[1m]))", at(kSecond), tight).contains("its share of 1000 bytes"));
+}
+
+TEST(LogqlEngine, MemoryIsDividedAmongTheQueriesThatRun) {
+  detail::QueryMemory memory(1'000);
+  memory.enter();
+  EXPECT_TRUE(memory.add(900, 900)) << "alone a query may have it all";
+  memory.enter();
+  EXPECT_TRUE(memory.add(90, 90));
+  EXPECT_TRUE(memory.add(200, 290)) << "who holds less than a share goes on";
+  EXPECT_FALSE(memory.add(10, 910)) << "who holds more ends";
+  memory.leave(910);
+  EXPECT_TRUE(memory.add(500, 790));
+  memory.leave(790);
+  EXPECT_EQ(memory.held(), 0);
 }
 
 TEST(LogqlEngine, EndsWithTheRequest) {

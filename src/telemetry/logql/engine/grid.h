@@ -38,6 +38,7 @@ class Windows {
 
   const Steps& steps() const { return steps_; }
   std::int64_t range() const { return range_; }
+  std::int64_t offset() const { return offset_; }
   // End of window i in the time of the samples.
   TimestampNs end(std::size_t i) const { return subtract_saturated(steps_.time(i), offset_); }
   // First and last + 1 nanosecond that any window holds.
@@ -108,6 +109,48 @@ class Windows {
   Steps steps_;
   std::int64_t range_;
   std::int64_t offset_;
+};
+
+// A grid without ends: the steps of a query's windows, as many before and behind as hold a stretch of time. What was
+// put into its intervals can be placed into those of any windows of the same step, range, offset and phase.
+class OpenGrid {
+ public:
+  // nullopt: there would be too many steps. Times are those of samples, both inclusive.
+  static std::optional<OpenGrid> of(const Windows& windows, TimestampNs min_time, TimestampNs max_time) {
+    constexpr std::int64_t kMostSteps = 1 << 20;
+    const Steps& steps = windows.steps();
+    const std::int64_t from = add_saturated(min_time, windows.offset());
+    const std::int64_t to = add_saturated(add_saturated(max_time, windows.offset()), windows.range());
+    const std::int64_t length = subtract_saturated(to, from);
+    if (length / steps.step >= kMostSteps - 4 || windows.range() <= 0) return std::nullopt;
+    const std::int64_t start = from - steps.step - phase(from, steps.step) + phase(steps.start, steps.step);
+    const Steps open{start, steps.step, static_cast<std::uint32_t>(length / steps.step + 4)};
+    return OpenGrid(Windows(open, windows.range(), windows.offset()));
+  }
+  static std::int64_t phase(std::int64_t time, std::int64_t step) { return (time % step + step) % step; }
+
+  const Windows& windows() const { return windows_; }
+
+  // Where an interval of an open grid that begins at `start` lies among `windows`; nullopt when none of them holds it.
+  static std::optional<std::uint32_t> place(std::uint32_t interval, TimestampNs start, const Windows& windows) {
+    // An interval is numbered by the first and the last window that hold it, of which there are range / step, or one
+    // more: low + high + 1.
+    const Steps& steps = windows.steps();
+    const std::int64_t fewest = windows.range() / steps.step;
+    const std::int64_t holders = fewest + ((static_cast<std::int64_t>(interval) - fewest) & 1);
+    if (holders == 0) return std::nullopt;
+    const std::int64_t shift = (steps.start - start) / steps.step;
+    const std::int64_t low = (static_cast<std::int64_t>(interval) - holders) / 2 - shift;
+    const std::int64_t high = low + holders - 1;
+    const std::int64_t first = std::max<std::int64_t>(low, 0);
+    const std::int64_t last = std::min<std::int64_t>(high, static_cast<std::int64_t>(steps.count) - 1);
+    if (first > last) return std::nullopt;
+    return static_cast<std::uint32_t>(first + last + 1);
+  }
+
+ private:
+  explicit OpenGrid(Windows windows) : windows_(windows) {}
+  Windows windows_;
 };
 
 }  // namespace tocayo::logql::detail

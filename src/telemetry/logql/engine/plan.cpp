@@ -86,7 +86,9 @@ Result<Plan> make_plan(const LogExpr& log, const PipelineOptions& options, Wants
   const bool no_labels = options.grouping && !options.grouping->without && options.grouping->labels.empty();
   const bool rows_only = wants != Wants::line && options.unwrap == nullptr && no_labels && rest.empty();
   selection.want_metadata = !rows_only;
-  return Plan{std::move(selection), std::move(pipeline), rows_only};
+  Plan plan{std::move(selection), std::move(pipeline), rows_only, std::nullopt};
+  if (wants != Wants::line && !rows_only) plan.columns = plan_columns(rest, options);
+  return plan;
 }
 
 }  // namespace tocayo::logql::detail

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "logql/engine/column_plan.h"
 #include "logql/pipeline/pipeline.h"
 #include "logql/syntax/ast.h"
 #include "logs/querier.h"
@@ -17,6 +18,8 @@ struct Plan {
   // Every row that the store selects is kept as it is, and its labels do not matter (`by ()`): rows need not go through
   // a Processor at all.
   bool rows_only = false;
+  // Metric queries: which parts of a row count, when they are few.
+  std::optional<ColumnPlan> columns;
 };
 
 enum class Wants : unsigned char {

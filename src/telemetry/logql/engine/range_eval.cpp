@@ -9,8 +9,13 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/hash.h"
 #include "logql/engine/accumulator.h"
+#include "logql/engine/partial_cache.h"
 #include "logql/engine/plan.h"
+#include "logql/engine/range_columns.h"
+#include "logql/syntax/printer.h"
+#include "logs/columns.h"
 
 namespace tocayo::logql::detail {
 
@@ -77,8 +82,11 @@ struct Failure {
 
 // One thread's part of the scan.
 struct Worker {
-  Worker(Run& run, const Plan& plan, const RangeAggregation& aggregation, const Windows& windows)
-      : processor(plan.pipeline), cursor(windows), accumulator(make_accumulator(aggregation, windows)), account(run) {}
+  Worker(Run& run, const Plan& plan, const RangeAggregation& aggregation, const Windows& windows,
+         std::span<const Labels> streams)
+      : processor(plan.pipeline), cursor(windows), accumulator(make_accumulator(aggregation, windows)), account(run) {
+    if (plan.columns) columns.emplace(*plan.columns, streams);
+  }
 
   Processor processor;
   Windows::Cursor cursor;
@@ -88,13 +96,61 @@ struct Worker {
   logs::ScanStats stats;
   std::uint64_t kept = 0;
   Failure failure;
+  std::optional<ColumnReader> columns;
+
+  // What came out of the cache.
+  std::unique_ptr<Accumulator> known;
+  std::unordered_map<Labels, std::size_t, LabelsHash> known_index;
+  std::vector<std::pair<Labels, bool>> known_labels;  // with whether they have an error
 };
+
+// Says all that the states of a row group depend on but its rows; 0 when they are not to be kept.
+std::uint64_t partial_key(const RangeAggregation& aggregation, const PipelineOptions& options, bool keep_errors,
+                          const Windows& windows) {
+  switch (aggregation.op) {
+    case RangeOp::first_over_time:
+    case RangeOp::last_over_time:
+    case RangeOp::quantile_over_time:
+    case RangeOp::rate_counter: return 0;
+    default: break;
+  }
+  for (const Stage& stage : aggregation.range.log.stages) {  // templates may ask for the time of day
+    if (std::holds_alternative<LineFormatStage>(stage.node) || std::holds_alternative<LabelFormatStage>(stage.node)) {
+      return 0;
+    }
+  }
+  std::string text = fmt::format("{}\n{}\n{}\n{}\n", to_string(aggregation.op), to_string(aggregation.range.log),
+                                 keep_errors, windows.range());
+  text += fmt::format("{} {} {}\n", windows.offset(), windows.steps().step,
+                      OpenGrid::phase(windows.steps().start, windows.steps().step));
+  if (options.grouping) {
+    text += options.grouping->without ? "without" : "by";
+    for (const std::string& name : options.grouping->labels) text += "\n" + name;
+  }
+  if (options.unwrap != nullptr) {
+    text += fmt::format("\nunwrap {} {}", options.unwrap->label, to_string(options.unwrap->conversion));
+    for (const LabelFilter& filter : options.unwrap->filters) text += "\n" + to_string(filter);
+  }
+  return std::max<std::uint64_t>(hash64(text), 1);
+}
+
+// Whether a sample is its value alone, so that equal ones of an interval may be counted first.
+bool takes_counts(const RangeAggregation& aggregation) {
+  return aggregation.range.unwrap == std::nullopt && !counts_bytes(aggregation.op);
+}
 
 class RangeScan {
  public:
+  // `partial_key` of this query; 0: nothing is kept.
   RangeScan(Run& run, const RangeAggregation& aggregation, const Windows& windows, const Plan& plan, bool keep_errors,
-            const logs::Scan& scan)
-      : run_(run), aggregation_(aggregation), windows_(windows), plan_(plan), keep_errors_(keep_errors), scan_(scan) {
+            const logs::Scan& scan, std::uint64_t partial_key)
+      : run_(run),
+        aggregation_(aggregation),
+        windows_(windows),
+        plan_(plan),
+        keep_errors_(keep_errors),
+        scan_(scan),
+        partial_key_(partial_key) {
     const auto streams = scan.streams();
     std::vector<std::uint32_t> sorted(streams.size());
     std::iota(sorted.begin(), sorted.end(), 0U);
@@ -102,20 +158,21 @@ class RangeScan {
     rank_.resize(streams.size());
     for (std::size_t i = 0; i < sorted.size(); ++i) rank_[sorted[i]] = static_cast<std::uint32_t>(i);
     for (std::size_t i = 0; i < run.worker_count(scan.morsels().size()); ++i) {
-      workers_.push_back(std::make_unique<Worker>(run, plan, aggregation, windows));
+      workers_.push_back(std::make_unique<Worker>(run, plan, aggregation, windows, streams));
     }
   }
 
   Result<> read() {
     TRY(run_.each(scan_.morsels().size(), [this](std::size_t worker, std::size_t morsel) {
       Worker& mine = *workers_[worker];
-      return scan_.scan(
-          morsel, windows_.first(), windows_.last(), run_.context(),
-          [&](std::span<const logs::Row> rows) -> Result<bool> {
-            TRY(plan_.rows_only ? count(mine, rows) : process(mine, rows));
-            return true;
-          },
-          mine.stats);
+      if (partial_key_ != 0) {
+        const logs::Morsel& piece = scan_.morsels()[morsel];
+        const auto rows = scan_.identity(morsel);
+        const bool whole = piece.min_time >= windows_.first() && piece.max_time < windows_.last();
+        const auto grid = rows && whole ? OpenGrid::of(windows_, piece.min_time, piece.max_time) : std::nullopt;
+        if (grid) return read_kept(mine, morsel, *rows, *grid);
+      }
+      return read(mine, morsel);
     }));
     Failure failure;
     for (auto& worker : workers_) {
@@ -142,6 +199,15 @@ class RangeScan {
           errors.push_back(result->error);
         }
         all->absorb(at->second, *worker->accumulator, id);
+      }
+      for (std::size_t id = 0; id < worker->known_labels.size(); ++id) {
+        const auto& [names, error] = worker->known_labels[id];
+        const auto [at, added] = index.try_emplace(names, labels.size());
+        if (added) {
+          labels.push_back(&at->first);
+          errors.push_back(error);
+        }
+        all->absorb(at->second, *worker->known, id);
       }
       if (plan_.rows_only && worker->kept > 0) {
         const auto [at, added] = index.try_emplace(Labels{}, 0U);
@@ -182,6 +248,131 @@ class RangeScan {
     return worker.account.set(worker.accumulator->memory_bytes());
   }
 
+  Result<> read(Worker& mine, std::size_t morsel) {
+    const logs::Scan::Visitor rows_one_by_one = [&](std::span<const logs::Row> rows) -> Result<bool> {
+      TRY(plan_.rows_only ? count(mine, rows) : process(mine, rows));
+      return true;
+    };
+    if (!plan_.rows_only && !plan_.columns) {
+      return scan_.scan(morsel, windows_.first(), windows_.last(), run_.context(), rows_one_by_one, mine.stats);
+    }
+    return scan_.scan_columns(
+        morsel, windows_.first(), windows_.last(), run_.context(),
+        [&](logs::ColumnGroup& group) { return plan_.rows_only ? count(mine, group) : process(mine, group); },
+        rows_one_by_one, mine.stats);
+  }
+
+  // The states of a row group that never changes, from the cache or for it.
+  Result<> read_kept(Worker& mine, std::size_t morsel, std::uint64_t rows, const OpenGrid& grid) {
+    auto partial = run_.options().partials->find(partial_key_, rows);
+    if (partial == nullptr) {
+      Worker fresh(run_, plan_, aggregation_, grid.windows(), scan_.streams());
+      TRY(read(fresh, morsel));
+      mine.failure.merge(std::move(fresh.failure));
+      auto made = std::make_shared<Partial>();
+      made->grid_start = grid.windows().steps().start;
+      made->stats = fresh.stats;
+      made->kept = fresh.kept;
+      for (std::size_t id = 0; id < fresh.labels.size(); ++id) {
+        if (fresh.labels[id] == nullptr) continue;
+        made->series.push_back({fresh.labels[id]->labels(), fresh.labels[id]->error, fresh.accumulator->keep(id)});
+      }
+      if (plan_.rows_only && fresh.kept > 0) made->series.push_back({Labels{}, false, fresh.accumulator->keep(0)});
+      // What could not be read now may be readable later, and rows with an error end the query.
+      if (mine.failure.rows == 0 && scan_.warnings().empty()) run_.options().partials->put(partial_key_, rows, made);
+      mine.stats.bytes_read += made->stats.bytes_read;
+      partial = std::move(made);
+    }
+    const std::uint64_t read_before = mine.stats.bytes_read;
+    mine.stats.add(partial->stats);
+    mine.stats.bytes_read = read_before;
+    mine.kept += partial->kept;
+    if (mine.known == nullptr) mine.known = make_accumulator(aggregation_, windows_);
+    for (const auto& one : partial->series) {
+      const auto [at, added] = mine.known_index.try_emplace(one.labels, mine.known_labels.size());
+      if (added) mine.known_labels.emplace_back(one.labels, one.error);
+      mine.known->merge(at->second, *one.states, [&](std::uint32_t interval) {
+        return OpenGrid::place(interval, partial->grid_start, windows_);
+      });
+    }
+    return settle(mine);
+  }
+
+  Result<> count(Worker& worker, logs::ColumnGroup& group) {
+    const auto times = TRY(group.times());
+    Counted counted(*this, worker);
+    const auto rows = group.rows();
+    for (std::size_t i = 0; i < rows.size(); ++i) TRY(counted.take(group, i, 0, times[rows[i]], 0, 1));
+    counted.flush();
+    TRY(run_.context().check());
+    return worker.account.set(worker.accumulator->memory_bytes());
+  }
+
+  Result<> process(Worker& worker, logs::ColumnGroup& group) {
+    Counted counted(*this, worker);
+    TRY(worker.columns->read(group, counted));
+    counted.flush();
+    return settle(worker);
+  }
+
+  // Takes the rows of a group. Runs of rows of one series and interval are counted before they are added.
+  class Counted final : public ColumnReader::Handler {
+   public:
+    Counted(RangeScan& scan, Worker& worker)
+        : scan_(scan),
+          worker_(worker),
+          bytes_(counts_bytes(scan.aggregation_.op)),
+          counts_(takes_counts(scan.aggregation_)) {}
+
+    RowOutcome decide(const logs::Row& row) override {
+      Processor& processor = worker_.processor;
+      processor.set_stream(scan_.scan_.streams()[row.stream]);
+      if (!processor.process(row.time, row.line, row.metadata)) return {RowOutcome::Kind::dropped};
+      const auto& labels = processor.labels();
+      if (labels->error && !scan_.keep_errors_) return {RowOutcome::Kind::by_row};
+      remember(worker_, labels);
+      return {RowOutcome::Kind::kept, labels->id, processor.value()};
+    }
+    Result<> by_row(std::span<const logs::Row> rows) override { return scan_.process(worker_, rows); }
+    Result<> take(logs::ColumnGroup& group, std::size_t nth, std::uint32_t stream, TimestampNs time,
+                  std::uint32_t series, double value) override {
+      const auto interval = worker_.cursor.interval(time);
+      if (!interval) return {};
+      ++worker_.kept;
+      if (counts_) {
+        if (count_ == 0 || series != series_ || *interval != interval_) {
+          flush();
+          series_ = series;
+          interval_ = *interval;
+        }
+        if ((++count_ & 0x1FFF) == 0) return scan_.run_.context().check();
+        return {};
+      }
+      if (bytes_) value = TRY(group.lengths())[nth];
+      worker_.accumulator->add(series, *interval,
+                               {time, scan_.rank_[stream], group.first_order() + group.rows()[nth], value});
+      if ((worker_.kept & 0x1FFF) == 0) return scan_.run_.context().check();
+      return {};
+    }
+    void flush() {
+      if (count_ != 0) worker_.accumulator->add_equal(series_, interval_, {.value = 1}, std::exchange(count_, 0));
+    }
+
+   private:
+    RangeScan& scan_;
+    Worker& worker_;
+    const bool bytes_;
+    const bool counts_;
+    std::uint32_t series_ = 0;
+    std::uint32_t interval_ = 0;
+    std::uint64_t count_ = 0;
+  };
+
+  static void remember(Worker& worker, const std::shared_ptr<const LabelResult>& labels) {
+    if (labels->id >= worker.labels.size()) worker.labels.resize(labels->id + 1);
+    if (worker.labels[labels->id] == nullptr) worker.labels[labels->id] = labels;
+  }
+
   Result<> process(Worker& worker, std::span<const logs::Row> rows) {
     const bool bytes = counts_bytes(aggregation_.op);
     const bool stored_length = !plan_.selection.want_line;
@@ -200,7 +391,8 @@ class RangeScan {
       const auto& labels = processor.labels();
       RangeSample sample{row.time, rank_[row.stream], row.order, 0};
       if (labels->error && !keep_errors_) {
-        worker.failure.add(sample, labels, row.line);
+        // Only what the plan asked for is shown, however the rows came.
+        worker.failure.add(sample, labels, plan_.selection.want_line ? row.line : std::string_view());
         continue;
       }
       if (!bytes) {
@@ -208,12 +400,16 @@ class RangeScan {
       } else {
         sample.value = stored_length ? row.length : static_cast<double>(processor.line().size());
       }
-      if (labels->id >= worker.labels.size()) worker.labels.resize(labels->id + 1);
-      if (worker.labels[labels->id] == nullptr) worker.labels[labels->id] = labels;
+      remember(worker, labels);
       worker.accumulator->add(labels->id, *interval, sample);
     }
+    return settle(worker);
+  }
+
+  Result<> settle(Worker& worker) {
     TRY(run_.context().check());
-    const auto held = worker.account.set(processor.memory_bytes() + worker.accumulator->memory_bytes());
+    const std::size_t known = worker.known == nullptr ? 0 : worker.known->memory_bytes();
+    const auto held = worker.account.set(worker.processor.memory_bytes() + worker.accumulator->memory_bytes() + known);
     return held ? held : std::unexpected(explain(worker, std::move(held.error())));
   }
 
@@ -239,6 +435,7 @@ class RangeScan {
   const Plan& plan_;
   const bool keep_errors_;
   const logs::Scan& scan_;
+  const std::uint64_t partial_key_;
   std::vector<std::uint32_t> rank_;  // of streams in the order of their labels
   std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -274,7 +471,9 @@ Result<std::vector<EvalSeries>> evaluate_range(Run& run, const RangeAggregation&
   plan.selection.end = windows.last();
   if (plan.selection.start >= plan.selection.end) return std::vector<EvalSeries>{};
   const auto scan = TRY(run.querier().select(plan.selection, run.context()));
-  RangeScan work(run, aggregation, windows, plan, keep_errors, *scan);
+  const std::uint64_t key =
+      run.options().partials == nullptr ? 0 : partial_key(aggregation, options, keep_errors, windows);
+  RangeScan work(run, aggregation, windows, plan, keep_errors, *scan, key);
   TRY(work.read());
   run.add_warnings(scan->warnings());
   return work.series();

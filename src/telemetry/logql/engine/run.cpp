@@ -13,6 +13,13 @@ Result<> Run::charge(std::int64_t bytes) {
   while (held > 0 && static_cast<std::uint64_t>(held) > peak &&
          !peak_.compare_exchange_weak(peak, static_cast<std::uint64_t>(held), std::memory_order_relaxed)) {
   }
+  if (options_.shared != nullptr && !options_.shared->add(bytes, held)) {
+    return fail(ErrorKind::limit,
+                fmt::format("the queries that run now need more memory than there is for them, and this one holds more "
+                            "than its share of {} bytes; select fewer streams, shorten the time range, or aggregate by "
+                            "fewer labels",
+                            options_.shared->share()));
+  }
   if (bytes > 0 && options_.memory_limit != 0 && held > static_cast<std::int64_t>(options_.memory_limit)) {
     return fail(ErrorKind::limit,
                 fmt::format("the query needs more than its memory budget of {} bytes; select fewer streams, shorten "

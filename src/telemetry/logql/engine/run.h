@@ -2,6 +2,7 @@
 // What all parts of one running query share: deadline, memory account, statistics, threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +20,38 @@
 
 namespace tocayo::logql::detail {
 
+// What all running queries of an engine hold together. When it is too much, those fail that hold more than their share,
+// which is the budget divided by the queries that run. Thread-safe.
+class QueryMemory {
+ public:
+  explicit QueryMemory(std::size_t budget) : budget_(static_cast<std::int64_t>(budget)) {}
+
+  void enter() { running_.fetch_add(1, std::memory_order_relaxed); }
+  void leave(std::int64_t held) {
+    running_.fetch_sub(1, std::memory_order_relaxed);
+    held_.fetch_sub(held, std::memory_order_relaxed);
+  }
+  // False: a query that now holds `own` bytes in all has to end. The change counts also then.
+  bool add(std::int64_t bytes, std::int64_t own) {
+    const std::int64_t all = held_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    return bytes <= 0 || budget_ == 0 || all <= budget_ || own <= share();
+  }
+  std::int64_t share() const { return budget_ / std::max<std::int64_t>(running_.load(std::memory_order_relaxed), 1); }
+  std::int64_t held() const { return held_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::int64_t budget_;
+  std::atomic<std::int64_t> held_{0};
+  std::atomic<std::int64_t> running_{0};
+};
+
+class PartialCache;
+
 struct RunOptions {
   std::size_t max_series = 0;
-  std::size_t memory_limit = 0;  // 0 = none
+  std::size_t memory_limit = 0;  // of this query; 0 = none
+  QueryMemory* shared = nullptr;
+  PartialCache* partials = nullptr;
   Pool* pool = nullptr;
   std::size_t parallelism = 0;
 };
@@ -30,7 +60,14 @@ struct RunOptions {
 class Run {
  public:
   Run(const logs::Querier& querier, RunOptions options, Context context)
-      : querier_(querier), options_(options), context_(std::move(context)) {}
+      : querier_(querier), options_(options), context_(std::move(context)) {
+    if (options_.shared != nullptr) options_.shared->enter();
+  }
+  ~Run() {
+    if (options_.shared != nullptr) options_.shared->leave(memory_.load());
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   const logs::Querier& querier() const { return querier_; }
   const Context& context() const { return context_; }

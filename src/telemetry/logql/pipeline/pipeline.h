@@ -39,6 +39,9 @@ struct LabelResult {
   std::string_view error_name() const;
 };
 
+// The number that an unwrapped label value is; bad_input when it is none, with Go's words.
+Result<double> unwrap_value(Unwrap::Conversion conversion, std::string_view text);
+
 // Which labels of a row end up in the result; for metric queries whose (range or only) aggregation says so.
 // Absent: all. `by ()`: none. A row with an error always keeps all its labels, so that the error can be told.
 struct PipelineOptions {

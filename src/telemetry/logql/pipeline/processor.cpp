@@ -369,22 +369,11 @@ struct Processor::State {
   bool unwrap() {
     const auto text = labels.get(name(program.unwrap_name));
     if (!text || text->empty()) return false;
-    number = 0;
-    const auto take = [this](auto result, auto convert) {
-      if (result) {
-        number = convert(*result);
-      } else {
-        labels.set_error(kSampleError);
-        labels.set_error_details(result.error().message);
-      }
-    };
-    switch (program.conversion) {
-      case Unwrap::Conversion::none: take(templates::parse_float(*text), [](double x) { return x; }); break;
-      case Unwrap::Conversion::bytes:
-        take(parse_human_bytes(*text), [](std::uint64_t x) { return static_cast<double>(x); });
-        break;
-      case Unwrap::Conversion::duration:
-      case Unwrap::Conversion::duration_seconds: take(templates::parse_duration_go(*text), duration_seconds); break;
+    const auto value = unwrap_value(program.conversion, *text);
+    number = value.value_or(0);
+    if (!value) {
+      labels.set_error(kSampleError);
+      labels.set_error_details(value.error().message);
     }
     bool kept = true;
     for (const CompiledLabelFilter& filter : program.after_unwrap) kept &= passes(filter);
@@ -432,6 +421,16 @@ struct Processor::State {
   LabelResults results;
   const std::shared_ptr<const LabelResult>* current = nullptr;
 };
+
+Result<double> unwrap_value(Unwrap::Conversion conversion, std::string_view text) {
+  switch (conversion) {
+    case Unwrap::Conversion::none: return TRY(templates::parse_float(text));
+    case Unwrap::Conversion::bytes: return static_cast<double>(TRY(parse_human_bytes(text)));
+    case Unwrap::Conversion::duration:
+    case Unwrap::Conversion::duration_seconds: break;
+  }
+  return duration_seconds(TRY(templates::parse_duration_go(text)));
+}
 
 Processor::Processor(Pipeline pipeline) : state_(std::make_unique<State>(std::move(pipeline))) {}
 Processor::Processor(Processor&&) noexcept = default;
