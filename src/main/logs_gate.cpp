@@ -142,6 +142,11 @@ logs::TenantStats LogsGate::stats(std::string_view tenant) const {
   return store != nullptr ? store->stats(tenant) : logs::TenantStats();
 }
 
+std::vector<logs::LabelGrowth> LogsGate::label_growth(std::string_view tenant, std::uint64_t least) const {
+  const auto* store = get();
+  return store != nullptr ? store->label_growth(tenant, least) : std::vector<logs::LabelGrowth>();
+}
+
 Result<> LogsGate::health() const {
   const auto* store = TRY(ready());
   return store->health();

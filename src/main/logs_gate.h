@@ -41,6 +41,7 @@ class LogsGate final : public logs::Store {
                                                                 const Context& context) override;
   std::vector<std::string> tenants() const override;
   logs::TenantStats stats(std::string_view tenant) const override;
+  std::vector<logs::LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const override;
   Result<> health() const override;
   Result<> flush(std::string_view tenant) override;
   void maintain() override;

@@ -10,6 +10,8 @@
 namespace tocayo::logs {
 namespace {
 
+constexpr TimestampMs kDayMs = 86'400'000;
+
 std::uint64_t pair_hash(std::string_view name, std::string_view value) { return hash64(value, hash64(name)); }
 
 }  // namespace
@@ -55,13 +57,31 @@ std::shared_ptr<Stream> StreamIndex::add(std::string_view label_bytes, std::uint
   page.streams[stream->id % kPage] = stream;
   ++page.live;
   by_hash_.emplace(hash, stream->id);
-  post(*stream);
+  if (const std::int64_t day = now / kDayMs; day != day_) {
+    day_ = day;
+    fresh_.clear();
+  }
+  post(*stream, [&](std::string_view name) {
+    auto at = fresh_.find(name);
+    if (at == fresh_.end()) at = fresh_.emplace(name, 0).first;
+    ++at->second;
+  });
   label_bytes_ += stream->labels.capacity();
   count_.fetch_add(1, std::memory_order_relaxed);
   return stream;
 }
 
-void StreamIndex::post(const Stream& stream) {
+std::vector<std::pair<std::string, std::size_t>> StreamIndex::grown(std::size_t least, TimestampMs now) const {
+  std::shared_lock lock(mutex_);
+  std::vector<std::pair<std::string, std::size_t>> out;
+  if (now / kDayMs != day_) return out;
+  for (const auto& [name, values] : fresh_) {
+    if (values >= least) out.emplace_back(name, values);
+  }
+  return out;
+}
+
+void StreamIndex::post(const Stream& stream, const std::function<void(std::string_view name)>& fresh_value) {
   LabelCursor cursor(stream.labels);
   for (LabelView pair; cursor.next(pair);) {
     const std::uint64_t key = pair_hash(pair.name, pair.value);
@@ -72,6 +92,7 @@ void StreamIndex::post(const Stream& stream) {
       auto values = values_.find(pair.name);
       if (values == values_.end()) values = values_.emplace(pair.name, std::vector<std::uint64_t>()).first;
       values->second.push_back(key);
+      if (fresh_value) fresh_value(pair.name);
       continue;
     }
     if (!posting.all) posting.all = std::make_unique<std::vector<StreamId>>(1, posting.first);
@@ -170,7 +191,7 @@ std::size_t StreamIndex::forget(const std::function<bool(const Stream&)>& idle) 
   for (const auto& page : pages_) {
     if (!page) continue;
     for (const auto& stream : page->streams) {
-      if (stream) post(*stream);
+      if (stream) post(*stream, {});
     }
   }
   return removed;

@@ -70,6 +70,9 @@ class StreamIndex {
   void for_each_value(std::string_view name,
                       const std::function<bool(std::string_view value, std::span<const StreamId>)>& visit) const;
 
+  // Labels that got at least `least` values that were not in memory, since the last midnight (UTC).
+  std::vector<std::pair<std::string, std::size_t>> grown(std::size_t least, TimestampMs now) const;
+
   // Removes the streams that `idle` names; returns how many. They stay usable for those who hold them.
   std::size_t forget(const std::function<bool(const Stream&)>& idle);
   std::size_t size() const { return count_.load(std::memory_order_relaxed); }
@@ -88,7 +91,8 @@ class StreamIndex {
     std::unique_ptr<std::vector<StreamId>> all;  // when count > 1
   };
   std::shared_ptr<Stream> locked_find(std::string_view label_bytes, std::uint64_t hash) const;
-  void post(const Stream& stream);
+  // Calls back for each value that was not there.
+  void post(const Stream& stream, const std::function<void(std::string_view name)>& fresh);
 
   mutable std::shared_mutex mutex_;
   std::vector<std::unique_ptr<Page>> pages_;
@@ -98,6 +102,8 @@ class StreamIndex {
   std::unordered_multimap<std::uint64_t, StreamId> by_hash_;
   std::unordered_map<std::uint64_t, Posting> postings_;                    // by hash of name and value
   std::map<std::string, std::vector<std::uint64_t>, std::less<>> values_;  // name: keys of its postings
+  std::int64_t day_ = 0;
+  std::map<std::string, std::size_t, std::less<>> fresh_;  // of the day: name, values that were not there
 };
 
 bool matches_all(std::span<const Matcher> matchers, std::string_view label_bytes);

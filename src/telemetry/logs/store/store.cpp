@@ -119,6 +119,10 @@ void StoreImpl::register_metrics() {
     Registry::Family segments{"tocayo_logs_segments", "Segments on disk.", MetricType::gauge, {}};
     Registry::Family disk{"tocayo_logs_segment_file_bytes", "Size of the segments on disk.", MetricType::gauge, {}};
     Registry::Family journal{"tocayo_logs_journal_bytes", "Size of the journal.", MetricType::gauge, {}};
+    Registry::Family grown{"tocayo_logs_label_new_values",
+                           "Values that a label got today (UTC), of labels with 50,000 or more.",
+                           MetricType::gauge,
+                           {}};
     Registry::Family full{
         "tocayo_logs_disk_full", "Whether lines are refused because the disk is full.", MetricType::gauge, {}};
     full.samples.push_back({"", {}, disk_.full() ? 1.0 : 0.0});
@@ -129,10 +133,13 @@ void StoreImpl::register_metrics() {
       own.samples.push_back({"", labels, static_cast<double>(now.streams)});
       segments.samples.push_back({"", labels, static_cast<double>(now.segments)});
       disk.samples.push_back({"", labels, static_cast<double>(now.segment_file_bytes)});
+      for (const auto& [label, values] : label_growth(tenant->name, kManyValues)) {
+        grown.samples.push_back({"", Labels{{"label", label}, {"tenant", tenant->name}}, static_cast<double>(values)});
+      }
     }
     memory.samples.push_back({"", {}, static_cast<double>(head_memory_->load())});
     journal.samples.push_back({"", {}, static_cast<double>(partition_->bytes())});
-    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal, &full})
+    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal, &full, &grown})
       families.push_back(std::move(*family));
   });
 }
@@ -209,6 +216,27 @@ TenantStats StoreImpl::stats(std::string_view name) const {
   return stats;
 }
 
+std::vector<LabelGrowth> StoreImpl::label_growth(std::string_view name, std::uint64_t least) const {
+  std::vector<LabelGrowth> out;
+  if (auto tenant = find_tenant(name)) {
+    for (auto& [label, values] : tenant->index.grown(least, now())) out.push_back({std::move(label), values});
+  }
+  return out;
+}
+
+// Once a day and label.
+void StoreImpl::warn_of_growth(Tenant& tenant) {
+  const std::int64_t day = now() / 86'400'000;
+  for (const auto& [label, values] : label_growth(tenant.name, kManyValues)) {
+    auto& told = tenant.warned[label];
+    if (told == day) continue;
+    told = day;
+    log::warn("logs",
+              "a label got very many values today: each makes a stream of its own; structured metadata is cheaper",
+              {{"tenant", tenant.name}, {"label", label}, {"values", values}});
+  }
+}
+
 Result<> StoreImpl::health() const {
   TRY(overloaded());
   return partition_->health();
@@ -275,6 +303,7 @@ void StoreImpl::merge_round() {
   std::lock_guard lock(merging_mutex_);
   for (const auto& tenant : all_tenants()) {
     if (stopping_.load()) return;
+    warn_of_growth(*tenant);
     if (waits(tenant->next_merge_try)) continue;
     auto went = [&](std::string_view what, const Result<>& outcome) {
       return report(*tenant, metrics_.merge_failures, tenant->next_merge_try, what, outcome);

@@ -106,6 +106,13 @@ struct TenantStats {
   std::uint64_t segment_file_bytes = 0;
 };
 
+// A label that splits a tenant's streams into very many.
+struct LabelGrowth {
+  std::string label;
+  std::uint64_t values = 0;  // that came since midnight (UTC) and were not in memory
+};
+inline constexpr std::uint64_t kManyValues = 50'000;  // a day, from which a label is worth a warning
+
 struct RetentionPreview {
   Labels labels;
   std::uint64_t rows = 0;
@@ -143,6 +150,8 @@ class Store : public Appender {
 
   virtual std::vector<std::string> tenants() const = 0;  // sorted
   virtual TenantStats stats(std::string_view tenant) const = 0;
+  // Labels with at least `least` new values today, by name.
+  virtual std::vector<LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const = 0;
   // ok, or why appends fail at present.
   virtual Result<> health() const = 0;
 

@@ -60,6 +60,7 @@ class StoreImpl final : public Store {
                                                           const Context& context) override;
   std::vector<std::string> tenants() const override;
   TenantStats stats(std::string_view tenant) const override;
+  std::vector<LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const override;
   Result<> health() const override;
   Result<> flush(std::string_view tenant) override;
   void maintain() override;
@@ -96,6 +97,7 @@ class StoreImpl final : public Store {
   void run_blooms(std::stop_token stop);
   void end_threads();
   void cut_round();
+  void warn_of_growth(Tenant& tenant);
   void merge_round();
   bool waits(const std::atomic<TimestampMs>& next_try) const;
   bool report(Tenant& tenant, Counter& failures, std::atomic<TimestampMs>& next_try, std::string_view what,

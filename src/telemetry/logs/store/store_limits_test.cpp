@@ -195,5 +195,23 @@ TEST_F(StoreLimitsTest, ADeleteCanBeCanceled) {
   EXPECT_EQ(store_->add_delete("a", "", 0, 1).error().message, "query not set");
 }
 
+TEST_F(StoreLimitsTest, ALabelWithManyNewValuesIsNamed) {
+  std::vector<Line> lines;
+  for (int i = 0; i < 300; ++i) {
+    lines.push_back({Labels{{"app", "app" + std::to_string(i % 3)}, {"pod", std::to_string(i)}}, kNow + i, "x", {}});
+  }
+  append(lines);
+  append(lines);
+  auto grown = store_->label_growth("a", 100);
+  ASSERT_EQ(grown.size(), 1U);
+  EXPECT_EQ(grown[0].label, "pod");
+  EXPECT_EQ(grown[0].values, 300U) << "each once";
+  EXPECT_TRUE(store_->label_growth("a", 301).empty());
+  EXPECT_EQ(store_->label_growth("a", 3).size(), 2U);
+  EXPECT_TRUE(store_->label_growth("b", 0).empty());
+  clock_.advance(86'400'000);
+  EXPECT_TRUE(store_->label_growth("a", 1).empty()) << "another day";
+}
+
 }  // namespace
 }  // namespace tocayo::logs

@@ -77,10 +77,11 @@ Result<> StoreImpl::remove_orphans() {
     }
     const SegmentOptions& options = (*reader)->info().options;
     auto tenant = find_tenant(options.tenant);
-    // In other segments, or in the journal behind the tenant's last cut.
+    // In other segments, or in the journal behind the tenant's last cut. (Its end may be missing: modes other than
+    // `batch` may lose the last moment, and a journal that is another one ends elsewhere.)
     const bool cut = tenant && options.journal_to <= tenant->journal_cut;
     const bool recorded = options.level == 0 && options.journal_from >= partition_->first() &&
-                          options.journal_to <= partition_->next() &&
+                          options.journal_from <= partition_->next() &&
                           (!tenant || options.journal_from >= tenant->journal_cut);
     if (cut || recorded) continue;
     return fail(ErrorKind::conflict,

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -57,6 +58,7 @@ struct Tenant {
   std::atomic<TimestampNs> sealed_max;         // newest row on disk
   std::atomic<TimestampMs> next_try{0};        // of a cut that failed
   std::atomic<TimestampMs> next_merge_try{0};  // of a merge that failed
+  std::map<std::string, std::int64_t> warned;  // label: day of the last warning; of the merging thread
   std::mutex rate_mutex;
   double tokens = -1;  // bytes; negative: full
   TimestampMs refilled = 0;
