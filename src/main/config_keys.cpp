@@ -77,7 +77,6 @@ const std::vector<ConfigKey>& config_keys() {
       {"logs.head.cut_age", duration, "30m", "age of the oldest line in memory before it is written to a segment"},
       {"logs.head.memory", bytes, "1GiB", "memory of lines: largest heads are written at 3/4, pushes refused at 3/2"},
       {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},
-      {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},
       {"limits", tree, "", "limits of every tenant, with Mimir's key names", true},
       {"overrides_file", text, "", "file of per-tenant limits (overrides: {tenant: {…}}), read again every 10 s"},
   };
