@@ -85,6 +85,17 @@ async function socketsOfTheChosen(browser, { binary }) {
   await say(page, 'team-b', 'new of team b');
   await until('a line that arrives', () => line('new of team b').isVisible());
   assert(!(await line('new of team a').isVisible()) && !(await line('of team a').isVisible()), 'lines of another tenant');
+  // A short link of the chosen tenant leads to its page, though a browser that follows it names no tenant.
+  const uid = await page.evaluate(async () => {
+    const answer = await fetch('/api/short-urls', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-Tocayo-Csrf': '1', 'X-Scope-OrgID': 'team-b' },
+      body: JSON.stringify({ path: 'hosts?q=of-team-b' }),
+    });
+    return (await answer.json()).uid;
+  });
+  await page.goto(`${server.url}/goto/${uid}`);
+  assert(new URL(page.url()).searchParams.get('q') === 'of-team-b', page.url());
   const now = Date.now() / 1000;
   await page.evaluate(
     (text) =>
@@ -97,11 +108,13 @@ async function socketsOfTheChosen(browser, { binary }) {
   await close(s);
 
   // A viewer of one tenant reads it and no other, by whatever socket.
-  const v = await open(browser, server.url, '/me', { allow: [/WebSocket connection/, /status of 40[13]/] });
+  const v = await open(browser, server.url, '/me', { allow: [/WebSocket connection/, /status of 40[134]/] });
   await v.page.getByLabel('User name').fill(VIEWER.login);
   await v.page.getByLabel('Password', { exact: true }).fill(VIEWER.password);
   await v.page.getByRole('button', { name: 'Sign in' }).click();
   await until('signed in', () => v.page.getByRole('heading', { name: 'Profile' }).isVisible());
+  const strange = await v.page.evaluate((id) => fetch(`/goto/${id}`).then((answer) => answer.status), uid);
+  assert(strange === 404, `a short link of another tenant: ${strange}`);
   const query = encodeURIComponent('{service_name="shared"}');
   for (const path of ['/api/live/v1/ws?', `/loki/api/v1/tail?query=${query}&`]) {
     assert((await socket(v.page, `${path}tenant=team-a`)) === 'open', `${path} of the own tenant`);

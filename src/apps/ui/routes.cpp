@@ -82,7 +82,16 @@ Task<http::Response> create_short_link(UiDependencies& ui, http::Request& reques
 }
 
 Task<http::Response> follow_short_link(UiDependencies& ui, http::Request& request) {
-  auto path = co_await ui.short_links.resolve(request.identity.tenant, std::string(request.param("uid")));
+  const std::string uid(request.param("uid"));
+  auto path = co_await ui.short_links.resolve(request.identity.tenant, uid);
+  if (!path && path.error().kind == ErrorKind::not_found) {
+    // A browser that follows a link names no tenant: the link may be of any tenant that this person has.
+    const Viewer viewer = co_await viewer_of(ui, request);
+    for (const std::string& tenant : viewer.tenants) {
+      if (path || tenant == request.identity.tenant) continue;
+      path = co_await ui.short_links.resolve(tenant, uid);
+    }
+  }
   if (!path) co_return http::error_response(path.error());
   co_return http::Response::redirect(302, ui.page.base_path + "/" + *path);
 }
