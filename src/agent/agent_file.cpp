@@ -38,10 +38,28 @@ Result<> ignore(yaml::Fields& fields, std::initializer_list<const char*> keys, s
   return {};
 }
 
+// Jobs of promtail have keys that those of Prometheus cannot have.
+bool reads_files(const YAML::Node& jobs) {
+  if (!jobs.IsDefined() || !jobs.IsSequence()) return false;
+  for (const auto& job : jobs) {
+    if (!job.IsMap()) continue;
+    for (const char* key : {"pipeline_stages", "journal", "kubernetes_pods", "docker_containers"}) {
+      if (job[key]) return true;
+    }
+    const YAML::Node groups = job["static_configs"];
+    if (!groups.IsDefined() || !groups.IsSequence()) continue;
+    for (const auto& group : groups) {
+      if (group.IsMap() && group["labels"] && group["labels"].IsMap() && group["labels"]["__path__"]) return true;
+    }
+  }
+  return false;
+}
+
 AgentFileKind kind_of(const YAML::Node& root) {
   if (!root.IsMap()) return AgentFileKind::prometheus;
   if (root["metrics"] || root["integrations"]) return AgentFileKind::grafana_agent;
-  if (root["clients"] || root["positions"]) return AgentFileKind::promtail;
+  if (root["clients"] || root["client"] || root["positions"]) return AgentFileKind::promtail;
+  if (reads_files(root["scrape_configs"])) return AgentFileKind::promtail;
   if (root["host"] || root["server"] || root["logs"] || root["otlp"]) return AgentFileKind::tocayo;
   return AgentFileKind::prometheus;
 }
@@ -64,6 +82,101 @@ Result<> read_prometheus(const YAML::Node& root, const std::string& file, const 
   std::erase_if(out.scrape.warnings,
                 [](const std::string& text) { return text.find(" remote_write ") != std::string::npos; });
   out.destinations = TRY(parse_remote_write_node(root, file, directory));
+  return {};
+}
+
+// ---- logs
+
+constexpr const char* kLogKeys[] = {"client",         "clients",       "positions",
+                                    "scrape_configs", "target_config", "limits_config"};
+
+Result<> read_promtail(const YAML::Node& root, const std::string& file, const std::string& directory, AgentFile& out) {
+  yaml::Fields fields(root, file);
+  TRY(fields.open());
+  if (fields.has("server")) {
+    yaml::Fields server(fields.get("server"), file);
+    TRY(server.open());
+    TRY(server.read("log_level", out.log_level));
+    if (!out.log_level.empty() && !log::parse_level(out.log_level))
+      return std::unexpected(server.error("log_level", "debug, info, warn or error is expected"));
+    out.warnings.push_back(fmt::format("{}: of server only log_level is read; the address is that of --listen", file));
+  }
+  TRY(ignore(fields, {"options", "tracing", "wal"}, "", out));
+  for (const char* key : kLogKeys) (void)fields.get(key);
+  TRY(fields.finish());
+  out.logs = TRY(parse_logs_node(root, file, directory, out.warnings));
+  return {};
+}
+
+Result<> read_own_logs(const YAML::Node& node, const std::string& file, const std::string& directory, AgentFile& out) {
+  yaml::Fields fields(node, file);
+  TRY(fields.open());
+  if (fields.has("machine")) {
+    out.machine_logs.emplace();
+    TRY(fields.read("machine", *out.machine_logs));
+  }
+  for (const char* key : kLogKeys) (void)fields.get(key);
+  TRY(fields.finish());
+  out.logs = TRY(parse_logs_node(node, file, directory, out.warnings));
+  return {};
+}
+
+// Grafana Agent's: several configurations, each as promtail has it; they share one collector here.
+Result<> read_agent_logs(const YAML::Node& node, const std::string& file, const std::string& directory,
+                         AgentFile& out) {
+  yaml::Fields fields(node, file);
+  TRY(fields.open());
+  YAML::Node global_clients;
+  if (fields.has("global")) {
+    yaml::Fields global(fields.get("global"), file);
+    TRY(global.open());
+    if (global.has("clients")) global_clients.reset(global.get("clients"));
+    TRY(ignore(global, {"file_watch_config"}, "logs.global: ", out));
+    TRY(global.finish());
+  }
+  (void)fields.get("positions_directory");  // each configuration's file is named in it; ours is in the data directory
+  const YAML::Node configs = fields.get("configs");
+  TRY(fields.finish());
+  if (!configs.IsDefined() || configs.IsNull()) return {};
+  if (!configs.IsSequence()) return std::unexpected(fields.error("configs", "a list is expected"));
+  std::string clients_text;
+  bool first = true;
+  for (const auto& config : configs) {
+    yaml::Fields one(config, file);
+    TRY(one.open());
+    std::string name;
+    TRY(one.read("name", name));
+    for (const char* key : kLogKeys) (void)one.get(key);
+    TRY(one.finish());
+    YAML::Node part(YAML::NodeType::Map);
+    for (const auto& entry : config) {
+      if (entry.first.Scalar() != "name") part.force_insert(entry.first, entry.second);
+    }
+    const YAML::Node own = one.get("clients");
+    const bool has_own = own.IsDefined() && !own.IsNull();
+    const bool has_global = global_clients.IsDefined() && !global_clients.IsNull();
+    if (!has_own && has_global) part["clients"] = global_clients;
+    auto logs = TRY(parse_logs_node(part, file, directory, out.warnings));
+    const std::string text = has_own ? YAML::Dump(own) : has_global ? YAML::Dump(global_clients) : "";
+    if (!first && text != clients_text)
+      return std::unexpected(
+          yaml::error_at(config, file, "configurations of logs that send to different places need a collector each"));
+    for (auto& job : logs.jobs) {
+      const bool taken =
+          std::ranges::any_of(out.logs.jobs, [&](const LogJob& other) { return other.name == job.name; });
+      if (taken) job.name = name + "/" + job.name;
+      out.logs.jobs.push_back(std::move(job));
+    }
+    if (first) {
+      out.logs.destinations = std::move(logs.destinations);
+      out.logs.positions_file = std::move(logs.positions_file);
+      out.logs.limits = logs.limits;
+      clients_text = text;
+    } else if (!(logs.limits == out.logs.limits)) {
+      return std::unexpected(yaml::error_at(config, file, "limits_config must be the same in all configurations"));
+    }
+    first = false;
+  }
   return {};
 }
 
@@ -122,9 +235,8 @@ Result<> read_own(const YAML::Node& root, const std::string& file, const std::st
   TRY(fields.read("log_level", out.log_level));
   if (!out.log_level.empty() && !log::parse_level(out.log_level))
     return std::unexpected(fields.error("log_level", "debug, info, warn or error is expected"));
-  for (const char* other : {"logs", "otlp"}) {
-    if (fields.has(other)) return std::unexpected(fields.error(other, "is not supported yet"));
-  }
+  if (fields.has("logs")) TRY(read_own_logs(fields.get("logs"), file, directory, out));
+  if (fields.has("otlp")) return std::unexpected(fields.error("otlp", "is not supported yet"));
   YAML::Node part = prometheus_part(fields.get("global"), fields.get("scrape_configs"), fields.get("remote_write"),
                                     fields.get("scrape_config_files"));
   TRY(fields.finish());
@@ -254,9 +366,8 @@ Result<> read_grafana_agent(const YAML::Node& root, const std::string& file, con
       return std::unexpected(server.error("log_level", "debug, info, warn or error is expected"));
     out.warnings.push_back(fmt::format("{}: of server only log_level is read; the address is that of --listen", file));
   }
-  for (const char* other : {"logs", "traces"}) {
-    if (fields.has(other)) return std::unexpected(fields.error(other, "is not supported yet"));
-  }
+  if (fields.has("logs")) TRY(read_agent_logs(fields.get("logs"), file, directory, out));
+  if (fields.has("traces")) return std::unexpected(fields.error("traces", "is not supported yet"));
   YAML::Node global(YAML::NodeType::Map), global_write, integrations_write, configs;
   if (fields.has("metrics")) {
     yaml::Fields metrics(fields.get("metrics"), file);
@@ -351,11 +462,7 @@ Result<AgentFile> parse_agent_file(std::string_view text, const std::string& fil
     case AgentFileKind::tocayo: TRY(read_own(root, file, directory, out)); break;
     case AgentFileKind::grafana_agent: TRY(read_grafana_agent(root, file, directory, out)); break;
     case AgentFileKind::prometheus: TRY(read_prometheus(root, file, directory, out)); break;
-    case AgentFileKind::promtail: {
-      const char* key = root["clients"] ? "clients" : "positions";
-      yaml::Fields fields(root, file);
-      return std::unexpected(fields.error(key, "promtail files are not supported yet"));
-    }
+    case AgentFileKind::promtail: TRY(read_promtail(root, file, directory, out)); break;
   }
   return out;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A configuration file of `tocayo agent`: its own, a Prometheus file, or one of Grafana Agent's static mode. They are
-// told apart by their top-level keys. What cannot be honoured is an error with its place, never ignored in silence.
+// A configuration file of `tocayo agent`: its own, a Prometheus file, a promtail file, or one of Grafana Agent's static
+// mode. They are told apart by their keys. What cannot be honoured is an error with its place, never ignored in
+// silence.
 #pragma once
 
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "agent/host/options.h"
+#include "agent/logs/log_config.h"
 #include "agent/scrape/config.h"
 #include "agent/ship/destination.h"
 #include "core/error.h"
@@ -35,6 +37,8 @@ struct AgentFile {
   std::vector<Destination> destinations;
   std::optional<HostSettings> host;
   ServerSettings server;
+  LogsConfig logs;
+  std::optional<bool> machine_logs;   // `logs.machine` of our own file
   std::string log_level;              // "" not said
   std::vector<std::string> warnings;  // beside those of `scrape`
 };

@@ -110,7 +110,7 @@ TEST(AgentFile, PartsOfAStaticFileMayBeMissing) {
 
 TEST(AgentFile, WhatCannotBeHonouredIsRefusedWithItsPlace) {
   auto with = [](std::string_view tail) { return std::string(kStatic) + std::string(tail); };
-  EXPECT_NE(refused(with("logs: {configs: []}\n")).find("a.yml:20:"), std::string::npos);
+  EXPECT_NE(refused(with("traces: {configs: []}\n")).find("a.yml:20:"), std::string::npos);
   EXPECT_NE(refused(with("  redis_exporter: {enabled: true}\n")).find("a.yml:20:3: the integration redis_exporter"),
             std::string::npos)
       << refused(with("  redis_exporter: {enabled: true}\n"));
@@ -123,7 +123,42 @@ TEST(AgentFile, WhatCannotBeHonouredIsRefusedWithItsPlace) {
                 .find("a.yml:6:7: unknown key"),
             std::string::npos);
   EXPECT_NE(refused("metrics: {configs: [{name: a, host_filter: true}]}\n").find("host_filter"), std::string::npos);
-  EXPECT_NE(refused("clients: [{url: 'http://loki/'}]\nscrape_configs: []\n").find("a.yml:1:"), std::string::npos);
+  EXPECT_NE(refused("clients: [{url: 'http://loki/', colour: red}]\n").find("a.yml:1:33: unknown key \"colour\""),
+            std::string::npos);
+  EXPECT_NE(refused("logs: {configs: []}\n").find("a.yml:1:8: unknown key \"configs\""), std::string::npos);
+}
+
+TEST(AgentFile, LogsInEveryKindOfFile) {
+  constexpr std::string_view kJobs =
+      "[{job_name: a, static_configs: [{labels: {job: a, __path__: /var/log/a.log}}]},"
+      " {job_name: b, journal: {}, pipeline_stages: [{labels: {x: }}]}]";
+  const auto clients = "[{url: 'http://loki/loki/api/v1/push', tenant_id: t}]";
+  auto file = parsed(fmt::format("server: {{log_level: warn}}\nclients: {}\nscrape_configs: {}\n", clients, kJobs));
+  EXPECT_EQ(file.kind, AgentFileKind::promtail);
+  EXPECT_EQ(file.log_level, "warn");
+  ASSERT_EQ(file.logs.jobs.size(), 2U);
+  EXPECT_EQ(file.logs.destinations.at(0).tenant, "t");
+  EXPECT_TRUE(file.scrape.jobs.empty());
+  // Without clients the keys of its jobs tell.
+  EXPECT_EQ(parsed(fmt::format("scrape_configs: {}\n", kJobs)).kind, AgentFileKind::promtail);
+
+  file = parsed(fmt::format("server: {{url: 'http://s'}}\nlogs: {{scrape_configs: {}, machine: false}}\n", kJobs));
+  EXPECT_EQ(file.kind, AgentFileKind::tocayo);
+  EXPECT_EQ(file.logs.jobs.size(), 2U);
+  EXPECT_EQ(file.machine_logs, false);
+
+  file =
+      parsed(fmt::format("logs:\n  positions_directory: /tmp\n  global: {{clients: {}}}\n  configs:\n"
+                         "  - {{name: one, scrape_configs: {}}}\n  - {{name: two, scrape_configs: {}}}\nmetrics:\n",
+                         clients, kJobs, kJobs));
+  EXPECT_EQ(file.kind, AgentFileKind::grafana_agent);
+  ASSERT_EQ(file.logs.jobs.size(), 4U);
+  EXPECT_EQ(file.logs.jobs[2].name, "two/a");
+  EXPECT_EQ(file.logs.destinations.size(), 1U);
+  EXPECT_NE(refused("metrics:\nlogs:\n  configs:\n  - {name: a, clients: [{url: 'http://a/'}]}\n"
+                    "  - {name: b, clients: [{url: 'http://b/'}]}\n")
+                .find("a.yml:5:5: configurations of logs that send to different places"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "core/text.h"
 #include "http/server.h"
 #include "main/agent_config.h"
+#include "main/agent_logs.h"
 #include "main/agent_pages.h"
 #include "main/program.h"
 
@@ -72,11 +73,14 @@ class AgentProgram {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
       return fail(ErrorKind::conflict, "--data-dir: another agent uses " + data_dir_);
     client_ = http::Client::create();
+    logs_ = std::make_unique<AgentLogs>(data_dir_, "Tocayo/" + version_text(), *client_);
     TRY(apply_destinations(config));
+    TRY(logs_->apply_queues(config));
     scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, fan_out_, compute_);
     for (const std::string& warning : config.scrape.warnings) log::warn("agent", warning);
     scraper_->apply(std::move(config.scrape));
     TRY(apply_host(config));
+    TRY(logs_->apply_jobs(config));
     take_rest(std::move(config));
     reloaded(true);
     TRY(open_server());
@@ -92,7 +96,9 @@ class AgentProgram {
       done = std::unexpected(config.error());
     else
       done = apply_destinations(*config);
+    if (done) done = logs_->apply_queues(*config);
     if (done) done = apply_host(*config);
+    if (done) done = logs_->apply_jobs(*config);
     if (!done) {
       log::error("agent", "the configuration was not reloaded", {{"error", done.error()}});
       reloaded(false);
@@ -128,6 +134,8 @@ class AgentProgram {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
       queue->stop(std::max(left, std::chrono::milliseconds(0)));
     }
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    logs_->stop(std::max(left, std::chrono::milliseconds(500)));
     log::info("agent", "stopped");
   }
 
@@ -296,9 +304,10 @@ class AgentProgram {
     });
     page("/service-discovery",
          [this](http::Request&) { return http::Response::json(200, service_discovery_json(*scraper_)); });
-    page("/positions", [](http::Request&) { return http::Response::json(200, positions_json()); });
+    page("/positions", [this](http::Request&) { return http::Response::json(200, positions_json(logs_->sources())); });
     page("/targets", [this](http::Request&) { return http::Response::json(200, targets_json(*scraper_)); });
-    page("/queues", [this](http::Request&) { return http::Response::json(200, queues_json(fan_out_)); });
+    page("/queues",
+         [this](http::Request&) { return http::Response::json(200, queues_json(fan_out_, logs_->queues())); });
     page("/config", [this](http::Request&) {
       std::lock_guard lock(yaml_mutex_);
       return http::Response::text(200, yaml_, "text/yaml; charset=utf-8");
@@ -339,6 +348,7 @@ class AgentProgram {
   std::unique_ptr<http::Client> client_;
   agent::FanOut fan_out_;
   std::map<std::string, std::shared_ptr<agent::ShipQueue>> queues_;
+  std::unique_ptr<AgentLogs> logs_;
   std::unique_ptr<agent::Scraper> scraper_;
   std::shared_ptr<agent::HostAgent> host_;             // shared with pages being made, over a reload
   std::shared_ptr<agent::HostCollectors> collectors_;  // those of host_, or of --node-exporter-compat alone

@@ -15,6 +15,7 @@ struct AgentArguments {
   std::string port_file;
   std::string instance;                                // of the host's own series; empty: the host name
   bool host_metrics = false, no_host_metrics = false;  // default: on with --server
+  bool no_host_logs = false;                           // the machine's logs are on with --server otherwise
   std::string node_exporter_compat;                    // address to answer on as node_exporter does; "": nowhere
   std::vector<std::string> host_flags;                 // node_exporter's: --collector.*, --no-collector.*, --path.*
   bool check_config = false;

@@ -31,7 +31,36 @@ Result<> add_server(const agent::ServerSettings& server, std::string_view said_b
       "io.prometheus.write.v2.Request\n{}",
       said_by, agent::public_url(destination.url),
       destination.http.has_authorization ? "    authorization:\n      credentials: <secret>\n" : "");
+  agent::LogDestination logs;
+  logs.name = "server";
+  logs.url = std::string(url) + "/loki/api/v1/push";
+  logs.min_backoff = std::chrono::milliseconds(100);
+  logs.max_backoff = std::chrono::seconds(5);
+  logs.http = destination.http;
+  config.logs.destinations.push_back(std::move(logs));
   config.destinations.push_back(std::move(destination));
+  return {};
+}
+
+Result<> take_logs(agent::LogsConfig logs, const std::string& path, AgentConfig& config) {
+  const auto twice = [&](std::string_view what, std::string_view name) {
+    return fail(ErrorKind::bad_input, fmt::format("{}: another file has the {} \"{}\" too", path, what, name));
+  };
+  for (auto& job : logs.jobs) {
+    for (const auto& other : config.logs.jobs) {
+      if (other.name == job.name) return twice("log job", job.name);
+    }
+    config.logs.jobs.push_back(std::move(job));
+  }
+  for (auto& destination : logs.destinations) {
+    for (const auto& other : config.logs.destinations) {
+      if (other.name == destination.name) return twice("client", destination.name);
+    }
+    if (destination.name == "server") return fail(ErrorKind::bad_input, path + ": the name \"server\" is taken");
+    config.logs.destinations.push_back(std::move(destination));
+  }
+  if (!logs.positions_file.empty()) config.logs.positions_file = logs.positions_file;
+  if (!(logs.limits == agent::LogLimits())) config.logs.limits = logs.limits;
   return {};
 }
 
@@ -52,6 +81,7 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
   AgentConfig config;
   std::set<std::string> jobs, names;
   std::optional<agent::HostSettings> host;
+  std::optional<bool> machine_logs;
   agent::ServerSettings server;
   std::string server_said_by;
   for (const std::string& path : arguments.configs) {
@@ -83,6 +113,8 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
       server = file.server;
       server_said_by = path + ": server";
     }
+    TRY(take_logs(std::move(file.logs), path, config));
+    if (file.machine_logs) machine_logs = file.machine_logs;
     if (!file.log_level.empty()) config.log_level = file.log_level;
     config.files.push_back(path);
     config.files.insert(config.files.end(), file.scrape.files.begin(), file.scrape.files.end());
@@ -99,6 +131,9 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
       return fail(ErrorKind::bad_input, "the remote_write name \"server\" is that of " + server_said_by);
     TRY(add_server(server, server_said_by, config));
   }
+  // The machine's logs where nothing else is said; a promtail file says which it wants.
+  config.machine_logs = machine_logs.value_or(!server.url.empty() && config.logs.jobs.empty());
+  if (arguments.no_host_logs) config.machine_logs = false;
   config.host_metrics = host ? host->enabled : !server.url.empty();
   if (arguments.host_metrics) config.host_metrics = true;
   if (arguments.no_host_metrics) config.host_metrics = false;
@@ -113,9 +148,12 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
     return fail(ErrorKind::bad_input, "more than 16 textfile directories");
   config.host_settings = fmt::format("{} {} {}", config.host_metrics, config.host_job, config.instance);
   if (host) config.host_settings += fmt::format(" {}", fmt::join(host->flags, "\n"));
-  if (config.destinations.empty() && arguments.node_exporter_compat.empty()) {
+  if (config.destinations.empty() && config.logs.destinations.empty() && arguments.node_exporter_compat.empty()) {
     return fail(ErrorKind::bad_input,
-                "there is nowhere to send to: give --server URL, or a configuration file with remote_write");
+                "there is nowhere to send to: give --server URL, or a configuration file with remote_write or clients");
+  }
+  if (config.logs.destinations.empty() && (!config.logs.jobs.empty() || config.machine_logs)) {
+    return fail(ErrorKind::bad_input, "there is nowhere to send logs to: give --server URL, or clients in a file");
   }
   return config;
 }

@@ -13,6 +13,8 @@ namespace tocayo {
 struct AgentConfig {
   agent::ScrapeFile scrape;
   std::vector<agent::Destination> destinations;
+  agent::LogsConfig logs;
+  bool machine_logs = false;  // those of `logs` are then followed by the machine's own
   bool host_metrics = false;
   agent::HostOptions host;                                 // also without host_metrics: for --node-exporter-compat
   std::string host_job = "node", instance, host_settings;  // the last: equal for equal settings of the three

@@ -45,12 +45,12 @@ std::string targets_json(const agent::Scraper& scraper) {
                                         {"droppedTargetCounts", std::move(counts)}}}});
 }
 
-std::string queues_json(const agent::FanOut& fan_out) {
+std::string queues_json(const agent::FanOut& fan_out, const std::vector<agent::LogQueueStatus>& logs) {
   json::array list;
   auto queues = fan_out.queues();
+  auto time = [](TimestampMs at) { return at == 0 ? json::value() : json::value(format_rfc3339(at)); };
   for (const auto& queue : *queues) {
     auto status = queue->status();
-    auto time = [](TimestampMs at) { return at == 0 ? json::value() : json::value(format_rfc3339(at)); };
     list.push_back({{"destination", status.name},
                     {"url", status.url},
                     {"signal", "metrics"},
@@ -67,6 +67,25 @@ std::string queues_json(const agent::FanOut& fan_out) {
                     {"untoldGaps", status.untold_gaps},
                     {"exactlyOnce", status.numbered},
                     {"shards", status.shards},
+                    {"lastSuccess", time(status.last_success)},
+                    {"oldestPending", time(status.oldest_pending)},
+                    {"lastError", status.last_error}});
+  }
+  for (const auto& status : logs) {
+    list.push_back({{"destination", status.name},
+                    {"url", status.url},
+                    {"signal", "logs"},
+                    {"protocol", "loki"},
+                    {"directory", status.directory},
+                    {"handedIn", status.handed_in},
+                    {"delivered", status.delivered},
+                    {"dropped", status.dropped},
+                    {"pending", status.pending_lines},
+                    {"pendingBytes", status.pending_bytes},
+                    {"maxBytes", status.max_disk},
+                    {"deadLetters", status.dead_letters},
+                    {"retries", status.retries},
+                    {"tenants", status.tenants},
                     {"lastSuccess", time(status.last_success)},
                     {"oldestPending", time(status.oldest_pending)},
                     {"lastError", status.last_error}});
@@ -90,8 +109,22 @@ std::string service_discovery_json(const agent::Scraper& scraper) {
   return json::serialize(json::object{{"status", "success"}, {"data", std::move(data)}});
 }
 
-std::string positions_json() {
-  return json::serialize(json::object{{"status", "success"}, {"data", {{"positions", json::array()}}}});
+std::string positions_json(const std::vector<agent::LogSourceStatus>& sources) {
+  json::array list;
+  for (const auto& source : sources) {
+    json::object one{{"job", source.job}, {"path", source.path}, {"labels", labels_json(source.labels)}};
+    if (source.cursor.empty()) {
+      one["offset"] = source.offset;
+      one["size"] = source.size;
+      one["lagBytes"] = source.lag_bytes;
+    } else {
+      one["cursor"] = source.cursor;
+    }
+    one["lines"] = source.lines;
+    one["lastLine"] = source.last_line == 0 ? json::value() : json::value(format_rfc3339(source.last_line));
+    list.push_back(std::move(one));
+  }
+  return json::serialize(json::object{{"status", "success"}, {"data", {{"positions", std::move(list)}}}});
 }
 
 }  // namespace tocayo

@@ -117,6 +117,7 @@ int main(int argc, char** argv) {
   agent_command->add_option("--port-file", agent.port_file, "write the address here once the port answers");
   agent_command->add_flag("--host-metrics", agent.host_metrics, "this machine's metrics also without --server");
   agent_command->add_flag("--no-host-metrics", agent.no_host_metrics, "no metrics of this machine");
+  agent_command->add_flag("--no-host-logs", agent.no_host_logs, "no logs of this machine but those that a file names");
   agent_command->add_option("--node-exporter-compat", agent.node_exporter_compat,
                             "address to answer on as node_exporter does, such as :9100");
   agent_command->allow_extras();

@@ -52,7 +52,7 @@ std::atomic<long> kept_count{0};
 bool may_keep() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return true;
-  return kept_count.load(std::memory_order_relaxed) < static_cast<long>(limit.rlim_cur / 4);
+  return kept_count.load(std::memory_order_relaxed) < static_cast<long>(limit.rlim_cur / 8);
 }
 
 }  // namespace

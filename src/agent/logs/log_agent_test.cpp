@@ -69,6 +69,7 @@ class LogAgentTest : public ::testing::Test {
     options.first_bytes = first_bytes;
     options.poll = 5ms;
     options.rescan = 20ms;
+    options.linger = 100ms;
     auto made = LogAgent::create(options, keeper, rules, registry);
     EXPECT_TRUE(made);
     (*made)->start();
@@ -193,7 +194,7 @@ TEST(TailFileTest, LongAndUnfinishedLines) {
   ASSERT_TRUE(file);
   std::vector<std::string> lines;
   const auto now = std::chrono::steady_clock::now();
-  auto keep = [&](std::string_view line) { lines.emplace_back(line); };
+  auto keep = [&](std::string_view line, std::uint64_t, std::uint64_t) { lines.emplace_back(line); };
   ASSERT_TRUE(file->read(1 << 20, now, keep));
   EXPECT_EQ(lines, (std::vector<std::string>{std::string(10, 'x'), std::string(10, 'x'), std::string(5, 'x')}));
   EXPECT_EQ(file->offset(), 26U);

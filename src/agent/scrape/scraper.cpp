@@ -90,11 +90,11 @@ std::uint64_t offset_seed(std::string_view tenant) {
   return hash64(name, hash64(tenant));
 }
 
-// Scrapes at once: a quarter of the descriptors. Targets that hang must not take those of the queues and collectors.
+// Scrapes at once: a sixth of the descriptors. Targets that hang must not take those of the queues and collectors.
 std::size_t most_connections() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 100'000;
-  return std::max<std::size_t>(8, limit.rlim_cur / 4);
+  return std::max<std::size_t>(8, limit.rlim_cur / 6);
 }
 
 constexpr const char* kReports[] = {"up",

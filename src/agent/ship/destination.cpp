@@ -188,16 +188,18 @@ Result<std::vector<Destination>> parse_remote_write_node(const YAML::Node& root,
   return list;
 }
 
-std::string directory_name(const Destination& destination) {
+std::string directory_name(const Destination& destination) { return directory_name(destination.name); }
+
+std::string directory_name(std::string_view name) {
   std::string out;
-  for (char c : destination.name.substr(0, 40)) {
+  for (char c : name.substr(0, 40)) {
     bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
     if (plain)
       out += c;
     else if (!out.empty() && !out.ends_with('_'))
       out += '_';
   }
-  return fmt::format("{}-{:08x}", out, hash64(destination.name) & 0xffffffffU);
+  return fmt::format("{}-{:08x}", out, hash64(name) & 0xffffffffU);
 }
 
 std::string public_url(std::string_view url) {

@@ -57,6 +57,7 @@ Result<std::vector<Destination>> parse_remote_write_node(const YAML::Node& root,
 
 // Name of the destination's directory: readable, and unique because a hash follows what was replaced.
 std::string directory_name(const Destination& destination);
+std::string directory_name(std::string_view name);
 
 // URL without user, password and query.
 std::string public_url(std::string_view url);

@@ -125,6 +125,10 @@ Result<> DeadLetters::add(const Item& item, int status, std::string_view reason,
     text = json::serialize(line);
   }
   text += '\n';
+  return add_text(text);
+}
+
+Result<> DeadLetters::add_text(std::string_view text) {
   struct stat info{};
   if (::stat(path_.c_str(), &info) == 0 && static_cast<std::uint64_t>(info.st_size) + text.size() > limit_ / 2) {
     if (::rename(path_.c_str(), (path_ + ".old").c_str()) != 0)

@@ -44,6 +44,8 @@ class DeadLetters {
  public:
   DeadLetters(std::string path, std::uint64_t limit) : path_(std::move(path)), limit_(limit) {}
   Result<> add(const Item& item, int status, std::string_view reason, TimestampMs now);
+  // One line of JSON, with its newline.
+  Result<> add_text(std::string_view line);
 
  private:
   std::string path_;

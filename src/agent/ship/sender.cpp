@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "agent/ship/answer.h"
 #include "agent/ship/ship_queue_impl.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -23,34 +24,6 @@ constexpr std::size_t kMaxMetadata = 50'000;
 // So many single rows of a batch refused one after the other, none taken: the rest of the pieces is not taken apart
 // further.
 constexpr unsigned kHopeless = 64;
-constexpr std::size_t kMaxErrorText = 300;
-
-// What a status says about: the samples (then they are isolated), or the way to the server and its state (then we try
-// again).
-bool is_about_the_samples(int status) {
-  if (status < 400 || status >= 500) return false;
-  switch (status) {
-    case 401:
-    case 403:
-    case 404:
-    case 405:
-    case 406:
-    case 407:
-    case 408:
-    case 411:
-    case 415:
-    case 421:
-    case 425:
-    case 426:
-    case 429: return false;
-    default: return true;
-  }
-}
-
-std::string first_line(std::string_view text) {
-  text = text.substr(0, text.find('\n'));
-  return std::string(text.substr(0, kMaxErrorText));
-}
 
 Task<Result<http::ClientResponse>> exchange(std::shared_ptr<Endpoint> to, http::Client& client,
                                             http::ClientRequest request, Context context) {
@@ -331,7 +304,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
     dead_letter(lane.batches.front(), status, problem);
     return settled(lane, lane.batches.front().rows());
   }
-  if (!is_about_the_samples(status)) {
+  if (!is_about_the_content(status)) {
     ++lane.answered;
     return retry(window, lane, problem, parse_retry_after(reply->headers.get("Retry-After"), clock_.now_ms()));
   }
