@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "core/labels.h"
@@ -98,8 +100,12 @@ struct LineMatcher::Program {
   std::vector<std::unique_ptr<re2::RE2>> regexes;
   std::vector<std::vector<PatternNode>> patterns;
   Required required;
+  // The expressions for many lines at once; empty when one cannot be used so. Made when first asked for.
+  mutable std::once_flag over_lines_once;
+  mutable std::vector<std::unique_ptr<re2::RE2>> over_lines;
 
   bool found(std::string_view line) const;
+  bool ready_for_many() const;
 };
 
 namespace {
@@ -113,6 +119,24 @@ Result<std::unique_ptr<re2::RE2>> compile_regex(const std::string& text) {
     return fail(ErrorKind::bad_input, fmt::format("error parsing regexp: {}: `{}`", regex->error(), text));
   }
   return regex;
+}
+
+// The expression for a text of many lines: `^` and `$` mean the borders of lines, nothing matches a newline. Null when
+// it speaks of the text's ends or of lines itself.
+std::unique_ptr<re2::RE2> compile_over_lines(const std::string& text) {
+  for (const char* unfit : {"\\A", "\\z", "\\Q", "\\C"}) {
+    if (text.find(unfit) != std::string::npos) return nullptr;
+  }
+  for (auto at = text.find("(?"); at != std::string::npos; at = text.find("(?", at + 2)) {
+    const auto end = text.find_first_of(":)><", at);
+    if (end == std::string::npos || text.substr(at, end - at).find_first_of("m-") != std::string::npos) return nullptr;
+  }
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(8 << 20);
+  options.set_never_nl(true);
+  auto regex = std::make_unique<re2::RE2>("(?m)" + text, options);
+  return regex->ok() ? std::move(regex) : nullptr;
 }
 
 // Adds what one operand needs to the literals of the chain; false when it may match without any.
@@ -192,6 +216,71 @@ bool LineMatcher::matches(std::string_view line) const {
     return program_->filter.negated;
   }
   return program_->found(line) != program_->filter.negated;
+}
+
+bool LineMatcher::Program::ready_for_many() const {
+  if (filter.kind == LineFilter::Kind::pattern) return false;
+  if (filter.kind == LineFilter::Kind::contains) {
+    return std::ranges::none_of(filter.operands,
+                                [](const std::string& operand) { return operand.find('\n') != std::string::npos; });
+  }
+  std::call_once(over_lines_once, [this] {
+    for (const auto& operand : filter.operands) {
+      auto regex = compile_over_lines(operand);
+      if (!regex) {
+        over_lines.clear();
+        return;
+      }
+      over_lines.push_back(std::move(regex));
+    }
+  });
+  return !over_lines.empty();
+}
+
+void LineMatcher::matches(std::string_view text, std::span<const Place> lines, std::vector<char>& passes) const {
+  const bool negated = program_->filter.negated;
+  // A line with a newline or with bytes that are not UTF-8 is to be looked at by itself.
+  if (!program_->ready_for_many() || static_cast<std::size_t>(std::ranges::count(text, '\n')) != lines.size() ||
+      (program_->filter.kind == LineFilter::Kind::regex && !is_valid_utf8(text))) {
+    passes.resize(lines.size());
+    for (std::size_t k = 0; k < lines.size(); ++k)
+      passes[k] = matches(text.substr(lines[k].at, lines[k].length)) ? 1 : 0;
+    return;
+  }
+  passes.assign(lines.size(), negated ? 1 : 0);
+  std::vector<std::uint32_t> order(lines.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [&](std::uint32_t k) { return lines[k].at; });
+  auto mark_all = [&](auto find) {
+    std::size_t next = 0;  // in order
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t found = find(at);
+      if (found >= text.size()) return;
+      while (next < order.size() && lines[order[next]].at + lines[order[next]].length < found) ++next;
+      if (next == order.size()) return;
+      const auto& line = lines[order[next]];
+      passes[order[next]] = negated ? 0 : 1;
+      at = line.at + line.length + 1;
+    }
+  };
+  if (program_->filter.kind == LineFilter::Kind::contains) {
+    for (const auto& operand : program_->filter.operands) {
+      mark_all([&](std::size_t at) {
+        const auto found = find_bytes(text.substr(at), operand);
+        return found == std::string_view::npos ? found : at + found;
+      });
+    }
+    return;
+  }
+  for (const auto& regex : program_->over_lines) {
+    const re2::StringPiece whole(text.data(), text.size());
+    mark_all([&](std::size_t at) {
+      re2::StringPiece found;
+      return regex->Match(whole, at, text.size(), re2::RE2::UNANCHORED, &found, 1)
+                 ? static_cast<std::size_t>(found.data() - text.data())
+                 : std::string_view::npos;
+    });
+  }
 }
 
 const LineFilter& LineMatcher::filter() const { return program_->filter; }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ class LineMatcher {
   static Result<LineMatcher> create(const LineFilter& filter);
 
   bool matches(std::string_view line) const;
+  // The same of many lines, which lie back to back in `text` in any order, each followed by a newline. Sets passes[k]
+  // to 0 or 1; searches over line borders where the expression permits.
+  struct Place {
+    std::uint32_t at;
+    std::uint32_t length;
+  };
+  void matches(std::string_view text, std::span<const Place> lines, std::vector<char>& passes) const;
   const LineFilter& filter() const;
   // Literals of which at least one must occur in a line for an operand to be found; empty = unknown (any line may
   // match). `fold` when they are to be compared without regard to ASCII case.

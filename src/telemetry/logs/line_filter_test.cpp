@@ -136,5 +136,58 @@ TEST(RequiredLiterals, AreNeverWrong) {
   EXPECT_GT(known, 1000);
 }
 
+// Many lines at once, in any order in memory, against one after the other.
+TEST(LineFilter, ManyLinesAtOnceAgreeWithEachAlone) {
+  std::mt19937_64 random(7);
+  const std::vector<LineFilter> filters = {
+      {.kind = kContains, .negated = false, .operands = {"ab"}},
+      {.kind = kContains, .negated = true, .operands = {"ab", "7"}},
+      {.kind = kContains, .negated = false, .operands = {""}},
+      {.kind = kContains, .negated = false, .operands = {"a\nb"}},
+      {.kind = kRegex, .negated = false, .operands = {"^a"}},
+      {.kind = kRegex, .negated = false, .operands = {"b$"}},
+      {.kind = kRegex, .negated = true, .operands = {"^$"}},
+      {.kind = kRegex, .negated = false, .operands = {"a[^x]*b"}},
+      {.kind = kRegex, .negated = false, .operands = {"(?s)a.b"}},
+      {.kind = kRegex, .negated = false, .operands = {"a\\s*b"}},
+      {.kind = kRegex, .negated = false, .operands = {"\\Ba|\\b7"}},
+      {.kind = kRegex, .negated = false, .operands = {"(?m)^b"}},
+      {.kind = kRegex, .negated = false, .operands = {"(?-m)^b|x\\z"}},
+      {.kind = kRegex, .negated = false, .operands = {"\\Ab"}},
+      {.kind = kRegex, .negated = false, .operands = {"\\W\\D$", "^x"}},
+      {.kind = kRegex, .negated = false, .operands = {"(?i)AB|\\n"}},
+      {.kind = kRegex, .negated = false, .operands = {"x*"}},
+      {.kind = kPattern, .negated = false, .operands = {"<_>ab<_>"}},
+  };
+  const char* const pieces[] = {"a", "b", "ab", " ", "x", "7", "-", "\t", "é"};
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::string> lines(1 + random() % 20);
+    for (auto& line : lines) {
+      for (std::size_t i = 0, n = random() % 6; i < n; ++i) line += pieces[random() % std::size(pieces)];
+      if (round % 5 == 0 && random() % 8 == 0) line += '\n';
+      if (round % 7 == 0 && random() % 8 == 0) line += '\xFF';
+    }
+    std::vector<std::size_t> order(lines.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::shuffle(order.begin(), order.end(), random);
+    std::string text;
+    std::vector<LineMatcher::Place> places(lines.size());
+    for (auto i : order) {
+      places[i] = {.at = static_cast<std::uint32_t>(text.size()),
+                   .length = static_cast<std::uint32_t>(lines[i].size())};
+      text += lines[i] + '\n';
+    }
+    for (const auto& filter : filters) {
+      const auto matcher = LineMatcher::create(filter);
+      ASSERT_TRUE(matcher);
+      std::vector<char> passes;
+      matcher->matches(text, places, passes);
+      for (std::size_t i = 0; i < lines.size(); ++i) {
+        ASSERT_EQ(passes[i] != 0, matcher->matches(lines[i])) << filter.operands[0] << " on «" << lines[i] << "»";
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tocayo::logs

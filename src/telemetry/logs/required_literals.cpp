@@ -183,6 +183,9 @@ class Walker {
         if (at_ >= text_.size()) return abandon();
         if (text_[at_] == ')') {  // (?i) holds for the rest of the enclosing group
           ++at_;
+          // A repeat behind it would mean what stands before it.
+          if (at_ < text_.size() && std::string_view("*+?{").find(text_[at_]) != std::string_view::npos)
+            return abandon();
           fold = inner_fold;
           return std::nullopt;
         }

@@ -16,6 +16,7 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/labels.h"
+#include "logs/columns.h"
 #include "logs/entry.h"
 #include "logs/querier.h"
 
@@ -78,6 +79,29 @@ struct SegmentGroup {
   std::uint32_t rows = 0;
 };
 
+// Where the bytes of a segment are.
+struct SegmentReport {
+  SegmentInfo info;
+  struct Part {
+    std::string name;           // of a column type or a part of the index
+    std::uint64_t columns = 0;  // 0: no columns
+    std::uint64_t values = 0;
+    std::uint64_t raw_bytes = 0;   // before zstd
+    std::uint64_t file_bytes = 0;  // its share of the blocks it lies in
+  };
+  std::vector<Part> parts;  // most bytes first; their file_bytes add up to nearly all of the file
+  struct Template {
+    std::string pattern;
+    std::uint64_t rows = 0;
+    std::uint64_t file_bytes = 0;
+  };
+  std::uint64_t templates = 0;
+  std::uint64_t text_rows = 0;            // kept as whole lines
+  std::vector<Template> worst_templates;  // most bytes first
+  std::uint64_t dictionary_values = 0;
+};
+std::string to_text(const SegmentReport& report);
+
 // A Selection whose filters are compiled once per query.
 class CompiledSelection;
 Result<std::shared_ptr<const CompiledSelection>> compile(const Selection& selection);
@@ -102,6 +126,14 @@ class SegmentReader {
   Result<> scan(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
                 TimestampNs start, TimestampNs end, const Context& context, const Scan::Visitor& visit,
                 ScanStats& stats) const;
+  // The same rows by column, in one call when there are any. `first_order` is added to the positions in the file.
+  Result<> scan_columns(std::uint32_t group, const CompiledSelection& selection,
+                        std::span<const std::uint32_t> stream_map, TimestampNs start, TimestampNs end,
+                        std::uint64_t first_order, const Context& context, const Scan::ColumnVisitor& visit,
+                        ScanStats& stats) const;
+
+  // False: by the index alone no row passes the line filters. Takes microseconds a row group; reads no rows.
+  bool may_match(const CompiledSelection& selection) const;
 
   // Exact rows and bytes of each stream (index into streams()) within [start, end).
   Result<> volume(
@@ -110,6 +142,9 @@ class SegmentReader {
   // Every row again: checksums, decoding, order. The first damage found.
   Result<> verify() const;
 
+  // `worst`: how many templates to name. Reads the index, no rows.
+  Result<SegmentReport> report(std::size_t worst = 10) const;
+
   // A template as mined, slots as <_>, with the rows that have it (for pattern queries).
   using PatternVisitor = std::function<void(std::string_view pattern, std::string_view level, TimestampNs time)>;
   Result<> patterns(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
@@ -117,6 +152,10 @@ class SegmentReader {
 
  private:
   struct Impl;
+  struct Chosen;
+  Result<> choose(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
+                  TimestampNs start, TimestampNs end, const Context& context,
+                  const std::function<Result<>(const Chosen&)>& take, ScanStats& stats) const;
   explicit SegmentReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "logs/segment/bytes.h"
 #include "logs/segment/int_page.h"
@@ -33,8 +34,18 @@ bool canonical_integer(std::string_view text, std::int64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return false;
   const std::size_t first = text[0] == '-' ? 1 : 0;
-  if (text.size() == first) return false;
   return text[first] != '0' || (text.size() == 1);
+}
+
+// -?digits that need 64 bits beside the sign.
+bool wide_integer(std::string_view text, std::int64_t& value) {
+  const std::size_t first = !text.empty() && text[0] == '-' ? 1 : 0;
+  std::uint64_t magnitude = 0;
+  const char* const begin = text.data() + first;
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), magnitude);
+  if (error != std::errc{} || end != text.data() + text.size() || (*begin == '0' && text.size() > 1)) return false;
+  value = static_cast<std::int64_t>(magnitude);
+  return true;
 }
 
 bool fixed_integer(std::string_view text, std::int64_t& value) {
@@ -49,7 +60,7 @@ bool fixed_integer(std::string_view text, std::int64_t& value) {
 
 // -?digits.digits with `places` digits behind the point and no needless zero in front.
 bool decimal(std::string_view text, std::size_t places, std::int64_t& value) {
-  const bool negative = text[0] == '-';
+  const bool negative = text.starts_with('-');
   const auto body = text.substr(negative ? 1 : 0);
   if (places == 0 || body.size() < places + 2 || body.size() > 18 || body[body.size() - places - 1] != '.')
     return false;
@@ -92,14 +103,6 @@ void pack_hex(std::string_view text, std::string& out) {
     out.push_back(static_cast<char>(high * 16 + low));
   }
 }
-void unpack_hex(std::string_view bytes, std::size_t digits, bool upper, std::string& out) {
-  const char* const alphabet = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-  for (std::size_t i = 0; i < digits; ++i) {
-    const auto byte = static_cast<unsigned char>(bytes[i / 2]);
-    out.push_back(alphabet[i % 2 == 0 ? byte >> 4 : byte & 15]);
-  }
-}
-
 constexpr std::size_t kUuid = 36;
 bool uuid(std::string_view text) {
   if (text.size() != kUuid) return false;
@@ -111,118 +114,310 @@ bool uuid(std::string_view text) {
   return true;
 }
 
-// Tries to read all values as numbers of one kind.
+// One number per value. Values that cannot be read are noted as exceptions, up to `most` of them.
 template <class Parse>
-bool all_numbers(std::span<const std::string_view> values, std::vector<std::int64_t>& numbers, Parse parse) {
+bool all_numbers(std::span<const std::string_view> values, std::size_t most, EncodeContext& context, Parse parse) {
+  auto& numbers = context.numbers;
   numbers.clear();
   numbers.reserve(values.size());
-  for (auto value : values) {
+  context.exceptions.clear();
+  for (std::uint32_t i = 0; i < values.size(); ++i) {
     std::int64_t number = 0;
-    if (!parse(value, number)) return false;
+    if (values[i].empty() || !parse(values[i], number)) {
+      if (context.exceptions.size() == most) return false;
+      context.exceptions.push_back(i);
+      number = numbers.empty() ? 0 : numbers.back();
+    }
     numbers.push_back(number);
   }
   return true;
 }
 
-void put_numbers(Column& column, EncodeContext& context) {
-  const auto [low, high] = std::ranges::minmax(context.numbers);
-  column.min = low;
-  column.max = high;
-  context.scratch.clear();
-  encode_ints(context.numbers, context.scratch);
-  context.sink->put(column, context.scratch, false);
-}
+// What the encoders know of the values of a column.
+struct Encoder {
+  std::span<const std::string_view> whole;   // as they are
+  std::span<const std::string_view> values;  // without what all of them share at both ends
+  std::string_view prefix;
+  std::string_view suffix;
+  std::size_t most_exceptions = 0;
+  Column& column;
+  EncodeContext& context;
 
-bool number_column(std::span<const std::string_view> values, const SlotKind& kind, std::span<const TimestampNs> times,
-                   Column& column, EncodeContext& context) {
-  auto& numbers = context.numbers;
-  if (kind.family != SlotKind::Family::token) {
-    std::size_t i = 0;
-    if (!all_numbers(values, numbers, [&](std::string_view text, std::int64_t& number) {
-          return time_to_offset(kind, text, times[i++], number);
-        })) {
-      return false;
+  // Puts what stands before the bytes of the type, then those.
+  void put(ColumnType type, std::string_view bytes, bool text) {
+    column.type = type;
+    if (prefix.empty() && suffix.empty() && context.exceptions.empty()) {
+      context.sink->put(column, bytes, text);
+      return;
     }
-    column.type = ColumnType::time;
-    put_numbers(column, context);
-    return true;
+    std::string all;
+    ByteWriter writer(all);
+    if (!prefix.empty() || !suffix.empty()) {
+      column.flags |= format::kAffixed;
+      writer.bytes(prefix);
+      writer.bytes(suffix);
+    }
+    if (!context.exceptions.empty()) {
+      column.flags |= format::kExceptions;
+      writer.varint(context.exceptions.size());
+      std::uint32_t before = 0;
+      for (auto i : context.exceptions) {
+        writer.varint(i - before);
+        writer.bytes(whole[i]);
+        before = i;
+      }
+    }
+    all.append(bytes);
+    context.sink->put(column, all, text);
   }
-  if (only(column.mask, format::kMaskDigit | format::kMaskSign) && all_numbers(values, numbers, canonical_integer)) {
-    column.type = ColumnType::integer;
-    put_numbers(column, context);
-    return true;
+  void put_numbers(ColumnType type, std::size_t aux = 0) {
+    const auto [low, high] = std::ranges::minmax(context.numbers);
+    column.min = low;
+    column.max = high;
+    column.aux = static_cast<std::uint8_t>(aux);
+    context.scratch.clear();
+    encode_ints(context.numbers, context.scratch);
+    put(type, context.scratch, false);
   }
-  if (column.mask == format::kMaskDigit && column.min_length == column.max_length &&
-      all_numbers(values, numbers, fixed_integer)) {
-    column.type = ColumnType::fixed;
-    column.aux = static_cast<std::uint8_t>(column.max_length);
-    put_numbers(column, context);
-    return true;
+
+  // A look at some values before all are read.
+  template <class Parse>
+  bool try_numbers(Parse parse) {
+    if (most_exceptions != 0) {
+      const std::size_t step = values.size() / 16 + 1;
+      std::size_t bad = 0;
+      std::int64_t number = 0;
+      for (std::size_t i = 0; i < values.size(); i += step)
+        bad += values[i].empty() || !parse(values[i], number) ? 1 : 0;
+      if (bad > 1) return false;
+    }
+    return all_numbers(values, most_exceptions, context, parse);
   }
-  if (only(column.mask, format::kMaskDigit | format::kMaskSign | format::kMaskPoint)) {
+
+  bool numbers(const SlotKind& kind, std::span<const TimestampNs> times) {
+    if (kind.family != SlotKind::Family::token) {
+      const auto* first = values.data();
+      if (!all_numbers(values, most_exceptions, context, [&](const std::string_view& text, std::int64_t& number) {
+            return time_to_offset(kind, text, times[static_cast<std::size_t>(&text - first)], number);
+          })) {
+        return false;
+      }
+      put_numbers(ColumnType::time);
+      return true;
+    }
+    const bool strict = most_exceptions == 0 && prefix.empty() && suffix.empty();
+    const unsigned mask = strict ? column.mask : 0;  // what is known of all values
+    if (only(mask, format::kMaskDigit | format::kMaskSign)) {
+      if (try_numbers(canonical_integer)) {
+        if (!strict || !epoch(times)) put_numbers(ColumnType::integer);
+        return true;
+      }
+      const auto width = values[0].size();
+      const bool one_width =
+          strict ? column.mask == format::kMaskDigit && column.min_length == column.max_length : true;
+      if (one_width && width <= 18 && try_numbers([&](std::string_view text, std::int64_t& number) {
+            return text.size() == width && fixed_integer(text, number);
+          })) {
+        put_numbers(ColumnType::fixed, width);
+        return true;
+      }
+      if (try_numbers(wide_integer)) {
+        put_wide();
+        return true;
+      }
+    }
+    if (!only(mask, format::kMaskDigit | format::kMaskSign | format::kMaskPoint)) return false;
     const auto point = values[0].find('.');
-    if (point != std::string_view::npos) {
-      const std::size_t places = values[0].size() - point - 1;
-      if (all_numbers(values, numbers,
-                      [&](std::string_view text, std::int64_t& number) { return decimal(text, places, number); })) {
-        column.type = ColumnType::decimal;
-        column.aux = static_cast<std::uint8_t>(places);
-        put_numbers(column, context);
-        return true;
+    if (point == std::string_view::npos) return false;
+    const std::size_t places = values[0].size() - point - 1;
+    if (places < 18 &&
+        try_numbers([&](std::string_view text, std::int64_t& number) { return decimal(text, places, number); })) {
+      put_numbers(ColumnType::decimal, places);
+      return true;
+    }
+    if (try_numbers(ipv4)) {
+      put_numbers(ColumnType::ipv4);
+      return true;
+    }
+    return false;
+  }
+  // Seconds, milliseconds … since 1970 that go with the rows' times.
+  bool epoch(std::span<const TimestampNs> times) {
+    const auto digits = column.min_length;
+    if (times.empty() || digits != column.max_length || digits < 10 || digits > 19 || (digits - 10) % 3 != 0)
+      return false;
+    const std::uint8_t zeros = static_cast<std::uint8_t>(9 - (digits - 10));
+    const std::int64_t unit = kPowersOfTen[zeros];
+    const auto& numbers = context.numbers;
+    std::vector<std::int64_t> offsets(numbers.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      offsets[i] = static_cast<std::int64_t>(static_cast<std::uint64_t>(numbers[i]) -
+                                             static_cast<std::uint64_t>(floor_units(times[i], unit)));
+    const auto [low, high] = std::ranges::minmax(numbers);
+    context.scratch.clear();
+    encode_ints(offsets, context.scratch);
+    std::string plain;
+    encode_ints(numbers, plain);
+    if (context.scratch.size() >= plain.size()) return false;
+    column.min = low;
+    column.max = high;
+    column.aux = zeros;
+    put(ColumnType::epoch, context.scratch, false);
+    return true;
+  }
+  void put_wide() {
+    context.scratch.clear();
+    std::string signs((values.size() + 7) / 8, '\0');
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i].starts_with('-')) signs[i / 8] = static_cast<char>(signs[i / 8] | (1 << (i % 8)));
+    }
+    encode_ints(context.numbers, context.scratch);
+    context.scratch += signs;
+    put(ColumnType::wide, context.scratch, false);
+  }
+
+  // Values that repeat enough, as ids of the segment's dictionary.
+  // With `few` only where there are few different ones in all (of numbers, which pack well by themselves).
+  bool dictionary(std::size_t share, bool few = false) {
+    constexpr std::size_t kMostValues = 1U << 20;
+    constexpr std::size_t kMostBytes = 64U << 20;
+    auto& dictionary = *context.dictionary;
+    context.exceptions.clear();
+    if (column.max_length > 1024 || dictionary.size() > kMostValues || dictionary.bytes() > kMostBytes) return false;
+    StringTable distinct;
+    const std::size_t most = values.size() / share + 4;
+    std::size_t known = 0;
+    auto& numbers = context.numbers;
+    numbers.clear();
+    for (auto value : values) {
+      const auto before = distinct.size();
+      numbers.push_back(distinct.add(value));
+      if (distinct.size() == before) continue;
+      if (dictionary.find(value) != StringTable::kNone) ++known;
+      if (distinct.size() - (few ? 0 : known) > most) return false;
+    }
+    // The column's own numbers follow the ids, so that they need few bits wherever in the dictionary the values stand.
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> ids(distinct.size());
+    for (std::uint32_t i = 0; i < distinct.size(); ++i) ids[i] = {dictionary.add(distinct.at(i)), i};
+    std::ranges::sort(ids);
+    std::vector<std::int64_t> place(ids.size());
+    context.scratch.clear();
+    ByteWriter writer(context.scratch);
+    writer.varint(ids.size());
+    std::uint32_t before = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      writer.varint(ids[i].first - before);
+      before = ids[i].first;
+      place[ids[i].second] = static_cast<std::int64_t>(i);
+    }
+    column.min = ids.front().first;
+    column.max = ids.back().first;
+    for (auto& number : numbers) number = place[static_cast<std::size_t>(number)];
+    encode_ints(numbers, context.scratch);
+    put(ColumnType::dictionary, context.scratch, false);
+    return true;
+  }
+
+  // UUIDs and hexadecimal digits of one length; texts that repeat are better off in the dictionary.
+  bool packed(bool ask_dictionary) {
+    const auto length = values[0].size();
+    if (length < 6 || length > 64) return false;
+    const bool as_uuid = uuid(values[0]);
+    context.exceptions.clear();
+    std::uint8_t mask = 0;
+    for (std::uint32_t i = 0; i < values.size(); ++i) {
+      const auto of_value = byte_mask(values[i]);
+      const bool fits = values[i].size() == length &&
+                        (as_uuid ? uuid(values[i])
+                                 : only(mask | of_value, format::kMaskDigit | format::kMaskLowerHex) ||
+                                       only(mask | of_value, format::kMaskDigit | format::kMaskUpperHex));
+      if (fits) {
+        mask |= of_value;
+        continue;
       }
-      if (all_numbers(values, numbers, ipv4)) {
-        column.type = ColumnType::ipv4;
-        put_numbers(column, context);
-        return true;
+      if (context.exceptions.size() == most_exceptions) return false;
+      context.exceptions.push_back(i);
+    }
+    if (ask_dictionary) {
+      auto exceptions = std::move(context.exceptions);
+      if (dictionary(8)) return true;
+      context.exceptions = std::move(exceptions);
+    }
+    std::string bytes;
+    auto next = context.exceptions.begin();
+    for (std::uint32_t i = 0; i < values.size(); ++i) {
+      if (next != context.exceptions.end() && *next == i) {
+        ++next;
+        bytes.append(as_uuid ? 16 : (length + 1) / 2, '\0');
+      } else if (as_uuid) {
+        for (auto [at, size] : {std::pair{0, 8}, {9, 4}, {14, 4}, {19, 4}, {24, 12}})
+          pack_hex(values[i].substr(static_cast<std::size_t>(at), static_cast<std::size_t>(size)), bytes);
+      } else {
+        pack_hex(values[i], bytes);
       }
     }
+    column.aux = static_cast<std::uint8_t>(length);
+    put(as_uuid                               ? ColumnType::uuid
+        : (mask & format::kMaskUpperHex) != 0 ? ColumnType::hex_upper
+                                              : ColumnType::hex_lower,
+        bytes, false);
+    return true;
   }
-  return false;
+
+  void raw() {
+    context.exceptions.clear();
+    std::string bytes;
+    const bool counted =
+        std::ranges::any_of(values, [](std::string_view text) { return text.find('\0') != std::string_view::npos; });
+    if (counted) {
+      context.numbers.clear();
+      for (auto value : values) context.numbers.push_back(static_cast<std::int64_t>(value.size()));
+      std::string lengths;
+      encode_ints(context.numbers, lengths);
+      ByteWriter(bytes).bytes(lengths);
+    }
+    for (auto value : values) {
+      bytes.append(value);
+      if (!counted) bytes.push_back('\0');
+    }
+    put(counted ? ColumnType::counted : ColumnType::raw, bytes, true);
+  }
+};
+
+// What all values begin and end with; digits at the border stay with the values.
+std::pair<std::string_view, std::string_view> shared_ends(std::span<const std::string_view> values) {
+  auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  auto prefix = values[0];
+  for (auto value : values) {
+    const auto size = std::min(prefix.size(), value.size());
+    std::size_t same = 0;
+    while (same < size && prefix[same] == value[same]) ++same;
+    prefix = prefix.substr(0, same);
+    if (prefix.empty()) break;
+  }
+  // Letters that hexadecimal digits may begin with are no prefix either, unless something else ends it.
+  const auto end = prefix.find_last_of("-_.+");
+  prefix = prefix.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  auto suffix = values[0].substr(prefix.size());
+  for (auto value : values) {
+    const auto size = std::min(suffix.size(), value.size() - prefix.size());
+    std::size_t same = 0;
+    while (same < size && suffix[suffix.size() - 1 - same] == value[value.size() - 1 - same]) ++same;
+    suffix = suffix.substr(suffix.size() - same);
+    if (suffix.empty()) break;
+  }
+  while (!suffix.empty() && digit(suffix.front())) suffix.remove_prefix(1);
+  const auto begin = suffix.find_first_of("-_.+");
+  suffix = begin == std::string_view::npos ? std::string_view() : suffix.substr(begin);
+  return {prefix, suffix};
 }
 
-// Values that repeat enough, as ids of the segment's dictionary.
-bool dictionary_column(std::span<const std::string_view> values, std::size_t share, Column& column,
-                       EncodeContext& context) {
-  constexpr std::size_t kMostValues = 1U << 20;
-  constexpr std::size_t kMostBytes = 64U << 20;
-  auto& dictionary = *context.dictionary;
-  if (column.max_length > 1024 || dictionary.size() > kMostValues || dictionary.bytes() > kMostBytes) return false;
-  StringTable distinct;
-  const std::size_t most = values.size() / share + 4;
-  std::size_t known = 0;
-  for (auto value : values) {
-    const auto before = distinct.size();
-    distinct.add(value);
-    if (distinct.size() != before && dictionary.find(value) != StringTable::kNone) ++known;
-    if (distinct.size() - known > most) return false;
+// Decimal zeros at the end of all numbers, in threes: times are often whole seconds, milliseconds or microseconds.
+std::uint8_t shared_zeros(std::span<const std::int64_t> values) {
+  for (std::uint8_t zeros : {9, 6, 3}) {
+    if (std::ranges::all_of(values, [&](std::int64_t value) { return value % kPowersOfTen[zeros] == 0; })) return zeros;
   }
-  std::vector<std::uint32_t> ids(distinct.size());
-  for (std::uint32_t i = 0; i < distinct.size(); ++i) ids[i] = dictionary.add(distinct.at(i));
-  context.dictionary_ids->insert(context.dictionary_ids->end(), ids.begin(), ids.end());
-  context.numbers.clear();
-  for (auto value : values) context.numbers.push_back(ids[distinct.find(value)]);
-  column.type = ColumnType::dictionary;
-  put_numbers(column, context);
-  return true;
-}
-
-void raw_column(std::span<const std::string_view> values, Column& column, EncodeContext& context) {
-  std::string bytes;
-  const bool counted =
-      std::ranges::any_of(values, [](std::string_view text) { return text.find('\0') != std::string_view::npos; });
-  if (counted) {
-    context.numbers.clear();
-    for (auto value : values) context.numbers.push_back(static_cast<std::int64_t>(value.size()));
-    std::string lengths;
-    encode_ints(context.numbers, lengths);
-    ByteWriter(bytes).bytes(lengths);
-  }
-  for (auto value : values) {
-    bytes.append(value);
-    if (!counted) bytes.push_back('\0');
-  }
-  column.type = counted ? ColumnType::counted : ColumnType::raw;
-  context.sink->put(column, bytes, true);
+  return 0;
 }
 
 }  // namespace
@@ -235,20 +430,27 @@ std::uint8_t byte_mask(std::string_view text) {
 
 bool has_token_filter(ColumnType type) {
   return type == ColumnType::raw || type == ColumnType::counted || type == ColumnType::hex_lower ||
-         type == ColumnType::hex_upper || type == ColumnType::uuid;
+         type == ColumnType::hex_upper || type == ColumnType::uuid || type == ColumnType::wide;
 }
 
 Column encode_numbers(std::span<const std::int64_t> values, EncodeContext& context) {
   Column column{};
   column.type = ColumnType::integer;
   column.block = format::kNoBlock;
-  context.numbers.assign(values.begin(), values.end());
   const auto [low, high] = std::ranges::minmax(values);
-  if (low == high) {
-    column.min = column.max = low;
-    return column;
+  column.min = low;
+  column.max = high;
+  if (low == high) return column;
+  context.scratch.clear();
+  column.aux = shared_zeros(values);
+  if (column.aux == 0) {
+    encode_ints(values, context.scratch);
+  } else {
+    context.numbers.assign(values.begin(), values.end());
+    for (auto& number : context.numbers) number /= kPowersOfTen[column.aux];
+    encode_ints(context.numbers, context.scratch);
   }
-  put_numbers(column, context);
+  context.sink->put(column, context.scratch, false);
   return column;
 }
 
@@ -264,181 +466,37 @@ Column encode_column(std::span<const std::string_view> values, const SlotKind& k
     column.max_length = std::max(column.max_length, static_cast<std::uint32_t>(value.size()));
     same = same && value == values[0];
   }
+  context.exceptions.clear();
   if (same) {
     column.type = ColumnType::constant;
     context.sink->put(column, values[0], true);
     return column;
   }
-  if (column.min_length > 0 && number_column(values, kind, times, column, context)) return column;
-  const bool one_length = column.min_length == column.max_length;
-  std::string bytes;
-  if (one_length && column.max_length == kUuid && std::ranges::all_of(values, uuid) &&
-      !dictionary_column(values, 8, column, context)) {
-    for (auto value : values) {
-      for (auto part :
-           {value.substr(0, 8), value.substr(9, 4), value.substr(14, 4), value.substr(19, 4), value.substr(24)}) {
-        pack_hex(part, bytes);
-      }
-    }
-    column.type = ColumnType::uuid;
-    context.sink->put(column, bytes, false);
-    return column;
+  Encoder encoder{.whole = values, .values = values, .prefix = {}, .suffix = {}, .column = column, .context = context};
+  if (column.min_length > 0) {
+    const bool long_numbers = only(column.mask, format::kMaskDigit | format::kMaskSign | format::kMaskPoint) &&
+                              column.max_length >= 5 && kind.family == SlotKind::Family::token;
+    if (long_numbers && encoder.dictionary(32, true)) return column;
+    if (encoder.numbers(kind, times)) return column;
+    if (column.min_length == column.max_length && encoder.packed(true)) return column;
   }
-  if (column.type == ColumnType::dictionary) return column;
-  const bool lower = only(column.mask, format::kMaskDigit | format::kMaskLowerHex);
-  const bool upper = only(column.mask, format::kMaskDigit | format::kMaskUpperHex);
-  if (one_length && column.max_length >= 6 && column.max_length <= 64 && (lower || upper)) {
-    if (dictionary_column(values, 8, column, context)) return column;
-    for (auto value : values) pack_hex(value, bytes);
-    column.type = lower ? ColumnType::hex_lower : ColumnType::hex_upper;
-    column.aux = static_cast<std::uint8_t>(column.max_length);
-    context.sink->put(column, bytes, false);
-    return column;
+  if (encoder.dictionary(4)) return column;
+  // Nearly all of one type: the rest is kept beside it.
+  encoder.most_exceptions = values.size() / 50;
+  if (encoder.most_exceptions != 0 && (encoder.numbers(kind, times) || encoder.packed(false))) return column;
+  encoder.most_exceptions = 0;
+  const auto [prefix, suffix] = shared_ends(values);
+  if (!prefix.empty() || !suffix.empty()) {
+    std::vector<std::string_view> inner;
+    inner.reserve(values.size());
+    for (auto value : values)
+      inner.push_back(value.substr(prefix.size(), value.size() - prefix.size() - suffix.size()));
+    Encoder of_inner{
+        .whole = values, .values = inner, .prefix = prefix, .suffix = suffix, .column = column, .context = context};
+    if (of_inner.numbers(SlotKind{}, {}) || of_inner.packed(false)) return column;
   }
-  if (dictionary_column(values, 4, column, context)) return column;
-  raw_column(values, column, context);
+  encoder.raw();
   return column;
-}
-
-bool DecodedColumn::decode(const Column& column, std::string_view bytes, std::size_t count, const SlotKind& kind,
-                           const DictionaryView& dictionary) {
-  column_ = column;
-  kind_ = kind;
-  count_ = count;
-  bytes_ = bytes;
-  dictionary_ = &dictionary;
-  numbers_.clear();
-  starts_.clear();
-  switch (column.type) {
-    case ColumnType::constant: return true;
-    case ColumnType::integer:
-      if (column.block == format::kNoBlock) {
-        numbers_.assign(count, column.min);
-        return true;
-      }
-      return decode_ints(bytes, count, numbers_);
-    case ColumnType::decimal:
-      if (column.aux == 0 || column.aux > 17) return false;
-      return decode_ints(bytes, count, numbers_);
-    case ColumnType::fixed:
-      if (column.aux == 0 || column.aux > 18) return false;
-      return decode_ints(bytes, count, numbers_);
-    case ColumnType::time:
-      if (kind.family == SlotKind::Family::token) return false;
-      return decode_ints(bytes, count, numbers_);
-    case ColumnType::ipv4:
-    case ColumnType::dictionary: return decode_ints(bytes, count, numbers_);
-    case ColumnType::hex_lower:
-    case ColumnType::hex_upper: return column.aux != 0 && bytes.size() == count * ((column.aux + 1U) / 2);
-    case ColumnType::uuid: return bytes.size() == count * 16;
-    case ColumnType::raw: {
-      starts_.reserve(count + 1);
-      std::size_t at = 0;
-      for (std::size_t i = 0; i < count; ++i) {
-        starts_.push_back(static_cast<std::uint32_t>(at));
-        const auto end = bytes.find('\0', at);
-        if (end == std::string_view::npos) return false;
-        at = end + 1;
-      }
-      starts_.push_back(static_cast<std::uint32_t>(at));
-      return true;
-    }
-    case ColumnType::counted: {
-      ByteReader reader(bytes);
-      const auto lengths = reader.bytes();
-      if (!reader.ok() || !decode_ints(lengths, count, numbers_)) return false;
-      bytes_ = reader.rest();
-      std::uint64_t at = 0;
-      for (std::size_t i = 0; i < count; ++i) {
-        starts_.push_back(static_cast<std::uint32_t>(at));
-        if (numbers_[i] < 0 || static_cast<std::uint64_t>(numbers_[i]) > bytes_.size() - at) return false;
-        at += static_cast<std::uint64_t>(numbers_[i]);
-      }
-      starts_.push_back(static_cast<std::uint32_t>(at));
-      numbers_.clear();
-      return true;
-    }
-  }
-  return false;
-}
-
-void DecodedColumn::append(std::size_t i, TimestampNs time, std::string& out) const {
-  switch (column_.type) {
-    case ColumnType::constant: out.append(bytes_); return;
-    case ColumnType::raw: out.append(bytes_.substr(starts_[i], starts_[i + 1] - starts_[i] - 1)); return;
-    case ColumnType::counted: out.append(bytes_.substr(starts_[i], starts_[i + 1] - starts_[i])); return;
-    case ColumnType::dictionary: out.append(dictionary_->at(static_cast<std::uint32_t>(numbers_[i]))); return;
-    case ColumnType::time: append_time(kind_, numbers_[i], time, out); return;
-    case ColumnType::hex_lower:
-    case ColumnType::hex_upper: {
-      const std::size_t width = (column_.aux + 1U) / 2;
-      unpack_hex(bytes_.substr(i * width, width), column_.aux, column_.type == ColumnType::hex_upper, out);
-      return;
-    }
-    case ColumnType::uuid: {
-      const auto bytes = bytes_.substr(i * 16, 16);
-      std::size_t at = 0;
-      for (std::size_t part : {4U, 2U, 2U, 2U, 6U}) {
-        if (at != 0) out.push_back('-');
-        unpack_hex(bytes.substr(at, part), part * 2, false, out);
-        at += part;
-      }
-      return;
-    }
-    case ColumnType::integer:
-    case ColumnType::fixed:
-    case ColumnType::decimal:
-    case ColumnType::ipv4: break;
-  }
-  char buffer[40];
-  const std::int64_t number = numbers_[i];
-  if (column_.type == ColumnType::integer) {
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, number).ptr;
-    out.append(buffer, end);
-    return;
-  }
-  if (column_.type == ColumnType::ipv4) {
-    for (int part = 3; part >= 0; --part) {
-      const auto end =
-          std::to_chars(buffer, buffer + sizeof buffer, (static_cast<std::uint64_t>(number) >> (part * 8)) & 255).ptr;
-      out.append(buffer, end);
-      if (part != 0) out.push_back('.');
-    }
-    return;
-  }
-  const bool negative = number < 0;
-  const auto magnitude = negative ? 0 - static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, magnitude).ptr;
-  const std::string_view digits(buffer, static_cast<std::size_t>(end - buffer));
-  if (column_.type == ColumnType::fixed) {
-    if (digits.size() < column_.aux) out.append(column_.aux - digits.size(), '0');
-    out.append(digits);
-    return;
-  }
-  if (negative) out.push_back('-');
-  const std::size_t places = column_.aux;
-  if (digits.size() <= places) {
-    out.append("0.");
-    out.append(places - digits.size(), '0');
-    out.append(digits);
-  } else {
-    out.append(digits.substr(0, digits.size() - places));
-    out.push_back('.');
-    out.append(digits.substr(digits.size() - places));
-  }
-}
-
-std::string_view DecodedColumn::text(std::size_t i, TimestampNs time, std::string& scratch) const {
-  switch (column_.type) {
-    case ColumnType::constant: return bytes_;
-    case ColumnType::raw: return bytes_.substr(starts_[i], starts_[i + 1] - starts_[i] - 1);
-    case ColumnType::counted: return bytes_.substr(starts_[i], starts_[i + 1] - starts_[i]);
-    case ColumnType::dictionary: return dictionary_->at(static_cast<std::uint32_t>(numbers_[i]));
-    default: break;
-  }
-  scratch.clear();
-  append(i, time, scratch);
-  return scratch;
 }
 
 }  // namespace tocayo::logs

@@ -27,15 +27,20 @@ class BlockSink {
 struct EncodeContext {
   BlockSink* sink = nullptr;
   StringTable* dictionary = nullptr;
-  std::vector<std::uint32_t>* dictionary_ids = nullptr;  // used ids are appended
+  // Kept for their memory.
   std::string scratch;
   std::vector<std::int64_t> numbers;
+  std::vector<std::uint32_t> exceptions;
 };
 
 // `times` are the rows' times (for time slots), as long as values.
 format::Column encode_column(std::span<const std::string_view> values, const SlotKind& kind,
                              std::span<const TimestampNs> times, EncodeContext& context);
 format::Column encode_numbers(std::span<const std::int64_t> values, EncodeContext& context);
+// Whether the texts depend on the rows' times.
+inline bool needs_times(format::ColumnType type) {
+  return type == format::ColumnType::time || type == format::ColumnType::epoch;
+}
 // Whether equality is answered by the token filter of the group.
 bool has_token_filter(format::ColumnType type);
 
@@ -51,25 +56,41 @@ class DictionaryView {
 // A column read whole. Index < count everywhere.
 class DecodedColumn {
  public:
-  // False when the bytes are damaged. `bytes` must outlive the column.
+  // False when the bytes are damaged. `bytes` and the dictionary must outlive the column.
   bool decode(const format::Column& column, std::string_view bytes, std::size_t count, const SlotKind& kind,
               const DictionaryView& dictionary);
   std::size_t count() const { return count_; }
-  // `times[i]` is needed by time slots only.
-  void append(std::size_t i, TimestampNs time, std::string& out) const;
+  // The texts at `places`, as views into the column, the dictionary or `arena` (which is replaced). `times[k]` is the
+  // time of the row of places[k]; only columns that needs_times() look at it, others may have none.
+  void texts(std::span<const std::uint32_t> places, std::span<const TimestampNs> times, std::string& arena,
+             std::vector<std::string_view>& out) const;
   // The text, in `scratch` when it has to be made.
   std::string_view text(std::size_t i, TimestampNs time, std::string& scratch) const;
-  // Numbers behind an integer or dictionary column.
+  // Numbers behind an integer column; of a dictionary column places in ids().
   std::span<const std::int64_t> numbers() const { return numbers_; }
+  // Of a dictionary column: the ids it uses, ascending, and their texts.
+  std::span<const std::uint32_t> ids() const { return ids_; }
+  std::span<const std::string_view> values() const { return values_; }
 
  private:
+  bool read_front(std::string_view& bytes);
+  bool read_dictionary(std::string_view bytes, const DictionaryView& dictionary);
+  bool read_raw(std::string_view bytes);
+  std::size_t most_bytes() const;
+  char* write(std::size_t i, TimestampNs time, DayCache& day, char* to) const;
+
   format::Column column_{};
   SlotKind kind_;
   std::string_view bytes_;
+  std::string_view prefix_;
+  std::string_view suffix_;
   std::size_t count_ = 0;
   std::vector<std::int64_t> numbers_;
   std::vector<std::uint32_t> starts_;  // raw, counted
-  const DictionaryView* dictionary_ = nullptr;
+  std::vector<std::uint32_t> ids_;
+  std::vector<std::string_view> values_;
+  std::vector<std::uint32_t> exceptions_;  // places, ascending
+  std::vector<std::string_view> exception_texts_;
 };
 
 }  // namespace tocayo::logs

@@ -8,12 +8,12 @@
 namespace tocayo::logs::format {
 
 inline constexpr std::string_view kMagic = "TSEGLOG1";
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::uint32_t kNoBlock = 0xFFFFFFFF;
 
 enum class ColumnType : std::uint8_t {
   constant = 1,   // every value the same bytes
-  integer = 2,    // canonical decimal
+  integer = 2,    // canonical decimal; `aux` zeros that all numbers end with are left out
   fixed = 3,      // digits of one width (`aux`), leading zeros
   decimal = 4,    // digits.digits with `aux` digits behind the point
   hex_lower = 5,  // `aux` digits
@@ -21,9 +21,17 @@ enum class ColumnType : std::uint8_t {
   uuid = 7,  // 8-4-4-4-12, lower case
   ipv4 = 8,
   time = 9,         // offset to the row's time, layout in the template
-  dictionary = 10,  // ids into the dictionary of the segment
+  dictionary = 10,  // the ids of the segment's dictionary in use, and for each row the number of one
   raw = 11,         // bytes, each value ended by 0
   counted = 12,     // lengths, then bytes: for values that hold 0
+  wide = 13,        // canonical decimal of up to 64 bits beside its sign
+  epoch = 14,       // canonical decimal near the row's time in units of 10^`aux` ns: offset to it
+};
+
+// What stands in front of a column's bytes.
+enum ColumnFlag : std::uint8_t {
+  kExceptions = 1,  // a few values that do not fit the type: their places and bytes
+  kAffixed = 2,     // a prefix and a suffix that all values share; the type is that of what is between
 };
 
 // Which kinds of bytes occur in the values of a column.
@@ -42,7 +50,7 @@ struct Column {
   ColumnType type;
   std::uint8_t mask;
   std::uint8_t aux;
-  std::uint8_t reserved;
+  std::uint8_t flags;    // ColumnFlag
   std::uint32_t block;   // of the group, or kNoBlock when there are no bytes
   std::uint32_t offset;  // in the block's raw bytes
   std::uint32_t size;
@@ -79,7 +87,7 @@ struct Key {
 static_assert(sizeof(Key) == 16);
 
 // Start of a group's part in the index; the arrays follow in the order of the counts, then the streams' row counts
-// (u32 each), the sorted ids of the dictionary values (delta varints) and the filters.
+// (u32 each) and the filters.
 struct Group {
   std::int64_t min_time;
   std::int64_t max_time;
@@ -92,17 +100,15 @@ struct Group {
   std::uint32_t columns;
   std::uint32_t blocks;
   std::uint32_t keys;
-  std::uint32_t text_rows;       // rows kept as whole lines
-  std::uint32_t times;           // column numbers
-  std::uint32_t template_ids;    // column of numbers into the group's templates; `templates` = a text row
-  std::uint32_t text_lengths;    // kNoBlock without text rows
-  std::uint32_t text_pages;      // first column of the pages, each `kTextPageRows` rows
-  std::uint32_t dictionary_ids;  // how many
-  std::uint32_t dictionary_bytes;
+  std::uint32_t text_rows;     // rows kept as whole lines
+  std::uint32_t times;         // column numbers
+  std::uint32_t template_ids;  // column of numbers into the group's templates; `templates` = a text row
+  std::uint32_t text_lengths;  // kNoBlock without text rows
+  std::uint32_t text_pages;    // first column of the pages, each `kTextPageRows` rows
   std::uint32_t token_filter;  // bytes
   std::uint32_t gram_filter;
 };
-static_assert(sizeof(Group) == 96);
+static_assert(sizeof(Group) == 88);
 
 inline constexpr std::uint32_t kTextPageRows = 1024;
 inline constexpr std::uint32_t kMaxGroupRows = 65536;
@@ -124,7 +130,9 @@ struct Footer {
   std::uint64_t dictionary_size;
   std::uint64_t streams;  // offset of the stream table
   std::uint64_t streams_size;
-  std::uint64_t meta;  // offset of the segment's own facts (SegmentInfo)
+  std::uint64_t trained;       // offset of the dictionary that zstd was trained to for blocks of text
+  std::uint64_t trained_size;  // 0: none
+  std::uint64_t meta;          // offset of the segment's own facts (SegmentInfo)
   std::uint64_t meta_size;
   std::uint64_t hash;  // xxh3-64 of everything from group_table on up to the footer
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The filter of four-byte runs: one bit per run in a table that is folded while it stays sparse.
+// The filter of four-byte runs without regard to ASCII case: one bit per run in a table that is folded while it stays
+// sparse.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,10 @@ inline constexpr std::size_t kGramToken = 8;  // only longer tokens are in the f
 inline std::uint32_t gram_hash(const char* at) {
   std::uint32_t bytes = 0;
   std::memcpy(&bytes, at, 4);
+  // Lower case, four bytes at once: 0x20 for each byte of A-Z.
+  const std::uint32_t low = bytes & 0x7F7F7F7FU;
+  const std::uint32_t capital = (low + 0x3F3F3F3FU) & ~(low + 0x25252525U) & ~bytes & 0x80808080U;
+  bytes |= capital >> 2;
   return (bytes * 2654435761U) ^ ((bytes * 2654435761U) >> 15);
 }
 inline void add_grams(std::string_view token, std::vector<std::uint64_t>& bits) {

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <optional>
 
 #include "core/hash.h"
+#include "core/labels.h"
+#include "logs/required_literals.h"
 #include "logs/segment/bloom.h"
 #include "logs/segment/bytes.h"
 #include "logs/segment/grams.h"
@@ -24,6 +27,11 @@ std::uint8_t fold_mask(std::uint8_t mask) {
   return mask;
 }
 
+// Without capitals in the column, a folded literal (lower case) is looked for as it is.
+bool folds(const Column& column, bool fold) {
+  return fold && (column.mask & (format::kMaskUpperHex | format::kMaskUpper)) != 0;
+}
+
 // Whether any of the ascending ids lies in the column's range.
 bool any_within(const std::vector<std::uint32_t>& ids, const Column& column) {
   const auto first =
@@ -34,6 +42,7 @@ bool any_within(const std::vector<std::uint32_t>& ids, const Column& column) {
 }  // namespace
 
 bool GroupSearch::column_may_hold(const Column& column, const SlotTest& test, bool fold) const {
+  fold = folds(column, fold);
   const auto size = test.text.size();
   if (size > column.max_length) return false;
   if (test.op == SlotTest::Op::equals && size < column.min_length) return false;
@@ -41,7 +50,7 @@ bool GroupSearch::column_may_hold(const Column& column, const SlotTest& test, bo
   if ((byte_mask(test.text) & ~mask) != 0) return false;
   if (column.type == ColumnType::dictionary) return any_within(plan_.dictionary_ids(test, fold), column);
   const bool equals = test.op == SlotTest::Op::equals || (size == column.max_length && size == column.min_length);
-  if (equals && (column.type == ColumnType::integer || column.type == ColumnType::fixed)) {
+  if (equals && column.flags == 0 && (column.type == ColumnType::integer || column.type == ColumnType::fixed)) {
     std::int64_t number = 0;
     const auto end = test.text.data() + size;
     if (const auto parsed = std::from_chars(test.text.data(), end, number);
@@ -53,8 +62,7 @@ bool GroupSearch::column_may_hold(const Column& column, const SlotTest& test, bo
   if (!has_token_filter(column.type)) return true;
   const auto& filter = rows_.view().token_filter;
   if (equals && !fold) return bloom_may_hold(filter, hash64(test.text, format::kSeedSlot));
-  if (!fold && column.type == ColumnType::raw && size > kGramToken)
-    return grams_may_hold(rows_.view().gram_filter, test.text);
+  if (column.type == ColumnType::raw && size > kGramToken) return grams_may_hold(rows_.view().gram_filter, test.text);
   return true;
 }
 
@@ -73,7 +81,6 @@ bool GroupSearch::template_may_hold(std::size_t filter, std::size_t needle, std:
 bool GroupSearch::text_may_hold(const Needle& needle) const {
   const auto& view = rows_.view();
   if (view.head->text_rows == 0) return false;
-  if (needle.fold) return true;
   for (const auto& word : needle.words) {
     if (!bloom_may_hold(view.token_filter, hash64(word, format::kSeedText))) return false;
   }
@@ -85,11 +92,45 @@ bool GroupSearch::text_may_hold(const Needle& needle) const {
   return true;
 }
 
-bool GroupSearch::may_match() const {
+TemplateMatch& GroupSearch::match_of(std::size_t filter, std::uint32_t local) {
+  matches_.resize(selection_.filters().size());
+  auto& of_filter = matches_[filter];
+  of_filter.resize(rows_.view().templates.size());
+  auto& match = of_filter[local];
+  if (!match) match = std::make_unique<TemplateMatch>(*selection_.filters()[filter].automaton, rows_, local);
+  return *match;
+}
+
+bool GroupSearch::regex_may_match(std::size_t f) {
+  const auto& filter = selection_.filters()[f];
+  const auto& view = rows_.view();
+  auto may_hold = [&](std::uint32_t local) {
+    if (filter.needles.empty()) return true;
+    for (std::size_t n = 0; n < filter.needles.size(); ++n) {
+      if (template_may_hold(f, n, local)) return true;
+    }
+    return false;
+  };
+  if (view.head->text_rows != 0 &&
+      (filter.needles.empty() ||
+       std::ranges::any_of(filter.needles, [&](const auto& needle) { return text_may_hold(needle); })))
+    return true;
+  for (std::uint32_t local = 0; local < view.templates.size(); ++local) {
+    if (may_hold(local) && match_of(f, local).verdict() != TemplateMatch::Verdict::none) return true;
+  }
+  return false;
+}
+
+bool GroupSearch::may_match() {
   const auto& filters = selection_.filters();
   for (std::size_t f = 0; f < filters.size(); ++f) {
     const auto& filter = filters[f];
-    if (filter.matcher.filter().negated || filter.needles.empty()) continue;
+    if (filter.matcher.filter().negated) continue;
+    if (filter.automaton) {
+      if (!regex_may_match(f)) return false;
+      continue;
+    }
+    if (filter.needles.empty()) continue;
     bool possible = false;
     for (std::size_t n = 0; n < filter.needles.size() && !possible; ++n) {
       possible = text_may_hold(filter.needles[n]);
@@ -106,31 +147,109 @@ bool GroupSearch::may_match() const {
 Result<> GroupSearch::test_column(std::uint32_t local, const SlotTest& test, bool fold, RowSet& passed) {
   const auto& entry = rows_.view().templates[local];
   const auto& column = rows_.view().columns[entry.column + test.slot];
+  fold = folds(column, fold);
   const auto* decoded = TRY(rows_.slot(local, test.slot));
   if (column.type == ColumnType::dictionary) {
-    const auto& ids = plan_.dictionary_ids(test, fold);
+    const auto& wanted = plan_.dictionary_ids(test, fold);
+    const auto ids = decoded->ids();
+    std::vector<char> in(ids.size());
+    bool any = false;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      in[i] = std::ranges::binary_search(wanted, ids[i]) ? 1 : 0;
+      any = any || in[i] != 0;
+    }
     const auto numbers = decoded->numbers();
-    std::vector<bool> in(static_cast<std::size_t>(column.max - column.min + 1));
-    for (auto id : ids) {
-      if (static_cast<std::int64_t>(id) >= column.min && static_cast<std::int64_t>(id) <= column.max) {
-        in[static_cast<std::size_t>(static_cast<std::int64_t>(id) - column.min)] = true;
-      }
-    }
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-      if (numbers[i] >= column.min && numbers[i] <= column.max && in[static_cast<std::size_t>(numbers[i] - column.min)])
-        passed.add(i);
+    for (std::size_t i = 0; any && i < numbers.size(); ++i) {
+      if (in[static_cast<std::size_t>(numbers[i])] != 0) passed.add(i);
     }
     return {};
   }
-  std::string scratch;
+  std::string arena;
   if (column.type == ColumnType::constant) {
-    if (holds(test, decoded->text(0, 0, scratch), fold)) passed = RowSet(entry.rows, true);
+    if (holds(test, decoded->text(0, 0, arena), fold)) passed = RowSet(entry.rows, true);
     return {};
   }
-  const auto rows = TRY(rows_.rows_of(local));
-  const auto times = TRY(rows_.times());
-  for (std::size_t i = 0; i < entry.rows; ++i) {
-    if (holds(test, decoded->text(i, times[rows[i]], scratch), fold)) passed.add(i);
+  if (test.op == SlotTest::Op::equals && column.type == ColumnType::integer && column.flags == 0) {
+    // Every number has one text: no need to write them all.
+    std::int64_t wanted = 0;
+    const auto* const end = test.text.data() + test.text.size();
+    const auto parsed = std::from_chars(test.text.data(), end, wanted);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || std::to_string(wanted) != test.text) return {};
+    const auto numbers = decoded->numbers();
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if (numbers[i] == wanted) passed.add(i);
+    }
+    return {};
+  }
+  constexpr std::uint32_t kBatch = 4096;
+  const bool timed = needs_times(column.type);
+  std::span<const std::uint32_t> rows;
+  std::span<const std::int64_t> group_times;
+  if (timed) {
+    rows = TRY(rows_.rows_of(local));
+    group_times = TRY(rows_.times());
+  }
+  std::vector<std::uint32_t> places;
+  std::vector<TimestampNs> times;
+  for (std::uint32_t begin = 0; begin < entry.rows; begin += kBatch) {
+    places.resize(std::min(kBatch, entry.rows - begin));
+    std::iota(places.begin(), places.end(), begin);
+    times.clear();
+    for (std::size_t k = 0; timed && k < places.size(); ++k) times.push_back(group_times[rows[places[k]]]);
+    decoded->texts(places, times, arena, texts_);
+    for (std::size_t k = 0; k < places.size(); ++k) {
+      if (holds(test, texts_[k], fold)) passed.add(places[k]);
+    }
+  }
+  return {};
+}
+
+// Adds the rows kept as whole lines that the filter finds.
+Result<> GroupSearch::add_text_matches(const FilterPlan& filter, RowSet& found, const Context& context) {
+  const auto count = rows_.view().head->text_rows;
+  std::vector<std::uint32_t> ranks;
+  for (std::uint32_t rank = 0; rank < count; ++rank) {
+    if (rank % 1024 == 0) TRY(context.check());
+    const auto line = TRY(rows_.text_line(rank));
+    const bool in = filter.automaton && is_valid_utf8(line)
+                        ? filter.automaton->matches(line)
+                        : filter.matcher.matches(line) != filter.matcher.filter().negated;
+    if (in) ranks.push_back(rank);
+  }
+  // Where they are is asked for only now: mostly there are none.
+  if (ranks.empty()) return {};
+  const auto rows = TRY(rows_.rows_of(static_cast<std::uint32_t>(rows_.view().templates.size())));
+  for (auto rank : ranks) found.add(rows[rank]);
+  return {};
+}
+
+// Adds the rows that the filter's automaton finds to `found`; those that only their lines can tell to `unsure`.
+Result<> GroupSearch::add_matches(std::size_t f, const RowSet& within, RowSet& found, RowSet& unsure,
+                                  const Context& context) {
+  const auto& filter = selection_.filters()[f];
+  const auto& view = rows_.view();
+  const auto needles = filter.needles.size();
+  auto any_needle = [&](auto may_hold) {
+    for (std::size_t n = 0; n < needles; ++n) {
+      if (may_hold(n)) return true;
+    }
+    return needles == 0;
+  };
+  if (view.head->text_rows != 0 && any_needle([&](std::size_t n) { return text_may_hold(filter.needles[n]); }))
+    TRY(add_text_matches(filter, found, context));
+  for (std::uint32_t local = 0; local < view.templates.size(); ++local) {
+    if (!any_needle([&](std::size_t n) { return template_may_hold(f, n, local); })) continue;
+    auto& match = match_of(f, local);
+    switch (match.verdict()) {
+      case TemplateMatch::Verdict::none: break;
+      case TemplateMatch::Verdict::all:
+      case TemplateMatch::Verdict::unknown: {
+        auto& to = match.verdict() == TemplateMatch::Verdict::all ? found : unsure;
+        for (auto row : TRY(rows_.rows_of(local))) to.add(row);
+        break;
+      }
+      case TemplateMatch::Verdict::rows: TRY(match.evaluate(within, found, context)); break;
+    }
   }
   return {};
 }
@@ -140,7 +259,17 @@ Result<> GroupSearch::add_holders(std::size_t f, std::size_t n, RowSet& found, R
   const auto& needle = selection_.filters()[f].needles[n];
   const auto& view = rows_.view();
   if (text_may_hold(needle)) {
-    for (auto row : TRY(rows_.rows_of(static_cast<std::uint32_t>(view.templates.size())))) unsure.add(row);
+    const auto text_rows = view.head->text_rows;
+    std::vector<std::uint32_t> ranks;
+    for (std::uint32_t rank = 0; rank < text_rows; ++rank) {
+      const auto line = TRY(rows_.text_line(rank));
+      if ((needle.fold ? find_folded(line, needle.text) : find_bytes(line, needle.text)) != std::string_view::npos)
+        ranks.push_back(rank);
+    }
+    if (!ranks.empty()) {
+      const auto rows = TRY(rows_.rows_of(static_cast<std::uint32_t>(view.templates.size())));
+      for (auto rank : ranks) found.add(rows[rank]);
+    }
   }
   for (std::uint32_t local = 0; local < view.templates.size(); ++local) {
     if (!template_may_hold(f, n, local)) continue;
@@ -175,18 +304,30 @@ Result<> GroupSearch::add_holders(std::size_t f, std::size_t n, RowSet& found, R
 
 // Leaves of `unsure` rows in `set` those whose line passes.
 Result<> GroupSearch::confirm(const FilterPlan& filter, RowSet& set, const RowSet& unsure, const Context& context) {
-  std::string line;
-  Result<> state;
-  std::size_t looked = 0;
-  unsure.each([&](std::size_t row) {
-    if (!state || !set.has(row)) return;
-    if (++looked % 4096 == 0) {
-      if (state = context.check(); !state) return;
+  constexpr std::size_t kBatch = 2048;
+  RowSet open = unsure;
+  open &= set;
+  std::vector<std::uint32_t> rows;
+  rows.reserve(kBatch);
+  LineBatch batch;
+  std::vector<char> passes;
+  auto look = [&]() -> Result<> {
+    TRY(context.check());
+    TRY(rows_.lines(rows, batch));
+    filter.matcher.matches(batch.bytes, batch.places, passes);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      if (passes[k] == 0) set.remove(rows[k]);
     }
-    line.clear();
-    if (state = rows_.append_line(static_cast<std::uint32_t>(row), line); !state) return;
-    if (!filter.matcher.matches(line)) set.remove(row);
+    rows.clear();
+    return {};
+  };
+  Result<> state;
+  open.each([&](std::size_t row) {
+    if (!state) return;
+    rows.push_back(static_cast<std::uint32_t>(row));
+    if (rows.size() == kBatch) state = look();
   });
+  if (state && !rows.empty()) state = look();
   return state;
 }
 
@@ -198,6 +339,19 @@ Result<> GroupSearch::apply_line_filters(RowSet& set, const Context& context) {
     if (set.empty()) return {};
     const auto& filter = filters[f];
     const bool negated = filter.matcher.filter().negated;
+    if (filter.automaton) {
+      RowSet found(set.rows());
+      RowSet unsure(set.rows());
+      TRY(add_matches(f, set, found, unsure, context));
+      if (negated) {
+        set -= found;
+      } else {
+        found |= unsure;
+        set &= found;
+      }
+      if (!unsure.empty()) later.emplace_back(&filter, std::move(unsure));
+      continue;
+    }
     if (filter.needles.empty()) {
       // A `contains` with an empty operand finds every line.
       if (filter.exact) {
@@ -261,17 +415,17 @@ Result<RowSet> GroupSearch::metadata_matches(std::size_t label_filter) {
   std::vector<char> passes(key->rows);
   std::string scratch;
   if (view.columns[key->column].type == ColumnType::dictionary) {
-    const auto ids = values->numbers();
-    const auto& column = view.columns[key->column];
-    std::vector<signed char> known(static_cast<std::size_t>(column.max - column.min + 1), -1);
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-      if (ids[i] < column.min || ids[i] > column.max) continue;
-      auto& answer = known[static_cast<std::size_t>(ids[i] - column.min)];
-      if (answer < 0) answer = matcher.matches(values->text(i, 0, scratch)) ? 1 : 0;
-      passes[i] = answer;
-    }
+    std::vector<char> known;
+    for (auto value : values->values()) known.push_back(matcher.matches(value) ? 1 : 0);
+    const auto numbers = values->numbers();
+    for (std::size_t i = 0; i < passes.size(); ++i) passes[i] = known[static_cast<std::size_t>(numbers[i])];
+  } else if (view.columns[key->column].type == ColumnType::constant) {
+    std::ranges::fill(passes, matcher.matches(values->text(0, 0, scratch)) ? 1 : 0);
   } else {
-    for (std::size_t i = 0; i < passes.size(); ++i) passes[i] = matcher.matches(values->text(i, 0, scratch)) ? 1 : 0;
+    std::vector<std::uint32_t> all(passes.size());
+    std::iota(all.begin(), all.end(), 0);
+    values->texts(all, {}, scratch, texts_);
+    for (std::size_t i = 0; i < passes.size(); ++i) passes[i] = matcher.matches(texts_[i]) ? 1 : 0;
   }
   const auto places = TRY(rows_.key_places(number));
   RowSet set(rows_.size());

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <memory>
+#include <numeric>
+
 #include "core/hash.h"
 
 namespace tocayo::logs {
@@ -106,7 +109,6 @@ Result<GroupView> GroupView::read(std::string_view part, std::size_t file_size, 
   if (!take(part, view.head->templates, view.templates) || !take(part, view.head->columns, view.columns) ||
       !take(part, view.head->blocks, view.blocks) || !take(part, view.head->keys, view.keys) ||
       !take(part, view.head->stream_count, view.stream_rows) ||
-      !take(part, view.head->dictionary_bytes, view.dictionary_ids) ||
       !take(part, view.head->token_filter, view.token_filter) ||
       !take(part, view.head->gram_filter, view.gram_filter)) {
     return bad("size");
@@ -131,7 +133,12 @@ Result<std::string_view> GroupRows::bytes(const format::Column& column) {
       held.emplace();
     } else {
       std::string raw(block.raw, '\0');
-      const auto size = ZSTD_decompress(raw.data(), raw.size(), stored.data(), stored.size());
+      thread_local const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
+                                                                                      &ZSTD_freeDCtx);
+      const auto size = trained_ == nullptr
+                            ? ZSTD_decompressDCtx(context.get(), raw.data(), raw.size(), stored.data(), stored.size())
+                            : ZSTD_decompress_usingDDict(context.get(), raw.data(), raw.size(), stored.data(),
+                                                         stored.size(), trained_);
       if (ZSTD_isError(size) != 0 || size != block.raw) return damaged("compression of a block");
       held = std::move(raw);
     }
@@ -162,13 +169,24 @@ Result<std::span<const std::int64_t>> GroupRows::template_ids() {
 Result<> GroupRows::rank() {
   if (!first_.empty()) return {};
   const auto ids = TRY(template_ids());
+  if (ids.size() != size()) return damaged("templates of rows");
   const auto kinds = view_.templates.size() + 1;
   std::vector<std::uint32_t> first(kinds + 1);
   for (std::size_t i = 0; i + 1 < kinds; ++i) first[i + 1] = first[i] + view_.templates[i].rows;
   first[kinds] = first[kinds - 1] + view_.head->text_rows;
-  std::vector<std::uint32_t> next(first.begin(), first.end() - 1);
   ordered_.resize(size());
   rank_.resize(size());
+  if (view_.columns[view_.head->template_ids].block == format::kNoBlock) {  // all of one
+    if (static_cast<std::uint64_t>(ids[0]) >= kinds || first[static_cast<std::size_t>(ids[0])] != 0 ||
+        first[static_cast<std::size_t>(ids[0]) + 1] != size()) {
+      return damaged("templates of rows");
+    }
+    std::iota(ordered_.begin(), ordered_.end(), 0);
+    std::iota(rank_.begin(), rank_.end(), 0);
+    first_ = std::move(first);
+    return {};
+  }
+  std::vector<std::uint32_t> next(first.begin(), first.end() - 1);
   for (std::uint32_t row = 0; row < ids.size(); ++row) {
     const auto id = static_cast<std::uint64_t>(ids[row]);
     if (id >= kinds || next[id] >= first[id + 1]) return damaged("templates of rows");
@@ -226,57 +244,6 @@ Result<std::span<const std::uint64_t>> GroupRows::text_starts() {
     text_starts_ = std::move(starts);
   }
   return std::span<const std::uint64_t>(text_starts_);
-}
-
-Result<const GroupRows::Recipe*> GroupRows::recipe(std::uint32_t local) {
-  if (recipes_.empty()) {
-    recipes_.resize(view_.templates.size());
-    row_times_ = TRY(times());
-  }
-  auto& recipe = recipes_[local];
-  if (recipe.shape == nullptr) {
-    const auto& kinds = shape(local);
-    for (std::uint32_t i = 0; i < kinds.slots.size(); ++i) recipe.slots.push_back(TRY(slot(local, i)));
-    recipe.shape = &kinds;
-  }
-  return &recipe;
-}
-
-Result<> GroupRows::append_line(std::uint32_t row, std::string& out) {
-  if (row_templates_.empty()) {
-    TRY(rank());
-    row_templates_ = TRY(template_ids());
-  }
-  const auto local = static_cast<std::uint32_t>(row_templates_[row]);
-  const auto rank = rank_[row];
-  if (local == view_.templates.size()) {
-    const auto starts = TRY(text_starts());
-    const auto page = TRY(bytes(view_.columns[view_.head->text_pages + rank / format::kTextPageRows]));
-    const auto lengths = TRY(column(view_.head->text_lengths, view_.head->text_rows, SlotKind{}))->numbers();
-    out.append(page.substr(starts[rank], static_cast<std::size_t>(lengths[rank])));
-    return {};
-  }
-  const auto& made_of = *TRY(recipe(local));
-  const auto time = row_times_[row];
-  const auto& constants = made_of.shape->constants;
-  for (std::size_t i = 0; i < made_of.slots.size(); ++i) {
-    out.append(constants[i]);
-    made_of.slots[i]->append(rank, time, out);
-  }
-  out.append(constants.back());
-  return {};
-}
-
-Result<std::uint32_t> GroupRows::length(std::uint32_t row) {
-  TRY(rank());
-  const auto local = static_cast<std::uint32_t>(TRY(template_ids())[row]);
-  if (local == view_.templates.size()) {
-    const auto lengths = TRY(column(view_.head->text_lengths, view_.head->text_rows, SlotKind{}))->numbers();
-    return static_cast<std::uint32_t>(lengths[rank_[row]]);
-  }
-  const auto& kinds = shape(local);
-  const auto lengths = TRY(slot(local, static_cast<std::uint32_t>(kinds.slots.size())))->numbers();
-  return static_cast<std::uint32_t>(lengths[rank_[row]] + static_cast<std::int64_t>(kinds.constant_bytes));
 }
 
 }  // namespace tocayo::logs

@@ -10,9 +10,13 @@
 #include <vector>
 
 #include "core/error.h"
+#include "logs/entry.h"
+#include "logs/line_filter.h"
 #include "logs/segment/column.h"
 #include "logs/segment/format.h"
 #include "logs/segment/template_shape.h"
+
+struct ZSTD_DDict_s;  // zstd.h
 
 namespace tocayo::logs {
 
@@ -23,7 +27,6 @@ struct GroupView {
   std::span<const format::Block> blocks;
   std::span<const format::Key> keys;
   std::span<const std::uint32_t> stream_rows;
-  std::string_view dictionary_ids;
   std::string_view token_filter;
   std::string_view gram_filter;
 
@@ -32,15 +35,34 @@ struct GroupView {
                                 std::size_t streams, std::size_t dictionary_size);
 };
 
+// Lines put together for many rows. In memory they lie template by template, each followed by a newline.
+struct LineBatch {
+  std::string bytes;
+  std::vector<LineMatcher::Place> places;  // of each row asked for
+  std::string_view line(std::size_t k) const { return std::string_view(bytes).substr(places[k].at, places[k].length); }
+};
+
+// Structured metadata of many rows.
+struct MetadataBatch {
+  std::vector<LabelView> pairs;
+  std::vector<std::uint32_t> ends;  // of each row asked for, in pairs
+  std::span<const LabelView> of(std::size_t k) const {
+    const std::size_t begin = k == 0 ? 0 : ends[k - 1];
+    return std::span(pairs).subspan(begin, ends[k] - begin);
+  }
+  std::vector<std::string> arenas;  // of each key
+};
+
 // Rows of one group for one thread. Everything is decoded at most once.
 class GroupRows {
  public:
   GroupRows(const GroupView& view, std::string_view file, std::span<const TemplateShape> shapes,
-            const DictionaryView& dictionary)
+            const DictionaryView& dictionary, const ZSTD_DDict_s* trained)
       : view_(view),
         file_(file),
         shapes_(shapes),
         dictionary_(dictionary),
+        trained_(trained),
         blocks_(view.blocks.size()),
         columns_(view.columns.size()) {}
 
@@ -53,14 +75,23 @@ class GroupRows {
   Result<std::span<const std::int64_t>> template_ids();
   // The rows of a template (or of text, local = templates.size()), ascending.
   Result<std::span<const std::uint32_t>> rows_of(std::uint32_t local);
+  // For each row its place among the rows of its template.
+  Result<std::span<const std::uint32_t>> places() {
+    TRY(rank());
+    return std::span<const std::uint32_t>(rank_);
+  }
   // A slot's column (slot < slots) or, with slot == slots, the lengths of the slots' texts.
   Result<const DecodedColumn*> slot(std::uint32_t local, std::uint32_t slot);
   Result<const DecodedColumn*> key_values(std::size_t key);
   // For each row its place among the values of the key, -1 when it has none. Empty: place = row.
   Result<std::span<const std::int32_t>> key_places(std::size_t key);
 
-  Result<> append_line(std::uint32_t row, std::string& out);
-  Result<std::uint32_t> length(std::uint32_t row);
+  // Rows ascend. What they are put together from is decoded once.
+  Result<> lines(std::span<const std::uint32_t> rows, LineBatch& out);
+  Result<> lengths(std::span<const std::uint32_t> rows, std::vector<std::uint32_t>& out);
+  Result<> metadata(std::span<const std::uint32_t> rows, MetadataBatch& out);
+  // The line of the text row of that rank; says nothing of where the row is, and so needs no templates of rows.
+  Result<std::string_view> text_line(std::uint32_t rank);
   std::uint64_t bytes_read() const { return bytes_read_; }
 
  private:
@@ -74,6 +105,7 @@ class GroupRows {
   std::string_view file_;
   std::span<const TemplateShape> shapes_;
   const DictionaryView& dictionary_;
+  const ZSTD_DDict_s* trained_;  // null: none
   std::vector<std::optional<std::string>> blocks_;
   std::vector<std::optional<DecodedColumn>> columns_;
   std::vector<std::uint32_t> first_;  // of each template in ordered_
@@ -81,15 +113,21 @@ class GroupRows {
   std::vector<std::uint32_t> rank_;
   std::vector<std::uint64_t> text_starts_;
   std::vector<std::vector<std::int32_t>> places_;
-  // What a line of a template is put together from, resolved once.
-  struct Recipe {
-    const TemplateShape* shape = nullptr;
-    std::vector<const DecodedColumn*> slots;
+  Result<> template_lines(std::uint32_t local, std::span<const std::uint32_t> rows,
+                          std::span<const std::uint32_t> which, LineBatch& out);
+  Result<> text_lines(std::span<const std::uint32_t> rows, std::span<const std::uint32_t> which, LineBatch& out);
+  struct Lengths {
+    std::span<const std::int64_t> numbers;
+    std::int64_t constant = 0;
   };
-  Result<const Recipe*> recipe(std::uint32_t local);
-  std::vector<Recipe> recipes_;
-  std::span<const std::int64_t> row_times_;
-  std::span<const std::int64_t> row_templates_;
+  std::vector<Lengths> lengths_;  // by template
+  // Kept for their memory.
+  std::vector<std::uint32_t> by_template_;
+  std::vector<std::uint32_t> members_;
+  std::vector<std::uint32_t> ranks_;
+  std::vector<TimestampNs> member_times_;
+  std::vector<std::string> arenas_;
+  std::vector<std::vector<std::string_view>> views_;
   std::uint64_t bytes_read_ = 0;
 };
 

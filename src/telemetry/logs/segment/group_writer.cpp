@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "logs/segment/group_writer.h"
 
+#include <zdict.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -22,12 +23,21 @@ constexpr std::size_t kMostTemplates = 32768;  // of a segment
 constexpr std::size_t kCrowd = 64;             // so many templates of one shape differ in a word that is a variable
 constexpr std::size_t kLongLine = 64U << 10;
 constexpr std::size_t kBlockBytes = 64U << 10;
+constexpr int kTrainLevel = 6;        // zstd level from which training is worth its time
+constexpr int kLongWindowLevel = 12;  // … and from which matches far back are looked for
+constexpr std::size_t kTrainBytes = 256U << 10;
+constexpr std::size_t kSampleBytes = 2048;
 }  // namespace
 
 // Blocks of a group: bytes are collected up to 64 KiB, compressed when that saves a tenth, and written.
 class GroupWriter::Blocks final : public BlockSink {
  public:
-  Blocks(int level, Write& write) : level_(level), write_(write), context_(ZSTD_createCCtx(), &ZSTD_freeCCtx) {}
+  Blocks(int level, SegmentTables& tables, Write& write) : level_(level), tables_(tables), write_(write) {
+    for (auto& open : open_) {
+      ZSTD_CCtx_setParameter(open.context.get(), ZSTD_c_compressionLevel, level);
+      if (level >= kLongWindowLevel) ZSTD_CCtx_setParameter(open.context.get(), ZSTD_c_windowLog, 24);
+    }
+  }
 
   void put(format::Column& column, std::string_view bytes, bool text) override {
     auto& open = open_[text ? 1 : 0];
@@ -47,6 +57,11 @@ class GroupWriter::Blocks final : public BlockSink {
     for (auto& open : open_) {
       if (!open.bytes.empty()) close(open);
     }
+    if (!waiting_.empty()) {
+      train();
+      for (const auto& [number, bytes] : waiting_) store(open_[1].context.get(), number, bytes);
+      waiting_.clear();
+    }
     return std::exchange(error_, {});
   }
 
@@ -56,16 +71,27 @@ class GroupWriter::Blocks final : public BlockSink {
   struct Open {
     std::string bytes;
     std::uint32_t number = 0;
+    std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(), &ZSTD_freeCCtx};
   };
   void close(Open& open) {
-    auto& block = table[open.number];
-    block.raw = static_cast<std::uint32_t>(open.bytes.size());
-    std::string_view stored = open.bytes;
-    packed_.resize(ZSTD_compressBound(open.bytes.size()));
-    const auto size =
-        ZSTD_compressCCtx(context_.get(), packed_.data(), packed_.size(), open.bytes.data(), open.bytes.size(), level_);
-    if (ZSTD_isError(size) == 0 && size + size / 9 < open.bytes.size())
-      stored = std::string_view(packed_).substr(0, size);
+    // Until it is known whether training pays, blocks of text wait for the end of the group.
+    if (&open == &open_[1] && level_ >= kTrainLevel && !tables_.trained_decided) {
+      waiting_.emplace_back(open.number, std::exchange(open.bytes, {}));
+    } else {
+      store(open.context.get(), open.number, open.bytes);
+    }
+    open.bytes.clear();
+  }
+  std::string_view packed(ZSTD_CCtx* context, std::string_view bytes) {
+    packed_.resize(ZSTD_compressBound(bytes.size()));
+    const auto size = ZSTD_compress2(context, packed_.data(), packed_.size(), bytes.data(), bytes.size());
+    return ZSTD_isError(size) == 0 ? std::string_view(packed_).substr(0, size) : bytes;
+  }
+  void store(ZSTD_CCtx* context, std::uint32_t number, std::string_view bytes) {
+    auto& block = table[number];
+    block.raw = static_cast<std::uint32_t>(bytes.size());
+    auto stored = packed(context, bytes);
+    if (stored.size() + stored.size() / 9 >= bytes.size()) stored = bytes;
     block.stored = static_cast<std::uint32_t>(stored.size());
     block.hash = hash64(stored);
     auto at = write_(stored);
@@ -74,21 +100,46 @@ class GroupWriter::Blocks final : public BlockSink {
     } else if (error_) {
       error_ = std::unexpected(std::move(at.error()));
     }
-    open.bytes.clear();
   }
+  // Trains on the waiting blocks, and keeps it when it saves a thirtieth.
+  void train() {
+    std::string samples;
+    for (const auto& waiting : waiting_) samples += waiting.second;
+    if (samples.size() < kTrainBytes) return;
+    tables_.trained_decided = true;
+    samples.resize(std::min<std::size_t>(samples.size(), 4U << 20));
+    const std::vector<std::size_t> sizes(samples.size() / kSampleBytes, kSampleBytes);
+    std::string trained(std::min<std::size_t>(110U << 10, samples.size() / 8), '\0');
+    const auto size = ZDICT_trainFromBuffer(trained.data(), trained.size(), samples.data(), sizes.data(),
+                                            static_cast<unsigned>(sizes.size()));
+    if (ZDICT_isError(size) != 0) return;
+    trained.resize(size);
+    auto* const context = open_[1].context.get();
+    std::size_t plain = 0;
+    for (const auto& waiting : waiting_) plain += packed(context, waiting.second).size();
+    ZSTD_CCtx_loadDictionary(context, trained.data(), trained.size());
+    std::size_t with = trained.size() / 4;  // further groups use it as well
+    for (const auto& waiting : waiting_) with += packed(context, waiting.second).size();
+    if (with > plain - plain / 33) {
+      ZSTD_CCtx_loadDictionary(context, nullptr, 0);
+      return;
+    }
+    tables_.trained = std::move(trained);
+  }
+
   int level_;
+  SegmentTables& tables_;
   Write& write_;
-  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context_;
-  Open open_[2];
+  Open open_[2];  // numbers, text
+  std::vector<std::pair<std::uint32_t, std::string>> waiting_;
   std::string packed_;
   Result<> error_;
 };
 
 GroupWriter::GroupWriter(SegmentTables& tables, int zstd_level, Write write)
-    : tables_(tables), write_(std::move(write)), blocks_(std::make_unique<Blocks>(zstd_level, write_)) {
+    : tables_(tables), write_(std::move(write)), blocks_(std::make_unique<Blocks>(zstd_level, tables, write_)) {
   context_.sink = blocks_.get();
   context_.dictionary = &tables_.dictionary;
-  context_.dictionary_ids = &dictionary_ids_;
 }
 GroupWriter::~GroupWriter() = default;
 
@@ -115,9 +166,6 @@ void GroupWriter::add(std::uint32_t stream, const EntryRow& row) {
 bool GroupWriter::full() const {
   return rows_.size() >= format::kMaxGroupRows || bytes_.size() >= format::kMaxGroupBytes;
 }
-
-std::int64_t GroupWriter::min_time() const { return group_.min_time; }
-std::int64_t GroupWriter::max_time() const { return group_.max_time; }
 
 // Gives the row a template: `widen[i]` makes token i a slot, `whole` leaves nothing of a variable token constant.
 void GroupWriter::assign(Row& row, std::span<const Token> tokens, const std::vector<bool>* widen, bool whole) {
@@ -386,7 +434,6 @@ void GroupWriter::encode_metadata() {
   for (auto key : order) {
     format::Key entry{};
     entry.name = tables_.dictionary.add(keys_.at(key));
-    dictionary_ids_.push_back(entry.name);
     entry.rows = static_cast<std::uint32_t>(holders[key].size());
     entry.column = static_cast<std::uint32_t>(columns_.size());
     columns_.push_back(encode_column(values[key], SlotKind{}, no_times, context_));
@@ -428,16 +475,6 @@ Result<> GroupWriter::finish(std::string& index) {
 
   std::vector<std::uint32_t> stream_rows(group_.stream_count);
   for (const auto& row : rows_) ++stream_rows[row.stream - group_.first_stream];
-  std::ranges::sort(dictionary_ids_);
-  const auto repeated = std::ranges::unique(dictionary_ids_);
-  dictionary_ids_.erase(repeated.begin(), repeated.end());
-  std::string ids;
-  ByteWriter id_writer(ids);
-  std::uint32_t before = 0;
-  for (auto id : dictionary_ids_) {
-    id_writer.varint(id - before);
-    before = id;
-  }
   std::ranges::sort(token_hashes_);
   const auto again = std::ranges::unique(token_hashes_);
   token_hashes_.erase(again.begin(), again.end());
@@ -449,8 +486,6 @@ Result<> GroupWriter::finish(std::string& index) {
   group_.columns = static_cast<std::uint32_t>(columns_.size());
   group_.blocks = static_cast<std::uint32_t>(blocks_->table.size());
   group_.keys = static_cast<std::uint32_t>(metadata_keys_.size());
-  group_.dictionary_ids = static_cast<std::uint32_t>(dictionary_ids_.size());
-  group_.dictionary_bytes = static_cast<std::uint32_t>(ids.size());
   group_.token_filter = static_cast<std::uint32_t>(tokens.size());
   group_.gram_filter = static_cast<std::uint32_t>(grams.size());
   ByteWriter writer(index);
@@ -463,7 +498,6 @@ Result<> GroupWriter::finish(std::string& index) {
   array(blocks_->table);
   array(metadata_keys_);
   array(stream_rows);
-  index += ids;
   index += tokens;
   index += grams;
   writer.align(8);
@@ -476,7 +510,6 @@ Result<> GroupWriter::finish(std::string& index) {
   templates_.clear();
   columns_.clear();
   metadata_keys_.clear();
-  dictionary_ids_.clear();
   token_hashes_.clear();
   grams_.clear();
   blocks_->table.clear();

@@ -21,6 +21,9 @@ namespace tocayo::logs {
 struct SegmentTables {
   StringTable templates;
   StringTable dictionary;
+  // What zstd was trained to for blocks of text, from the first group with enough of it; empty: it did not pay.
+  std::string trained;
+  bool trained_decided = false;
 };
 
 // Collects rows, then encodes them. Not thread-safe; used again for the next group.
@@ -38,9 +41,6 @@ class GroupWriter {
   bool full() const;
   // Writes the blocks and appends the group's part to `index` (8-aligned). Empty afterwards.
   Result<> finish(std::string& index);
-
-  std::int64_t min_time() const;
-  std::int64_t max_time() const;
 
  private:
   struct Row {
@@ -95,7 +95,6 @@ class GroupWriter {
   std::vector<format::Template> templates_;
   std::vector<format::Column> columns_;
   std::vector<format::Key> metadata_keys_;
-  std::vector<std::uint32_t> dictionary_ids_;
   std::vector<std::uint64_t> token_hashes_;
   std::vector<std::uint64_t> grams_;  // bits
   EncodeContext context_;

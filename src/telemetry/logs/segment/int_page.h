@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A column of integers: frames of 1,024 values, each as difference to the frame's smallest or to the value before,
-// whichever packs narrower. Bytes: docs/formats/segment-logs.md.
+// whichever packs narrower; the few values that would make a frame wide are patched in. Bytes:
+// docs/formats/segment-logs.md.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,13 @@
 namespace tocayo::logs {
 
 inline constexpr std::size_t kIntFrame = 1024;
+inline constexpr std::int64_t kPowersOfTen[] = {1,      10,      100,      1000,      10000,
+                                                100000, 1000000, 10000000, 100000000, 1000000000};
+
+// How many whole units lie before a time, which may be negative.
+inline std::int64_t floor_units(std::int64_t time, std::int64_t unit) {
+  return time / unit - (time % unit < 0 ? 1 : 0);
+}
 
 void encode_ints(std::span<const std::int64_t> values, std::string& out);
 // Replaces `out` by `count` values; false when the bytes are damaged.

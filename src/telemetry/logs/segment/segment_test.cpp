@@ -47,8 +47,8 @@ class SegmentTest : public ::testing::Test {
       }
     }
   }
-  void write() {
-    auto writer = SegmentWriter::create(path_, {.tenant = "t", .journal_from = 3, .journal_to = 9});
+  void write(std::uint32_t level = 0) {
+    auto writer = SegmentWriter::create(path_, {.tenant = "t", .level = level, .journal_from = 3, .journal_to = 9});
     ASSERT_TRUE(writer) << writer.error().message;
     std::uint32_t last = 0xFFFFFFFF;
     for (const auto& entry : entries_) {
@@ -65,6 +65,7 @@ class SegmentTest : public ::testing::Test {
     auto info = writer->finish();
     ASSERT_TRUE(info) << info.error().message;
     EXPECT_EQ(info->rows, entries_.size());
+    file_bytes_ = info->file_bytes;
     auto reader = SegmentReader::open(path_);
     ASSERT_TRUE(reader) << reader.error().message;
     reader_ = *reader;
@@ -140,6 +141,7 @@ class SegmentTest : public ::testing::Test {
   std::filesystem::path path_;
   std::vector<Entry> entries_;
   std::shared_ptr<SegmentReader> reader_;
+  std::uint64_t file_bytes_ = 0;
 };
 
 constexpr TimestampNs kAlways = std::numeric_limits<TimestampNs>::max();
@@ -333,6 +335,112 @@ TEST_F(SegmentTest, PatternsMatchTheLinesTheyCount) {
     EXPECT_GE(static_cast<std::size_t>(matching), count) << pattern;
   }
   EXPECT_GT(listed, entries_.size() / 2);
+}
+
+// Text that repeats from block to block, as free text does: merged segments train zstd on it.
+TEST_F(SegmentTest, MergedLevelsAreSmallerAndGiveEveryByteBack) {
+  std::mt19937_64 random(11);
+  std::vector<std::string> words;
+  for (int i = 0; i < 3000; ++i) words.push_back(sample::hex(random, 3 + random() % 8) + "zq");
+  TimestampNs time = 1'764'000'000'000'000'000;
+  for (int i = 0; i < 30000; ++i) {
+    std::string line;
+    for (std::size_t n = 3 + random() % 12; n > 0; --n)
+      line += words[std::min(random() % 3000, random() % 3000)] + ",/ "[random() % 3];
+    entries_.push_back({.stream = 0, .time = time += 1'000'000, .line = line, .metadata = {}});
+  }
+  std::vector<std::uint64_t> sizes;
+  for (const std::uint32_t level : {0U, 1U, 2U}) {
+    write(level);
+    sizes.push_back(file_bytes_);
+    EXPECT_EQ(find(all(), everyone()).orders.size(), entries_.size());
+    auto verified = reader_->verify();
+    EXPECT_TRUE(verified) << verified.error().message;
+  }
+  EXPECT_LT(sizes[1] * 100, sizes[0] * 97);
+  EXPECT_LE(sizes[2], sizes[1]);
+}
+
+TEST_F(SegmentTest, ReportAddsUpToTheFile) {
+  make(20000, 3, sample::kKinds, 12);
+  write();
+  const auto report = reader_->report(5);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->info.rows, entries_.size());
+  EXPECT_EQ(report->worst_templates.size(), 5U);
+  EXPECT_GE(report->worst_templates[0].file_bytes, report->worst_templates[4].file_bytes);
+  EXPECT_GT(report->text_rows, 0U);
+  std::uint64_t sum = 0;
+  for (const auto& part : report->parts) sum += part.file_bytes;
+  EXPECT_LE(sum, file_bytes_);
+  EXPECT_GT(sum, file_bytes_ * 95 / 100);
+  EXPECT_NE(to_text(*report).find("slots: wide integer"), std::string::npos);
+}
+
+TEST_F(SegmentTest, OtherVersionsAreRefused) {
+  make(100, 1, 3, 13);
+  write();
+  std::string bytes;
+  {
+    std::ifstream in(path_, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  for (const char version : {1, 3}) {
+    bytes[bytes.size() - 12] = version;
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
+    const auto opened = SegmentReader::open(path_);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, ErrorKind::bad_input);
+    EXPECT_NE(opened.error().message.find("version"), std::string::npos) << opened.error().message;
+  }
+}
+
+// Expressions that no literal narrows down, and such that the automaton or RE2 alone can answer.
+TEST_F(SegmentTest, RegularExpressionsAgreeWithThePlainMeaning) {
+  make(20000, 3, sample::kKinds, 14);
+  entries_.push_back(
+      {.stream = 2, .time = entries_.back().time, .line = "caf\xC3\xA9=na\xC3\xAFve-7 caf\xE9", .metadata = {}});
+  write();
+  const auto map = everyone();
+  std::size_t found = 0;
+  for (const char* text : {"[0-9]{4}[x-z][0-9]",
+                           "[0-9]{4}[a-f][0-9]",
+                           "^Nov",
+                           "ssh2$",
+                           "\\b10\\.",
+                           "port 1[0-9]{3} ",
+                           "s.*[45]04",
+                           "Failed password for (root|admin) from 10\\.1\\d\\.",
+                           "(?i)RESPONDER.*-9",
+                           "[13579]$",
+                           "^$",
+                           "a|b|c",
+                           "[^ -~]",
+                           "\\pL{3}",
+                           "é",
+                           "ï.e",
+                           "caf.$",
+                           "duration=[12]\\.0",
+                           "25/Nov.*(200|304)",
+                           "[0-9]:[0-9]{2}:5",
+                           "(info|warn).*\"ms\":[0-9]+\\.[05]",
+                           "user\":\"[^ab]",
+                           "x{2}|y{2}",
+                           "\\s-\\s-\\s"}) {
+    for (const bool negated : {false, true}) {
+      auto selection = all();
+      selection.line_filters.push_back({.kind = LineFilter::Kind::regex, .negated = negated, .operands = {text}});
+      const auto expected = expect(selection, map);
+      found += negated ? 0 : expected.size();
+      ASSERT_EQ(find(selection, map).orders, expected) << text;
+    }
+  }
+  EXPECT_GT(found, 20000U);
+  auto selection = all();
+  selection.line_filters.push_back(
+      {.kind = LineFilter::Kind::contains, .negated = false, .operands = {"no such text"}});
+  EXPECT_FALSE(reader_->may_match(**compile(selection)));
+  EXPECT_TRUE(reader_->may_match(**compile(containing("ssh2"))));
 }
 
 TEST_F(SegmentTest, DamageIsFoundAndHarmsNothingElse) {

@@ -214,6 +214,7 @@ Result<SegmentInfo> SegmentWriter::finish() {
   dictionary_writer.bytes(dictionary);
   dictionary_part += pages;
   part(dictionary_part, footer.dictionary, footer.dictionary_size);
+  part(impl.tables.trained, footer.trained, footer.trained_size);
   part(impl.stream_table(), footer.streams, footer.streams_size);
   part(impl.facts(), footer.meta, footer.meta_size);
   writer.align(8);

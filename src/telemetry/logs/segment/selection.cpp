@@ -26,8 +26,14 @@ Result<std::shared_ptr<const CompiledSelection>> CompiledSelection::create(const
   auto compiled = std::make_shared<CompiledSelection>();
   compiled->selection_ = selection;
   for (const auto& filter : selection.line_filters) {
-    FilterPlan plan{
-        .matcher = TRY(LineMatcher::create(filter)), .needles = {}, .exact = filter.kind == LineFilter::Kind::contains};
+    FilterPlan plan{.matcher = TRY(LineMatcher::create(filter)),
+                    .needles = {},
+                    .exact = filter.kind == LineFilter::Kind::contains,
+                    .automaton = {}};
+    if (filter.kind == LineFilter::Kind::regex) {
+      if (auto automaton = ByteAutomaton::compile(filter.operands))
+        plan.automaton = std::make_shared<const ByteAutomaton>(std::move(*automaton));
+    }
     const auto& required = plan.matcher.required();
     for (const auto& text : required.any_of) {
       plan.needles.push_back({.text = text,

@@ -11,6 +11,7 @@
 
 #include "logs/querier.h"
 #include "logs/segment.h"
+#include "logs/segment/byte_automaton.h"
 #include "logs/segment/dictionary.h"
 #include "logs/segment/literal_plan.h"
 
@@ -27,6 +28,7 @@ struct FilterPlan {
   LineMatcher matcher;
   std::vector<Needle> needles;  // one of them must occur where the filter finds something; empty: unknown
   bool exact = false;           // holding a needle is the same as being found
+  std::shared_ptr<const ByteAutomaton> automaton;  // of regular expressions; null: only the matcher can tell
 };
 
 // What one segment makes of a selection.

@@ -260,14 +260,6 @@ void put(std::string& out, int value, int width) {
   }
   out.append(digits_of, static_cast<std::size_t>(width));
 }
-void put_clock(std::string& out, std::int64_t second_of_day) {
-  put(out, static_cast<int>(second_of_day / 3600), 2);
-  out.push_back(':');
-  put(out, static_cast<int>(second_of_day / 60 % 60), 2);
-  out.push_back(':');
-  put(out, static_cast<int>(second_of_day % 60), 2);
-}
-
 std::int64_t units_in_second(const SlotKind& kind) {
   std::int64_t units = 1;
   for (int i = 0; i < kind.fraction_digits; ++i) units *= 10;
@@ -329,15 +321,13 @@ bool time_to_offset(const SlotKind& kind, std::string_view text, TimestampNs row
   return again == text;
 }
 
-void append_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time, std::string& out) {
-  const std::int64_t units = units_in_second(kind);
-  const auto at = static_cast<std::int64_t>(static_cast<std::uint64_t>(row_units(kind, row_time)) +
-                                            static_cast<std::uint64_t>(offset));
-  const std::int64_t second = floor_div(at, units);
-  const std::int64_t part = at - second * units;
-  const std::int64_t day = floor_div(second, kDay);
-  const std::int64_t second_of_day = second - day * kDay;
+namespace {
+
+// What stands before the time of day.
+void put_date(const SlotKind& kind, std::int64_t day, std::string& out) {
+  if (kind.family == SlotKind::Family::clock || kind.family == SlotKind::Family::token) return;
   const auto date = date_from(day);
+  const auto month = kMonths.substr(static_cast<std::size_t>(date.month - 1) * 3, 3);
   switch (kind.family) {
     case SlotKind::Family::date_time:
       put(out, static_cast<int>(date.year), 4);
@@ -350,13 +340,13 @@ void append_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time
     case SlotKind::Family::apache:
       put(out, date.day, 2);
       out.push_back('/');
-      out.append(kMonths.substr(static_cast<std::size_t>(date.month - 1) * 3, 3));
+      out.append(month);
       out.push_back('/');
       put(out, static_cast<int>(date.year), 4);
       out.push_back(':');
       break;
     case SlotKind::Family::month_day:
-      out.append(kMonths.substr(static_cast<std::size_t>(date.month - 1) * 3, 3));
+      out.append(month);
       out.push_back(' ');
       if (date.day < 10) {
         out.push_back(' ');
@@ -369,11 +359,51 @@ void append_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time
     case SlotKind::Family::clock:
     case SlotKind::Family::token: break;
   }
-  put_clock(out, second_of_day);
-  if (kind.fraction_digits != 0) {
-    out.push_back(kind.fraction_separator);
-    put(out, static_cast<int>(part), kind.fraction_digits);
+}
+
+char* put_two(char* to, std::int64_t value) {
+  to[0] = static_cast<char>('0' + value / 10);
+  to[1] = static_cast<char>('0' + value % 10);
+  return to + 2;
+}
+
+}  // namespace
+
+char* write_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time, DayCache& cache, char* to) {
+  const std::int64_t units = units_in_second(kind);
+  const auto at = static_cast<std::int64_t>(static_cast<std::uint64_t>(row_units(kind, row_time)) +
+                                            static_cast<std::uint64_t>(offset));
+  const std::int64_t second = floor_div(at, units);
+  std::int64_t part = at - second * units;
+  const std::int64_t day = floor_div(second, kDay);
+  const std::int64_t second_of_day = second - day * kDay;
+  if (cache.day != day) {
+    std::string date;
+    put_date(kind, day, date);
+    cache.size = date.copy(cache.text, sizeof cache.text);
+    cache.day = day;
   }
+  for (std::size_t i = 0; i < cache.size; ++i) *to++ = cache.text[i];
+  to = put_two(to, second_of_day / 3600);
+  *to++ = ':';
+  to = put_two(to, second_of_day / 60 % 60);
+  *to++ = ':';
+  to = put_two(to, second_of_day % 60);
+  if (kind.fraction_digits != 0) {
+    *to++ = kind.fraction_separator;
+    for (int i = kind.fraction_digits - 1; i >= 0; --i) {
+      to[i] = static_cast<char>('0' + part % 10);
+      part /= 10;
+    }
+    to += kind.fraction_digits;
+  }
+  return to;
+}
+
+void append_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time, std::string& out) {
+  DayCache cache;
+  char text[kMostTimeBytes];
+  out.append(text, write_time(kind, offset, row_time, cache, text));
 }
 
 }  // namespace tocayo::logs

@@ -57,4 +57,14 @@ bool read_slot_mark(std::string_view text, std::size_t at, SlotKind& kind);
 bool time_to_offset(const SlotKind& kind, std::string_view text, TimestampNs row_time, std::int64_t& offset);
 void append_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time, std::string& out);
 
+// The date part as last written, since neighbours share it.
+struct DayCache {
+  std::int64_t day = INT64_MIN;
+  char text[16] = {};
+  std::size_t size = 0;
+};
+inline constexpr std::size_t kMostTimeBytes = 40;
+// As append_time; returns the end. `to` has room for kMostTimeBytes. The cache is of this kind alone.
+char* write_time(const SlotKind& kind, std::int64_t offset, TimestampNs row_time, DayCache& cache, char* to);
+
 }  // namespace tocayo::logs
