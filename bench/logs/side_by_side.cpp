@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs: a deterministic corpus, pushed through Loki's API, then queries; beside ripgrep on the raw files and zstd -3 of
 // them. One JSON line a measure, then a table.
-//   logs_side_by_side [--bytes 1GiB] [--target URL]   (a target is any running server with Loki's API)
+//   logs_side_by_side [--bytes 1GiB] [--target URL] [--format protobuf|json] [--only all|ingest|restart]
+// A target is any running server with Loki's API. `ingest` leaves out the queries; `restart` keeps all lines in the
+// journal, kills the server and measures how long it takes to be ready again.
 // Loki and VictoriaLogs are compared when a target is given; without one they are reported absent, never estimated.
 #include <fmt/format.h>
 #include <snappy.h>
@@ -68,9 +70,16 @@ std::string body_of(int service, int host, const std::vector<std::pair<std::int6
   return body;
 }
 
+json::object stream_of(int service, int host, const std::vector<std::pair<std::int64_t, std::string>>& rows) {
+  json::array values;
+  for (const auto& [time, line] : rows) values.push_back(json::array{std::to_string(time), line});
+  return {{"stream", {{"host", fmt::format("host-{:03}", host)}, {"service", fmt::format("service-{:02}", service)}}},
+          {"values", std::move(values)}};
+}
+
 // Calls send(uncompressed bodies of about 1 MiB) while the raw files are written.
 template <class Send>
-Corpus generate(const fs::path& directory, std::uint64_t bytes, const Send& send) {
+Corpus generate(const fs::path& directory, std::uint64_t bytes, bool as_json, const Send& send) {
   Corpus corpus{.directory = directory};
   fs::create_directories(directory);
   std::mt19937_64 random(20261124);
@@ -98,10 +107,15 @@ Corpus generate(const fs::path& directory, std::uint64_t bytes, const Send& send
       rows.emplace_back(time + i, std::move(line));
     }
     corpus.lines += rows.size();
-    pending += body_of(service, host, rows);
-    if (pending.size() > (1U << 20)) send(std::exchange(pending, {}));
+    if (as_json) {
+      pending += pending.empty() ? R"({"streams":[)" : ",";
+      pending += json::serialize(stream_of(service, host, rows));
+    } else {
+      pending += body_of(service, host, rows);
+    }
+    if (pending.size() > (1U << 20)) send(std::exchange(pending, {}) + (as_json ? "]}" : ""));
   }
-  if (!pending.empty()) send(std::move(pending));
+  if (!pending.empty()) send(pending + (as_json ? "]}" : ""));
   for (auto& file : files) file.close();
   return corpus;
 }
@@ -217,7 +231,45 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-int run(std::uint64_t bytes, const std::string& target) {
+struct Options {
+  std::uint64_t bytes = 1ULL << 30;
+  std::string target;
+  bool as_json = false;
+  std::string only = "all";
+};
+
+// Kills the server and counts what is there afterwards.
+int restart(testing::Server& server, std::uint64_t lines) {
+  double journal = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(server.data_dir() / "logs" / "wal")) {
+    if (entry.is_regular_file()) journal += static_cast<double>(entry.file_size());
+  }
+  tell("journal", "tocayo", journal / 1e6, "MB");
+  server.kill9();
+  const auto at = Steady::now();
+  if (!server.start(std::chrono::minutes(2))) return 1;
+  tell("ready after kill -9", "tocayo", milliseconds(at), "ms");
+  const auto usage = usage_of(server.process().pid());
+  tell("until then", "tocayo", usage.cpu, "CPU s");
+  tell("memory then", "tocayo", usage.rss / 1e6, "MB");
+  const auto reply =
+      testing::http_request("POST", server.url("/loki/api/v1/query"),
+                            "query=" + testing::url_encode("sum(count_over_time({service=~\"service-.*\"}[2d]))") +
+                                fmt::format("&time={}", kStart + kDay + kDay / 2),
+                            {{"Content-Type", "application/x-www-form-urlencoded"}}, std::chrono::minutes(5));
+  double found = 0;
+  if (reply.status == 200) {
+    for (const auto& series : json::parse(reply.body).at("data").at("result").as_array())
+      found += std::atof(std::string(series.at("value").as_array()[1].as_string()).c_str());
+  } else {
+    fmt::print("{} {}\n", reply.status, reply.body);
+  }
+  tell("lines after it", "tocayo", found, fmt::format("of {}", lines));
+  return found == static_cast<double>(lines) ? 0 : 1;
+}
+
+int run(const Options& wanted) {
+  const auto& [bytes, target, as_json, only] = wanted;
   testing::TempDir work;
   std::unique_ptr<testing::Server> server;
   std::string base = target;
@@ -226,6 +278,10 @@ int run(std::uint64_t bytes, const std::string& target) {
     who = "tocayo";
     testing::Server::Options options;
     options.sets = {"server.log_level=warn"};
+    if (only == "restart") {
+      for (const char* set : {"logs.head.cut_bytes=64GiB", "logs.head.memory=64GiB", "logs.head.cut_age=24h"})
+        options.sets.emplace_back(set);
+    }
     server = std::make_unique<testing::Server>(std::move(options));
     if (!server->start()) return 1;
     base = server->url("");
@@ -251,16 +307,21 @@ int run(std::uint64_t bytes, const std::string& target) {
           waiting.pop();
           wake.notify_all();
         }
-        const auto reply = testing::http_request("POST", base + "/loki/api/v1/push", body,
-                                                 {{"Content-Type", "application/x-protobuf"}});
+        const auto reply =
+            testing::http_request("POST", base + "/loki/api/v1/push", body,
+                                  {{"Content-Type", as_json ? "application/json" : "application/x-protobuf"}});
         if (reply.status != 204) ++refused;
       }
     });
   }
   const auto started = Steady::now();
-  const auto corpus = generate(work.path() / "raw", bytes, [&](std::string body) {
+  const auto corpus = generate(work.path() / "raw", bytes, as_json, [&](std::string body) {
     std::string packed;
-    snappy::Compress(body.data(), body.size(), &packed);
+    if (as_json) {
+      packed = std::move(body);
+    } else {
+      snappy::Compress(body.data(), body.size(), &packed);
+    }
     std::unique_lock lock(mutex);
     wake.wait(lock, [&] { return waiting.size() < 8; });
     waiting.push(std::move(packed));
@@ -279,6 +340,7 @@ int run(std::uint64_t bytes, const std::string& target) {
   tell("corpus lines", "", static_cast<double>(corpus.lines), "lines");
   tell("refused pushes", who, refused, "");
   tell("ingest, generator included", who, static_cast<double>(corpus.bytes) / 1e6 / seconds, "MB/s");
+  if (only == "restart") return server ? restart(*server, corpus.lines) : 2;
   if (server) {
     (void)testing::http_request("POST", base + "/flush", "", {{"X-Tocayo-Csrf", "1"}}, std::chrono::minutes(10));
     const auto after = usage_of(server->process().pid());
@@ -290,6 +352,7 @@ int run(std::uint64_t bytes, const std::string& target) {
     tell("raw files", "zstd -3", static_cast<double>(zstd) / 1e6, "MB");
     tell("size", "tocayo / zstd -3", static_cast<double>(segments) / static_cast<double>(zstd), "");
   }
+  if (only == "ingest") return refused == 0 ? 0 : 1;
   const auto rg = testing::find_program("rg");
   fmt::print("{:<34} {:>12} {:>12} {:>9}\n", "query (median of 5, ms)", who, rg ? "rg" : "rg absent", "ratio");
   for (const auto& query : queries()) {
@@ -346,18 +409,21 @@ int run(std::uint64_t bytes, const std::string& target) {
 }  // namespace tocayo::bench
 
 int main(int argc, char** argv) {
-  std::uint64_t bytes = 1ULL << 30;
-  std::string target;
+  tocayo::bench::Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--bytes") == 0) {
       char* unit = nullptr;
       const double number = std::strtod(argv[i + 1], &unit);
-      bytes = static_cast<std::uint64_t>(number * (std::strncmp(unit, "G", 1) == 0   ? 1 << 30
-                                                   : std::strncmp(unit, "M", 1) == 0 ? 1 << 20
-                                                                                     : 1));
+      options.bytes = static_cast<std::uint64_t>(number * (std::strncmp(unit, "G", 1) == 0   ? 1 << 30
+                                                           : std::strncmp(unit, "M", 1) == 0 ? 1 << 20
+                                                                                             : 1));
     } else if (std::strcmp(argv[i], "--target") == 0) {
-      target = argv[i + 1];
+      options.target = argv[i + 1];
+    } else if (std::strcmp(argv[i], "--format") == 0) {
+      options.as_json = std::strcmp(argv[i + 1], "json") == 0;
+    } else if (std::strcmp(argv[i], "--only") == 0) {
+      options.only = argv[i + 1];
     }
   }
-  return tocayo::bench::run(bytes, target);
+  return tocayo::bench::run(options);
 }
