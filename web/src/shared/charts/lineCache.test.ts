@@ -139,6 +139,12 @@ describe('lines that are kept', () => {
     expect(draw(settled(), { xMin: 163_000, xMax: 263_000 }).read).toBeGreaterThan(0);
     expect(draw(settled(), { ...moved, yMax: 300 }).read).toBeGreaterThan(0);
     expect(draw(settled(), { ...moved, width: 310, xMax: 203_333.333333 }).read).toBeGreaterThan(0);
+    // A height that stays is traced for, one that changes on is not.
+    const low = settled();
+    expect(draw(low, { ...moved, yMax: 130 }).read).toBe(0);
+    expect(draw(low, { ...moved, yMax: 140 }).read).toBe(0);
+    expect(draw(low, { ...moved, yMax: 140 }).read).toBeGreaterThan(0);
+    expect(draw(low, { ...moved, yMax: 140 }).read).toBe(0);
     const cleared = settled();
     cleared.clear();
     expect(draw(cleared, moved).read).toBeGreaterThan(0);

@@ -55,7 +55,9 @@ export class LineCache {
       this.kept = null;
       return null;
     }
-    if (!this.kept || !this.serves(this.kept, model, frame, connect, stepsOf)) {
+    // Stretched lines are good for a moment: once the height has settled they are traced for it.
+    const settled = near(perUnit(last.frame), perUnit(frame));
+    if (!this.kept || !this.serves(this.kept, model, frame, connect, stepsOf, settled)) {
       const moved = last.frame.xMin !== frame.xMin;
       const margin = moved ? (frame.xMax - frame.xMin) * MARGIN : 0;
       const steps = stepsOf(frame.xMin - margin, frame.xMax + margin);
@@ -75,12 +77,13 @@ export class LineCache {
     frame: Frame,
     connect: unknown,
     stepsOf: (min: number, max: number) => [number, number],
+    settled: boolean,
   ): boolean {
     const own = kept.span.frame;
     if (kept.model !== model || kept.connect !== connect || own.ratio !== frame.ratio) return false;
     if (own.width !== frame.width || own.height !== frame.height || !near(perMs(own), perMs(frame))) return false;
     const stretch = perUnit(frame) / perUnit(own);
-    if (stretch > MOST_STRETCH || stretch < 1 / MOST_STRETCH) return false;
+    if (stretch > MOST_STRETCH || stretch < 1 / MOST_STRETCH || (settled && !near(stretch, 1))) return false;
     const [from, to] = stepsOf(frame.xMin, frame.xMax);
     return from >= kept.span.steps[0] && to <= kept.span.steps[1];
   }
