@@ -4,7 +4,7 @@ import { IconList } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { labelValues } from '@/shared/api/prom';
-import css from './Explore.module.css';
+import css from './MetricsStart.module.css';
 
 /** Questions that most servers can answer, by the metric that they need. */
 const STARTERS: Record<string, string> = {
