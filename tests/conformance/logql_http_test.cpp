@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The LogQL tables through a real socket: a tenant per data set, pushed as JSON or as protobuf, asked in the head,
-// after a flush to segments and after a restart.
+// after a flush to segments and after a restart; and, written in portions, while the segments are many and after they
+// have been merged.
 #include <gtest/gtest.h>
 #include <snappy.h>
 
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <protozero/pbf_writer.hpp>
+#include <set>
 
 #include "core/text.h"
 #include "logql/engine/testfile.h"
@@ -91,11 +93,56 @@ table::LabelList labels_of(const json::value& value) {
   return labels;
 }
 
+constexpr TimestampNs kDay = 86'400'000'000'000;
+
+// Part `part` of `parts` of each stream, and a line of its own at the end of each day: so that every part makes a
+// segment of every day.
+table::DataSet portion(const table::DataSet& data, std::size_t part, std::size_t parts,
+                       const std::set<TimestampNs>& days) {
+  table::DataSet out;
+  for (const auto& stream : data) {
+    auto some = stream;
+    const auto from = static_cast<std::ptrdiff_t>(stream.entries.size() * part / parts);
+    const auto to = static_cast<std::ptrdiff_t>(stream.entries.size() * (part + 1) / parts);
+    some.entries.assign(stream.entries.begin() + from, stream.entries.begin() + to);
+    if (!some.entries.empty()) out.push_back(std::move(some));
+  }
+  auto& last = out.emplace_back();
+  last.labels = Labels{{"portion", "of the test"}};
+  for (const auto day : days) {
+    auto& entry = last.entries.emplace_back();
+    entry.time = (day + 1) * kDay - 1 - static_cast<TimestampNs>(part);
+    entry.line = "portion " + std::to_string(part);
+  }
+  return out;
+}
+
 class HttpTarget final : public table::Target {
  public:
-  HttpTarget(Server& server, bool protobuf) : server_(server), protobuf_(protobuf) {}
+  // `parts` > 1: each data set is written so many times to a segment of its own.
+  HttpTarget(Server& server, bool protobuf, std::size_t parts = 1)
+      : server_(server), protobuf_(protobuf), parts_(parts) {}
+
+  // Days of all data sets: how many segments there are when all is merged.
+  std::size_t days() const { return days_; }
 
   Result<> load(const std::string& tenant, const table::DataSet& data) override {
+    if (parts_ == 1) return push(tenant, data);
+    std::set<TimestampNs> days;
+    for (const auto& stream : data) {
+      for (const auto& entry : stream.entries) days.insert(entry.time / kDay);
+    }
+    days_ += days.size();
+    for (std::size_t part = 0; part < parts_; ++part) {
+      TRY(push(tenant, portion(data, part, parts_, days)));
+      const auto reply =
+          http_request("POST", server_.url("/flush/tenant"), "", {{"X-Tocayo-Csrf", "1"}, {"X-Scope-OrgID", tenant}});
+      if (reply.status != 204) return fail(ErrorKind::internal, std::to_string(reply.status) + " " + reply.body);
+    }
+    return {};
+  }
+
+  Result<> push(const std::string& tenant, const table::DataSet& data) {
     const auto reply = http_request(
         "POST", server_.url("/loki/api/v1/push"), protobuf_ ? as_protobuf(data) : as_json(data),
         {{"Content-Type", protobuf_ ? "application/x-protobuf" : "application/json"}, {"X-Scope-OrgID", tenant}});
@@ -186,6 +233,8 @@ class HttpTarget final : public table::Target {
 
   Server& server_;
   bool protobuf_;
+  std::size_t parts_;
+  std::size_t days_ = 0;
 };
 
 std::vector<table::Suite> suites() {
@@ -240,6 +289,41 @@ void run_all(bool protobuf) {
   ASSERT_TRUE(server.start());
   for (const auto& suite : all) check(table::ask(suite, target), "after a restart", cases);
   std::cout << cases << " cases over HTTP, " << (protobuf ? "protobuf" : "JSON") << '\n';
+}
+
+// Of all tenants, by the server's own count.
+std::size_t segment_count(Server& server) {
+  const auto text = http_get(server.url("/metrics")).body;
+  double count = 0;
+  for (const auto line : split(text, '\n')) {
+    if (line.starts_with("tocayo_logs_segments{"))
+      count += std::atof(std::string(line.substr(line.rfind(' '))).c_str());
+  }
+  return static_cast<std::size_t>(count);
+}
+
+TEST(LogqlOverHttp, AfterMerging) {
+  const auto all = suites();
+  if (all.empty()) {
+    ASSERT_EQ(std::getenv("CI"), nullptr) << "no conformance files";
+    GTEST_SKIP() << "no conformance files";
+  }
+  Server::Options options;
+  options.sets = {"logs.compat=loki", "logs.compaction.settle=0s",
+                  "logs.limits={discover_service_name: [], discover_log_levels: false, reject_old_samples: false}"};
+  Server server(std::move(options));
+  ASSERT_TRUE(server.start());
+  HttpTarget target(server, true, 5);
+  std::size_t cases = 0;
+  for (const auto& suite : all) {
+    auto report = table::run(suite, target);
+    ASSERT_TRUE(report) << suite.file << ": " << report.error().message;
+    check(*report, "while segments are merged", cases);
+  }
+  ASSERT_TRUE(eventually([&] { return segment_count(server) == target.days(); }, std::chrono::minutes(2)))
+      << segment_count(server) << " segments of " << target.days() << " days";
+  for (const auto& suite : all) check(table::ask(suite, target), "after merging", cases);
+  std::cout << cases << " cases over HTTP, " << target.days() << " merged segments\n";
 }
 
 TEST(LogqlOverHttp, JsonPush) { run_all(false); }

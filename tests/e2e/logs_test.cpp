@@ -199,6 +199,164 @@ TEST(Logs, RefusalsTellWhat) {
   EXPECT_EQ(http_get(server.url("/loki/api/v1/query?query=" + url_encode("{a=\"1\"}"))).status, 400);
 }
 
+TEST(Logs, SeveralTenantsAreReadAsOne) {
+  Server server;
+  ASSERT_TRUE(server.start());
+  const auto base = now_ns();
+  const auto as = [](const char* tenant) { return HttpHeaders{{"X-Scope-OrgID", tenant}}; };
+  ASSERT_EQ(push(server, {{"app", "x"}, {"only", "a"}}, {{base, "of a"}}, {}, as("team-a")).status, 204);
+  ASSERT_EQ(push(server, {{"app", "x"}}, {{base + 1, "of b"}}, {}, as("team-b")).status, 204);
+  ASSERT_EQ(push(server, {{"app", "x"}, {"__tenant_id__", "own"}}, {{base + 2, "of c"}}, {}, as("team-c")).status, 204);
+  const auto query = [](const std::string& text) { return "/loki/api/v1/query_range?query=" + url_encode(text); };
+  const auto both = get(server, query("{app=\"x\"}"), as("team-b|team-a|team-b"));
+  EXPECT_EQ(lines_of(both).size(), 2U);
+  std::set<std::string> tenants;
+  for (const auto& stream : both.at("data").at("result").as_array())
+    tenants.insert(std::string(stream.at("stream").at("__tenant_id__").as_string()));
+  EXPECT_EQ(tenants, (std::set<std::string>{"team-a", "team-b"}));
+  // A matcher of the label chooses tenants; one tenant alone has no such label.
+  EXPECT_EQ(lines_of(get(server, query("{app=\"x\", __tenant_id__=\"team-b\"}"), as("team-a|team-b"))),
+            std::vector<std::string>{"of b"});
+  EXPECT_EQ(lines_of(get(server, query("{app=\"x\", __tenant_id__!~\"team-[ab]\"}"), as("team-a|team-b|team-c"))),
+            std::vector<std::string>{"of c"});
+  const auto one = get(server, query("{app=\"x\"}"), as("team-a|team-a"));
+  EXPECT_FALSE(one.at("data").at("result").as_array().at(0).at("stream").as_object().contains("__tenant_id__"));
+  // A stored label of that name is kept under another.
+  const auto kept = get(server, query("{app=\"x\", original___tenant_id__=\"own\"}"), as("team-a|team-c"));
+  ASSERT_EQ(lines_of(kept), std::vector<std::string>{"of c"});
+  EXPECT_EQ(kept.at("data").at("result").as_array().at(0).at("stream").at("__tenant_id__").as_string(), "team-c");
+  // Numbers, labels, series, volume, fields, patterns.
+  const auto counts =
+      get(server, "/loki/api/v1/query?query=" + url_encode("sum by (__tenant_id__) (count_over_time({app=\"x\"}[1h]))"),
+          as("team-a|team-b"));
+  EXPECT_EQ(counts.at("data").at("result").as_array().size(), 2U);
+  EXPECT_EQ(json::serialize(get(server, "/loki/api/v1/labels", as("team-a|team-b")).at("data")),
+            R"(["__tenant_id__","app","only","service_name"])");
+  EXPECT_EQ(json::serialize(get(server, "/loki/api/v1/label/__tenant_id__/values", as("team-b|team-a")).at("data")),
+            R"(["team-a","team-b"])");
+  EXPECT_EQ(get(server, "/loki/api/v1/series?match[]=" + url_encode("{app=\"x\"}"), as("team-a|team-b"))
+                .at("data")
+                .as_array()
+                .size(),
+            2U);
+  EXPECT_EQ(get(server, "/loki/api/v1/index/stats?query=" + url_encode("{app=\"x\"}"), as("team-a|team-b"))
+                .at("entries")
+                .to_number<int>(),
+            2);
+  for (const char* path : {"index/volume", "patterns", "detected_fields", "detected_labels"}) {
+    get(server, "/loki/api/v1/" + std::string(path) + "?query=" + url_encode("{app=\"x\"}"), as("team-a|team-b"));
+  }
+  // Everything else wants one tenant.
+  const auto refused = [](const HttpReply& reply) {
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    EXPECT_NE(reply.body.find("multiple org IDs present"), std::string::npos) << reply.body;
+  };
+  refused(push(server, {{"app", "x"}}, {{base, "z"}}, {}, as("team-a|team-b")));
+  refused(http_get(server.url("/api/v1/query?query=up"), as("team-a|team-b")));
+  refused(http_request("POST", server.url("/api/v1/push"), "x", as("team-a|team-b")));
+  refused(http_get(server.url("/loki/api/v1/delete"), as("team-a|team-b")));
+  refused(http_get(server.url("/tenancy/api/v1/tenants"), as("team-a|team-b")));
+  WebSocketClient tail(server.address(), "/loki/api/v1/tail?query=" + url_encode("{app=\"x\"}"),
+                       {{"X-Scope-OrgID", "team-a|team-b"}});
+  EXPECT_EQ(tail.status(), 400);
+  const std::vector<std::string> malformed = {"team-a|", "|", "team-a|..", "team-a|b/c",
+                                              "team-a|" + std::string(151, 'x')};
+  for (const auto& bad : malformed) {
+    EXPECT_EQ(http_get(server.url(query("{app=\"x\"}")), {{"X-Scope-OrgID", bad}}).status, 400) << bad;
+  }
+}
+
+TEST(Logs, LimitsOfReads) {
+  Server::Options options;
+  options.sets = {
+      "logs.limits={max_query_length: 2h, max_entries_limit_per_query: 10, max_query_series: 2, required_labels: "
+      "[app], "
+      "max_query_bytes_read: 1KB, max_query_lookback: 24h, discover_service_name: [], "
+      "blocked_queries: [{pattern: 'secret', regex: true}]}"};
+  Server server(std::move(options));
+  ASSERT_TRUE(server.start());
+  const auto base = now_ns();
+  std::vector<Sent> lines;
+  for (int i = 0; i < 3; ++i) lines.push_back({base - i, "line " + std::to_string(i)});
+  for (const char* host : {"h1", "h2", "h3"})
+    ASSERT_EQ(push(server, {{"app", "x"}, {"host", host}}, lines).status, 204);
+  const auto ask = [&](const std::string& rest, const std::string& query) {
+    return http_get(server.url("/loki/api/v1/query_range?" + rest + "&query=" + url_encode(query)));
+  };
+  const auto refusal = [&](const std::string& rest, const std::string& query, const std::string& message) {
+    const auto reply = ask(rest, query);
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    EXPECT_EQ(reply.body.find(message), 0U) << reply.body;
+  };
+  EXPECT_EQ(ask("limit=10", "{app=\"x\"}").status, 200);
+  refusal("", "{app=\"x\"}", "max entries limit per query exceeded, limit > max_entries_limit_per_query (100 > 10)");
+  refusal("since=3h", "{app=\"x\"}", "the query time range exceeds the limit (query length: 3h0m0s, limit: 2h)");
+  refusal("limit=11", "{app=\"x\"}",
+          "max entries limit per query exceeded, limit > max_entries_limit_per_query (11 > 10)");
+  refusal("", "{host=\"h1\"}",
+          "stream selector is missing required matchers [app], labels present in the query were [host]");
+  refusal("", "{app=\"x\"} |= `secret`", "query blocked by policy");
+  const auto near =
+      "step=1&start=" + std::to_string(base / 1'000'000'000 - 10) + "&end=" + std::to_string(base / 1'000'000'000 + 10);
+  refusal(near, "count_over_time({app=\"x\"}[1m])", "maximum number of series (2) reached for a single query");
+  // Before the lookback there is nothing.
+  const auto old = std::to_string(base / 1'000'000'000 - 200'000);
+  const auto older = std::to_string(base / 1'000'000'000 - 203'000);
+  const auto empty = ask("limit=10&start=" + older + "&end=" + old, "{app=\"x\"}");
+  EXPECT_EQ(empty.status, 200);
+  EXPECT_TRUE(json::parse(empty.body).at("data").at("result").as_array().empty());
+  EXPECT_EQ(http_get(server.url("/loki/api/v1/labels?start=" + older + "&end=" + old)).status, 400);
+  ASSERT_EQ(push(server, {{"app", "x"}}, {{base, std::string(2'000, 'y')}}).status, 204);
+  refusal("limit=10", "{app=\"x\"}", "the query would read too many bytes (query: 2.0 KiB, limit: ");
+}
+
+TEST(Logs, PagesAndExportsContinueExactly) {
+  Server server;
+  ASSERT_TRUE(server.start());
+  const auto base = now_ns() - 60'000'000'000;
+  std::vector<Sent> lines;
+  // Many of one nanosecond, so that times alone cannot say where a page ended.
+  for (int i = 0; i < 700; ++i) lines.push_back({base + i / 100, "line " + std::to_string(i)});
+  ASSERT_EQ(push(server, {{"app", "pages"}}, lines).status, 204);
+  const std::string query = "query=" + url_encode("{app=\"pages\"}");
+  std::vector<std::string> got;
+  std::string cursor;
+  for (int page = 0; page < 20; ++page) {
+    const auto answer = get(server, "/loki/api/v1/query_range?direction=forward&limit=90&" + query +
+                                        (cursor.empty() ? "" : "&cursor=" + cursor));
+    for (auto& line : lines_of(answer)) got.push_back(std::move(line));
+    const auto* ours = answer.at("data").as_object().if_contains("tocayo");
+    if (ours == nullptr) break;
+    cursor = std::string(ours->at("cursor").as_string());
+  }
+  ASSERT_EQ(got.size(), 700U);
+  for (int i = 0; i < 700; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], "line " + std::to_string(i));
+  EXPECT_EQ(http_get(server.url("/loki/api/v1/query_range?cursor=nonsense&" + query)).status, 400);
+
+  const auto exported = [&](const std::string& more) {
+    const auto reply = http_get(server.url("/logs/api/v1/export?" + query + more));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    std::vector<json::value> rows;
+    for (std::size_t at = 0; at < reply.body.size();) {
+      const auto end = reply.body.find('\n', at);
+      rows.push_back(json::parse(reply.body.substr(at, end - at)));
+      at = end + 1;
+    }
+    return rows;
+  };
+  const auto all = exported("");
+  ASSERT_EQ(all.size(), 700U);
+  EXPECT_EQ(all[0].at("line").as_string(), "line 0");
+  EXPECT_EQ(all[0].at("labels").at("app").as_string(), "pages");
+  // Torn off in the middle of a nanosecond, and taken up again.
+  const auto rest = exported("&cursor=" + std::string(all[249].at("cursor").as_string()));
+  ASSERT_EQ(rest.size(), 450U);
+  EXPECT_EQ(rest[0].at("line").as_string(), "line 250");
+  EXPECT_EQ(rest[449].at("line").as_string(), "line 699");
+  EXPECT_EQ(exported("&direction=backward")[0].at("line").as_string(), "line 699");
+  EXPECT_EQ(http_get(server.url("/logs/api/v1/export?query=" + url_encode("rate({app=\"pages\"}[1m])"))).status, 400);
+}
+
 TEST(Logs, TenantsAndDeletes) {
   Server server;
   ASSERT_TRUE(server.start());
