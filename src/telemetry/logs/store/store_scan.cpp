@@ -29,6 +29,14 @@ class StoreScan final : public Scan {
   std::span<const Morsel> morsels() const override { return morsels_; }
   Result<> scan(std::size_t morsel, TimestampNs start, TimestampNs end, const Context& context, const Visitor& visit,
                 ScanStats& stats) const override;
+  Result<> scan_columns(std::size_t morsel, TimestampNs start, TimestampNs end, const Context& context,
+                        const ColumnVisitor& columns, const Visitor& visit, ScanStats& stats) const override;
+  std::optional<std::uint64_t> identity(std::size_t morsel) const override {
+    const Work& work = work_[morsel];
+    if (work.entry == nullptr || work.masked) return std::nullopt;
+    const auto id = static_cast<std::uint64_t>(work.entry->record().id);
+    return hash64({reinterpret_cast<const char*>(&id), sizeof id}, work.group);
+  }
   // All kinds of lines; rows that are only in memory, or some of which are hidden, are looked at one by one.
   Result<> patterns(const Selection& selection, const Context& context, const SegmentReader::PatternVisitor& visit);
   std::vector<std::string> warnings() const override {
@@ -71,6 +79,7 @@ class StoreScan final : public Scan {
   }
   Result<> scan_segment(const Work& work, TimestampNs start, TimestampNs end, const Context& context,
                         const Visitor& visit, ScanStats& stats) const;
+  void leave_out(const Work& work, const Error& error) const;
 
   std::shared_ptr<Tenant> tenant_;    // the stripes of its locks
   std::shared_ptr<const View> view_;  // keeps heads and files
@@ -286,7 +295,28 @@ Result<> StoreScan::scan_segment(const Work& work, TimestampNs start, TimestampN
   };
   auto scanned = work.open->reader->scan(work.group, compiled, *work.map, start, end, context, place, stats);
   if (scanned || visitor_failed || scanned.error().kind != ErrorKind::internal) return scanned;
-  // The group is damaged: the rest of the answer stands, and says what it lacks.
+  leave_out(work, scanned.error());
+  return {};
+}
+
+Result<> StoreScan::scan_columns(std::size_t index, TimestampNs start, TimestampNs end, const Context& context,
+                                 const ColumnVisitor& columns, const Visitor& visit, ScanStats& stats) const {
+  const Work& work = work_[index];
+  if (work.entry == nullptr || work.masked) return scan(index, start, end, context, visit, stats);
+  start = std::max(start, start_);
+  end = std::min(end, end_);
+  if (start >= end) return {};
+  // Columns are decoded while the visitor is at work, so only it can tell its own failures from the file's: an
+  // `internal` one is the file's.
+  auto scanned = work.open->reader->scan_columns(work.group, *compiled_, *work.map, start, end, work.order_base,
+                                                 context, columns, stats);
+  if (scanned || scanned.error().kind != ErrorKind::internal) return scanned;
+  leave_out(work, scanned.error());
+  return {};
+}
+
+// The group is damaged: the rest of the answer stands, and says what it lacks.
+void StoreScan::leave_out(const Work& work, const Error& error) const {
   const SegmentGroup& group = work.open->reader->groups()[work.group];
   std::string names;
   for (std::uint32_t i = 0; i < group.stream_count; ++i) {
@@ -304,8 +334,7 @@ Result<> StoreScan::scan_segment(const Work& work, TimestampNs start, TimestampN
       .add();
   work.entry->exclude();
   warn("log lines of " + names + " between " + format_rfc3339(group.min_time / 1'000'000) + " and " +
-       format_rfc3339(group.max_time / 1'000'000) + " are left out: " + scanned.error().message);
-  return {};
+       format_rfc3339(group.max_time / 1'000'000) + " are left out: " + error.message);
 }
 
 // The template of one line, as the segment writer would begin with.
