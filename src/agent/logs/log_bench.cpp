@@ -105,6 +105,7 @@ int run(std::size_t mebibytes, const std::string& stages, const char* name) {
       "{}: {:.0f} MiB, {} lines: {:.2f} s of CPU, {:.0f} MiB a CPU second ({:.2f} s wall), {:.1f} MiB sent, {} MiB RSS "
       "at most\n",
       name, mib, lines, cpu, mib / cpu, wall, static_cast<double>(client.bytes) / (1 << 20), usage.ru_maxrss / 1024);
+  shared->stop(0ms);
   std::filesystem::remove_all(dir);
   return 0;
 }
