@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdint>
+#include <cstring>
 
 #include "core/hash.h"
 #include "core/utf8.h"
@@ -200,6 +202,13 @@ bool is_classic_metric_name(std::string_view name) { return is_classic_name(name
 
 bool is_valid_utf8(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size();) {
+    // Mostly ASCII: eight bytes at a time.
+    std::uint64_t word = ~std::uint64_t{0};
+    if (bytes.size() - i >= sizeof word) std::memcpy(&word, bytes.data() + i, sizeof word);
+    if ((word & 0x8080808080808080U) == 0) {
+      i += sizeof word;
+      continue;
+    }
     if (static_cast<unsigned char>(bytes[i]) < 0x80) {
       ++i;
       continue;

@@ -248,14 +248,17 @@ void LineMatcher::matches(std::string_view text, std::span<const Place> lines, s
     return;
   }
   passes.assign(lines.size(), negated ? 1 : 0);
-  std::vector<std::uint32_t> order(lines.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::sort(order, {}, [&](std::uint32_t k) { return lines[k].at; });
+  std::vector<std::uint32_t> order;  // of the lines in memory; worked out at the first place found
   auto mark_all = [&](auto find) {
     std::size_t next = 0;  // in order
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t found = find(at);
       if (found >= text.size()) return;
+      if (order.empty()) {
+        order.resize(lines.size());
+        std::iota(order.begin(), order.end(), 0);
+        std::ranges::sort(order, {}, [&](std::uint32_t k) { return lines[k].at; });
+      }
       while (next < order.size() && lines[order[next]].at + lines[order[next]].length < found) ++next;
       if (next == order.size()) return;
       const auto& line = lines[order[next]];

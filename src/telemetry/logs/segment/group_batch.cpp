@@ -77,7 +77,8 @@ Result<> GroupRows::template_lines(std::uint32_t local, std::span<const std::uin
   }
   if (total > kMostBytes - out.bytes.size()) return damaged("length of lines");
   const std::size_t begin = out.bytes.size();
-  out.bytes.resize(begin + total);
+  // No zeros first. (What the call is given may be more than what was asked for.)
+  out.bytes.resize_and_overwrite(begin + total, [end = begin + total](char*, std::size_t) { return end; });
   char* const base = out.bytes.data();
   char* to = base + begin;
   for (std::size_t m = 0; m < which.size(); ++m) {

@@ -132,7 +132,8 @@ Result<std::string_view> GroupRows::bytes(const format::Column& column) {
     if (block.stored == block.raw) {
       held.emplace();
     } else {
-      std::string raw(block.raw, '\0');
+      std::string raw;
+      raw.resize_and_overwrite(block.raw, [&](char*, std::size_t) { return std::size_t{block.raw}; });
       thread_local const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
                                                                                       &ZSTD_freeDCtx);
       const auto size = trained_ == nullptr
