@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every fuzz target of build/dev (the sanitized build); the seconds given (default 360) are shared among all. Findings land in build/dev/fuzz/findings.
+# Runs every fuzz target of build/dev (the sanitized build), two at a time; the seconds given (default 360) are shared among all.
+# Findings land in build/dev/fuzz/findings.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 total=${1:-360}
 mapfile -t targets < <(find build/dev/src -name '*_fuzz' -type f -perm -u+x | sort)
 [ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets built"; exit 1; }
-each=$((total * 2 / ${#targets[@]})); [ $each -ge 5 ] || each=5
+each=$((total / ${#targets[@]})); [ $each -ge 5 ] || each=5
 mkdir -p build/dev/fuzz/findings
 one() {
   local t=$1 name; name=$(basename "$t")

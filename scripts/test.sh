@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# ./dev test: see ./dev help. Every kind runs on the release build; `sanitized` repeats the unit tests under ASan and UBSan.
+# ./dev test: see ./dev help. Every kind runs on the release build, except `sanitized` (the unit tests under ASan and UBSan), `fuzz` (of
+# that build) and `tsan`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ./dev --functions
@@ -11,25 +12,33 @@ while [ $# -gt 0 ]; do
   case $1 in
     --full) full=1 ;;
     --dir) dir=$2; shift ;;
-    all) kinds+=(unit conformance e2e fault browser sanitized tsan fuzz) ;;
     promql | logql) language=$1 ;;  # of `conformance … --dir DIR`
     *) kinds+=("$1") ;;
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault)
+[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser sanitized fuzz tsan)
 [ -z "$full" ] || export TOCAYO_FULL=1
-passed=0 failed=0 failures=()
+logs=build/test-logs
+mkdir -p $logs && rm -f $logs/*.result
+result() { echo "$2" >"$logs/$1.result"; }  # result <name> ok|FAIL
 run() {  # run <name> <command…>
   local name=$1 start=$SECONDS; shift
-  local log=build/test-logs/$name.log
-  mkdir -p build/test-logs
+  local log=$logs/$name.log
   if "$@" >"$log" 2>&1; then
-    passed=$((passed + 1)); printf 'ok    %-28s %4ds\n' "$name" $((SECONDS - start))
+    result "$name" ok; printf 'ok    %-28s %4ds\n' "$name" $((SECONDS - start))
   else
-    failed=$((failed + 1)); failures+=("$name"); printf 'FAIL  %-28s %4ds  %s\n' "$name" $((SECONDS - start)) "$log"
+    result "$name" FAIL; printf 'FAIL  %-28s %4ds  %s\n' "$name" $((SECONDS - start)) "$log"
     grep -nE 'Failure|FAILED|ERROR|error:|not ok|^FAIL' "$log" | head -15; tail -25 "$log"
   fi
+}
+run_programs() {  # run_programs <prefix> <test program…>: two at a time
+  local prefix=$1 program; shift
+  for program in "$@"; do
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+    run "$prefix-$(basename "$program")" "$program" --gtest_brief=1 &
+  done
+  wait
 }
 
 (need build test) || exit 1
@@ -42,7 +51,7 @@ for kind in "${kinds[@]}"; do
   say "$kind"
   case $kind in
     unit)
-      for t in $(find "$bin/src" -name '*_test' -type f -perm -u+x | sort); do run "unit-$(basename "$t")" "$t" --gtest_brief=1; done
+      run_programs unit $(find "$bin/src" -name '*_test' -type f -perm -u+x | sort)
       run unit-web bash -c ". ./dev --functions; web_modules && cd web && \$NPM run --silent typecheck && \$NPM test --silent && \$NPM run --silent check:size"
       ;;
     conformance)
@@ -58,21 +67,23 @@ for kind in "${kinds[@]}"; do
     sanitized)
       export ASAN_OPTIONS=detect_leaks=1
       rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api agent ui)
-      build dev "${rooms[@]/%/_test}" || { failed=$((failed + 1)); failures+=(sanitized-build); continue; }
-      for t in $(find build/dev/src -name '*_test' -type f -perm -u+x | sort); do run "asan-$(basename "$t")" "$t" --gtest_brief=1; done
+      build dev "${rooms[@]/%/_test}" || { result sanitized-build FAIL; continue; }
+      run_programs asan $(find build/dev/src -name '*_test' -type f -perm -u+x | sort)
       ;;
     tsan)  # the rooms with threads of their own, without Beast
-      build tsan core_test journal_test metrics_test logs_test logql_test || { failed=$((failed + 1)); failures+=(tsan-build); continue; }
-      for t in core journal metrics logs logql; do run "tsan-$t" "$(find build/tsan/src -name ${t}_test -type f)" --gtest_brief=1; done
+      build tsan core_test journal_test metrics_test logs_test logql_test || { result tsan-build FAIL; continue; }
+      run_programs tsan $(find build/tsan/src -name '*_test' -type f -perm -u+x | sort)
       ;;
-    fuzz)  # the parsers of outside bytes that do not need Beast; `./dev fuzz` runs every target
-      targets=(parser_promql engine_promql remote_write_v1 remote_write_v2 exposition_text exposition_openmetrics exposition_protobuf
-        wal_record segment frame config template logql_syntax logql_pipeline)
-      if build fuzz "${targets[@]/%/_fuzz}"; then run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log; else failed=$((failed + 1)); failures+=(fuzz-build); fi
+    fuzz)  # every parser of outside bytes
+      mapfile -t targets < <(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)
+      build dev "${targets[@]}" || { result fuzz-build FAIL; continue; }
+      run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log
       ;;
     *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac
 done
-[ $failed = 0 ] || printf 'failed: %s\n' "${failures[*]}"
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+passed=$(grep -lx ok $logs/*.result | wc -l)
+failures=$(grep -lx FAIL $logs/*.result | xargs -rn1 basename -s .result)
+[ -z "$failures" ] || echo "failed:" $failures
+echo "$passed passed, $(wc -w <<<"$failures") failed"
+[ -z "$failures" ] && [ "$passed" -gt 0 ]
