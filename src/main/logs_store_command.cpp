@@ -85,6 +85,9 @@ int inspect(const std::vector<fs::path>& files) {
     fmt::print("  {:>12} {:>14}  largest streams\n", "lines", "bytes");
     for (std::size_t i = 0; i < shown; ++i)
       fmt::print("  {:>12} {:>14}  {}\n", streams[i]->rows, streams[i]->bytes, streams[i]->labels.to_string(false));
+    auto report = (*reader)->report();
+    if (!report) return fail_with(report.error());
+    fmt::print("\n{}\n", logs::to_text(*report));
   }
   return 0;
 }

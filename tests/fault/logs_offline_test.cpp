@@ -163,6 +163,7 @@ TEST(LogsOffline, InspectTellsWhatASegmentHolds) {
   EXPECT_EQ(told.code, 0);
   EXPECT_NE(told.output.find("500 in 1 streams"), std::string::npos) << told.output;
   EXPECT_NE(told.output.find("app=\"web\""), std::string::npos) << told.output;
+  EXPECT_NE(told.output.find("web request"), std::string::npos) << "its templates: " << told.output;
   EXPECT_EQ(run({"inspect", "/does/not/exist"}).code, 1);
 }
 

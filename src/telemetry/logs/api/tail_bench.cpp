@@ -12,8 +12,8 @@
 #include <random>
 #include <thread>
 
-#include "db/testing.h"
 #include "logs/api/tail_test_support.h"
+#include "logs/store/temporary_store.h"
 
 namespace {
 
@@ -67,23 +67,20 @@ int main(int argc, char** argv) {
   const std::size_t seconds = argument(4, 10);
   constexpr std::size_t kBatch = 20;  // lines of a stream in a request of 10 streams
   constexpr std::size_t kStreams = 10;
-  db::testing::TemporaryDirectory directory;
-  auto database = db::testing::open_database(directory.path() / "bench.db");
   Pool pool("compute", 2);
   StoreOptions options;
-  options.dir = (directory.path() / "logs").string();
-  options.database = database.get();
   options.journal_mode = journal::SyncMode::interval;  // the tail is measured, not the disk
   options.pool = &pool;
-  auto store = Store::open(std::move(options));
-  if (!store) {
-    fmt::print(stderr, "{}\n", store.error().message);
+  auto opened = logs::testing::TemporaryStore::open(std::move(options));
+  if (!opened) {
+    fmt::print(stderr, "{}\n", opened.error().message);
     return 1;
   }
+  logs::testing::TemporaryStore& store = **opened;
   Registry registry;
   logql::Engine engine{logql::EngineOptions{}};
   auto limits = std::make_shared<const api::LogLimits>();
-  api::TailHub hub(**store, engine, pool, [limits](std::string_view) { return limits; }, registry, Clock::system());
+  api::TailHub hub(*store, engine, pool, [limits](std::string_view) { return limits; }, registry, Clock::system());
   Latencies latencies;
   std::vector<std::unique_ptr<api::testing::FakeWatcher>> sockets;
   for (std::size_t i = 0; i < watchers; ++i) {
@@ -126,7 +123,7 @@ int main(int argc, char** argv) {
       streams.push_back({0, &labels[s], rows[s]});
     }
     latencies.acknowledged(request);  // not yet, but a line may be on its way before append() has returned
-    if (auto done = sync_wait((*store)->append("bench", streams)); !done) {
+    if (auto done = sync_wait(store->append("bench", streams)); !done) {
       fmt::print(stderr, "{}\n", done.error().message);
       return 1;
     }

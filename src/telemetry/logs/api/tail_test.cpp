@@ -7,10 +7,10 @@
 #include <random>
 #include <thread>
 
-#include "db/testing.h"
 #include "logql/syntax/parser.h"
 #include "logs/api/tail_match.h"
 #include "logs/api/tail_test_support.h"
+#include "logs/store/temporary_store.h"
 
 namespace tocayo::logs::api {
 namespace {
@@ -101,25 +101,21 @@ TEST(LiteralSet, NeverHidesALineThatMatches) {
 class TailTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    database_ = db::testing::open_database(directory_.path() / "tail.db");
     StoreOptions options;
-    options.dir = (directory_.path() / "logs").string();
-    options.database = database_.get();
     options.background = false;
-    options.disk_reserve = 1;
     options.pool = &pool_;
-    auto store = Store::open(std::move(options));
+    auto store = logs::testing::TemporaryStore::open(std::move(options));
     ASSERT_TRUE(store) << store.error().message;
     store_ = std::move(*store);
     hub_ = std::make_unique<TailHub>(
-        *store_, engine_, pool_, [limits = std::make_shared<const LogLimits>()](std::string_view) { return limits; },
+        **store_, engine_, pool_, [limits = std::make_shared<const LogLimits>()](std::string_view) { return limits; },
         registry_, Clock::system(), TailHub::Options{.flush_every = 1ms});
   }
   void append(const Labels& labels, const std::vector<std::string>& lines, std::string_view tenant = "a") {
     std::vector<EntryRow> rows;
     for (const auto& line : lines) rows.push_back({Clock::system().now_ms() * 1'000'000 + ++number_, line, {}});
     StreamRows streams[] = {{0, &labels, rows}};
-    auto result = sync_wait(store_->append(tenant, streams));
+    auto result = sync_wait((*store_)->append(tenant, streams));
     ASSERT_TRUE(result) << result.error().message;
   }
   // The lines that a watcher got, when so many are there.
@@ -148,12 +144,10 @@ class TailTest : public ::testing::Test {
   }
 
   using Lines = std::vector<std::string>;
-  db::testing::TemporaryDirectory directory_;
   Pool pool_{"test", 2};
   Registry registry_;
   logql::Engine engine_{logql::EngineOptions{}};
-  std::unique_ptr<db::Database> database_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<logs::testing::TemporaryStore> store_;
   std::unique_ptr<TailHub> hub_;
   int number_ = 0;
 };

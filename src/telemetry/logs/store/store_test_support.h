@@ -49,7 +49,7 @@ class StoreFixture : public ::testing::Test {
     options_.journal_batch_delay = std::chrono::milliseconds(0);
     options_.clock = &clock_;
     options_.background = false;
-    options_.disk_reserve = 1;  // tests are not about how full this machine is …
+    options_.disk_reserve = 1;                             // tests are not about how full this machine is …
     options_.merge_settle = std::chrono::milliseconds(0);  // … nor about waiting
     options_.limits = [this](std::string_view) { return std::make_shared<const TenantLimits>(limits_); };
     limits_.creation_grace_period = std::chrono::hours(24 * 365);
