@@ -189,7 +189,9 @@ Task<Result<metrics::AppendResult>> ShipQueueImpl::append(std::string_view, metr
   }
   // Before the append: the sender may have delivered the record before this resumes.
   pending_rows_ += static_cast<std::int64_t>(head.rows);
+  appending_rows_ += static_cast<std::int64_t>(head.rows);
   auto appended = co_await partition_->append(kRowsRecord, record);
+  appending_rows_ -= static_cast<std::int64_t>(head.rows);
   if (!appended) {
     pending_rows_ -= static_cast<std::int64_t>(head.rows);
     count_dropped("disk", head.rows, head.min_time, head.max_time);
@@ -251,7 +253,9 @@ QueueStatus ShipQueueImpl::status() const {
   QueueStatus status;
   status.name = name_;
   status.directory = options_.dir;
-  status.pending_rows = static_cast<std::uint64_t>(std::max<std::int64_t>(0, pending_rows_.load()));
+  // What a kill would take does not count yet.
+  status.pending_rows =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, pending_rows_.load() - appending_rows_.load()));
   if (partition_) status.pending_bytes = pending_bytes();
   status.max_disk = max_disk_;
   status.delivered = delivered_;

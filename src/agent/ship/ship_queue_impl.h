@@ -88,6 +88,7 @@ class ShipQueueImpl final : public ShipQueue {
   std::atomic<std::uint64_t> cursor_position_{0};
   std::atomic<std::uint64_t> delivered_{0}, dropped_{0}, retries_{0}, dead_lettered_{0};
   std::atomic<std::int64_t> pending_rows_{0};
+  std::atomic<std::int64_t> appending_rows_{0};  // of these, those that are not on the disk yet
   std::atomic<bool> over_budget_{false};
   std::atomic<bool> use_v1_{false};    // the server does not know 2.0
   std::atomic<bool> numbered_{false};  // the server knows the queue's sequence
