@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 #include "logs/segment.h"
 #include "logs/segment/sample_lines.h"
@@ -95,6 +96,7 @@ void corpus(std::uint64_t bytes, std::uint32_t level) {
       ZSTD_outBuffer output{out.data(), out.size(), 0};
       while (ZSTD_compressStream2(context.get(), &output, &input, last ? ZSTD_e_end : ZSTD_e_continue) != 0 &&
              (last || input.pos < input.size)) {
+        size += std::exchange(output.pos, 0);
       }
       size += output.pos;
       pending.clear();
