@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs every fuzz target of build/dev (the sanitized build), two at a time; the seconds given (default 360) are shared among all.
-# Findings land in build/dev/fuzz/findings.
+# Findings land in build/dev/fuzz/findings. TOCAYO_FUZZ_SEED (default 1) picks another run: the same one every time tells what a change broke.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 total=${1:-360}
@@ -13,7 +13,7 @@ one() {
   local t=$1 name; name=$(basename "$t")
   mkdir -p "build/dev/fuzz/corpus/$name"
   local seeds=(); [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
-  if "$t" -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/dev/fuzz/findings/$name-" \
+  if "$t" -seed="${TOCAYO_FUZZ_SEED:-1}" -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/dev/fuzz/findings/$name-" \
       "build/dev/fuzz/corpus/$name" "${seeds[@]}" >"build/dev/fuzz/$name.log" 2>&1; then
     echo "ok    $name $(grep -oE 'stat::number_of_executed_units: *[0-9]+|Done [0-9]+ runs' "build/dev/fuzz/$name.log" | tail -1)"
   else
