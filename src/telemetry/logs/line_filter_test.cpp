@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "core/testing.h"
 #include "logs/required_literals.h"
 
 namespace tocayo::logs {
@@ -62,7 +63,7 @@ TEST(LineFilter, Patterns) {
 
 TEST(FindBytes, AgreesWithThePlainSearch) {
   std::mt19937 random(7);
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < test_rounds(20000, 200000, 2000); ++round) {
     std::string hay(random() % 200, 'a');
     for (auto& c : hay) c = static_cast<char>("aAbB\n"[random() % 5]);
     std::string needle(1 + random() % 6, 'a');
@@ -112,7 +113,8 @@ TEST(RequiredLiterals, AreNeverWrong) {
       "a",    "b",    "ab", "abc", "(ab|bca)", "(?i:ab)", "[ab]", ".",    "\\d", "(abc)?", "bb+", "a*",  "c{2}", "|",
       "(?i)", "(b|)", "k",  "s",   "{",        "x{0,1}",  "^",    "(a)*", "a+?", "b??",    "bca", "cab", "\\.",  "ſ"};
   int known = 0;
-  for (int round = 0; round < 30000; ++round) {
+  const int rounds = test_rounds(30000, 300000, 3000);
+  for (int round = 0; round < rounds; ++round) {
     std::string regex;
     for (unsigned i = 0, n = 1 + random() % 6; i < n; ++i) regex += atoms[random() % atoms.size()];
     re2::RE2::Options options;
@@ -133,7 +135,7 @@ TEST(RequiredLiterals, AreNeverWrong) {
       ASSERT_TRUE(holds) << regex << " matches " << line;
     }
   }
-  EXPECT_GT(known, 1000);
+  EXPECT_GT(known, rounds / 30);
 }
 
 // Many lines at once, in any order in memory, against one after the other.
@@ -160,7 +162,7 @@ TEST(LineFilter, ManyLinesAtOnceAgreeWithEachAlone) {
       {.kind = kPattern, .negated = false, .operands = {"<_>ab<_>"}},
   };
   const char* const pieces[] = {"a", "b", "ab", " ", "x", "7", "-", "\t", "é"};
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < test_rounds(300, 3000, 60); ++round) {
     std::vector<std::string> lines(1 + random() % 20);
     for (auto& line : lines) {
       for (std::size_t i = 0, n = random() % 6; i < n; ++i) line += pieces[random() % std::size(pieces)];
