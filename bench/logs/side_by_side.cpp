@@ -4,7 +4,9 @@
 //   logs_side_by_side [--bytes 1GiB] [--target URL] [--format protobuf|json] [--only all|ingest|restart]
 // A target is any running server with Loki's API. `ingest` leaves out the queries; `restart` keeps all lines in the
 // journal, kills the server and measures how long it takes to be ready again.
-// Loki and VictoriaLogs are compared when a target is given; without one they are reported absent, never estimated.
+// VictoriaLogs is started beside it, loaded with the same bodies and asked the same in its own language when
+// TOCAYO_BENCH_VICTORIALOGS names its binary; Loki is compared as a target. A peer that is not there is reported
+// absent, never estimated.
 #include <fmt/format.h>
 #include <snappy.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <mutex>
 #include <protozero/pbf_writer.hpp>
@@ -179,6 +182,18 @@ std::uint64_t size_of(const fs::path& directory, std::string_view ending) {
   return total;
 }
 
+// Once it no longer changes: what is in memory goes to the disk every few seconds.
+std::uint64_t settled_size(const fs::path& directory) {
+  std::uint64_t last = 0;
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::seconds(6));
+    const auto now = size_of(directory, "");
+    if (now == last) break;
+    last = now;
+  }
+  return last;
+}
+
 double milliseconds(Steady::time_point since) {
   return std::chrono::duration<double, std::milli>(Steady::now() - since).count();
 }
@@ -194,36 +209,52 @@ struct Query {
   std::string logql;
   bool lines = true;
   std::vector<std::string> rg;  // the same with ripgrep; empty: there is none
+  std::string logsql = {};      // the same for VictoriaLogs; empty: there is none
 };
 
+// Needles are whole words for VictoriaLogs, which its index of words serves best; what is counted must be the same
+// lines.
 std::vector<Query> queries() {
   const std::string all = "{service=~\"service-.*\"}";
-  return {{"Q1 needle, one hit", all + " |= `feedfacecafebeef`", true, {"-F", "feedfacecafebeef"}},
-          {"Q2 absent needle", all + " |= `0123456789abcdef01`", true, {"-F", "0123456789abcdef01"}},
-          {"Q3 frequent word, newest 1,000", all + " |= `error`", true, {}},
-          {"Q4 count of a word a minute",
-           "sum(count_over_time(" + all + " |= `error` [1m]))",
-           false,
-           {"-c", "-F", "error"}},
-          {"Q5 regex with literal",
-           "sum(count_over_time(" + all + " |~ `Failed password for (root|admin) from 10\\.1\\d\\.` [1h]))",
-           false,
-           {"-c", "Failed password for (root|admin) from 10\\.1[0-9]\\."}},
-          {"Q6 regex without literal",
-           "sum(count_over_time(" + all + " |~ `[0-9]{4}[x-z][0-9]` [1h]))",
-           false,
-           {"-c", "[0-9]{4}[x-z][0-9]"}},
-          {"Q7 needle in any case", all + " |~ `(?i)FEEDFACECAFEBEEF`", true, {"-i", "-F", "FEEDFACECAFEBEEF"}},
-          {"Q8 json filter on a number",
-           "sum(count_over_time({service=\"service-01\"} | json | status >= 500 [1h]))",
-           false,
-           {}},
-          {"Q9 rate by level", "sum by (detected_level) (rate(" + all + " [5m]))", false, {}},
-          {"Q10 quantile of a duration",
-           "quantile_over_time(0.99, {service=\"service-02\"} | logfmt | unwrap duration(duration) [1h]) by (service)",
-           false,
-           {}},
-          {"Q13 three negations", "sum(count_over_time(" + all + " != `GET` != `INFO` != `level` [1h]))", false, {}}};
+  return {
+      {"Q1 needle, one hit", all + " |= `feedfacecafebeef`", true, {"-F", "feedfacecafebeef"}, "feedfacecafebeef"},
+      {"Q2 absent needle", all + " |= `0123456789abcdef01`", true, {"-F", "0123456789abcdef01"}, "0123456789abcdef01"},
+      {"Q3 frequent word, newest 1,000", all + " |= `error`", true, {}, "~\"error\""},
+      {"Q4 count of a word a minute",
+       "sum(count_over_time(" + all + " |= `error` [1m]))",
+       false,
+       {"-c", "-F", "error"},
+       "~\"error\" | stats count() as lines"},
+      {"Q5 regex with literal",
+       "sum(count_over_time(" + all + " |~ `Failed password for (root|admin) from 10\\.1\\d\\.` [1h]))",
+       false,
+       {"-c", "Failed password for (root|admin) from 10\\.1[0-9]\\."},
+       "~\"Failed password for (root|admin) from 10\\\\.1[0-9]\\\\.\" | stats count() as lines"},
+      {"Q6 regex without literal",
+       "sum(count_over_time(" + all + " |~ `[0-9]{4}[x-z][0-9]` [1h]))",
+       false,
+       {"-c", "[0-9]{4}[x-z][0-9]"},
+       "~\"[0-9]{4}[x-z][0-9]\" | stats count() as lines"},
+      {"Q7 needle in any case",
+       all + " |~ `(?i)FEEDFACECAFEBEEF`",
+       true,
+       {"-i", "-F", "FEEDFACECAFEBEEF"},
+       "i(FEEDFACECAFEBEEF)"},
+      {"Q8 json filter on a number",
+       "sum(count_over_time({service=\"service-01\"} | json | status >= 500 [1h]))",
+       false,
+       {},
+       "{service=\"service-01\"} | unpack_json fields (status) | filter status:>=500 | stats count() as lines"},
+      {"Q9 rate by level", "sum by (detected_level) (rate(" + all + " [5m]))", false, {}},
+      {"Q10 quantile of a duration",
+       "quantile_over_time(0.99, {service=\"service-02\"} | logfmt | unwrap duration(duration) [1h]) by (service)",
+       false,
+       {}},
+      {"Q13 three negations",
+       "sum(count_over_time(" + all + " != `GET` != `INFO` != `level` [1h]))",
+       false,
+       {},
+       "!~\"GET\" !~\"INFO\" !~\"level\" | stats count() as lines"}};
 }
 
 double median(std::vector<double> values) {
@@ -268,32 +299,28 @@ int restart(testing::Server& server, std::uint64_t lines) {
   return found == static_cast<double>(lines) ? 0 : 1;
 }
 
-int run(const Options& wanted) {
-  const auto& [bytes, target, as_json, only] = wanted;
-  testing::TempDir work;
-  std::unique_ptr<testing::Server> server;
-  std::string base = target;
-  std::string who = "target";
-  if (target.empty()) {
-    who = "tocayo";
-    testing::Server::Options options;
-    options.sets = {"server.log_level=warn"};
-    if (only == "restart") {
-      for (const char* set : {"logs.head.cut_bytes=64GiB", "logs.head.memory=64GiB", "logs.head.cut_age=24h"})
-        options.sets.emplace_back(set);
-    }
-    server = std::make_unique<testing::Server>(std::move(options));
-    if (!server->start()) return 1;
-    base = server->url("");
-  }
-  // Two senders, as two connections; compressed before, so that the clock of the server's CPU is all that counts.
+// A running server that takes the corpus.
+struct System {
+  std::string name;
+  std::string base;  // URL
+  std::string push;  // path of Loki's push API
+  pid_t pid = 0;     // 0: not ours to measure
+};
+
+struct Ingested {
+  Corpus corpus;
+  int refused = 0;
+  double peak = 0;  // bytes of resident memory
+};
+
+// Two senders, as two connections; compressed before, so that the server's CPU is all that its clock counts.
+Ingested ingest(const System& system, const fs::path& raw, std::uint64_t bytes, bool as_json) {
   std::mutex mutex;
   std::condition_variable_any wake;
   std::queue<std::string> waiting;
   bool done = false;
   std::atomic<int> refused{0};
-  double peak = 0;
-  const auto before = server ? usage_of(server->process().pid()) : Usage{};
+  Ingested result;
   std::vector<std::jthread> senders;
   for (int i = 0; i < 2; ++i) {
     senders.emplace_back([&] {
@@ -308,14 +335,14 @@ int run(const Options& wanted) {
           wake.notify_all();
         }
         const auto reply =
-            testing::http_request("POST", base + "/loki/api/v1/push", body,
+            testing::http_request("POST", system.base + system.push, body,
                                   {{"Content-Type", as_json ? "application/json" : "application/x-protobuf"}});
-        if (reply.status != 204) ++refused;
+        if (reply.status / 100 != 2) ++refused;
       }
     });
   }
   const auto started = Steady::now();
-  const auto corpus = generate(work.path() / "raw", bytes, as_json, [&](std::string body) {
+  result.corpus = generate(raw, bytes, as_json, [&](std::string body) {
     std::string packed;
     if (as_json) {
       packed = std::move(body);
@@ -326,7 +353,7 @@ int run(const Options& wanted) {
     wake.wait(lock, [&] { return waiting.size() < 8; });
     waiting.push(std::move(packed));
     wake.notify_all();
-    if (server) peak = std::max(peak, usage_of(server->process().pid()).rss);
+    if (system.pid != 0) result.peak = std::max(result.peak, usage_of(system.pid).rss);
   });
   {
     std::scoped_lock lock(mutex);
@@ -335,74 +362,199 @@ int run(const Options& wanted) {
   wake.notify_all();
   senders.clear();
   const double seconds = milliseconds(started) / 1e3;
-  const double gigabytes = static_cast<double>(corpus.bytes) / 1e9;
-  tell("corpus", "", gigabytes, "GB");
-  tell("corpus lines", "", static_cast<double>(corpus.lines), "lines");
-  tell("refused pushes", who, refused, "");
-  tell("ingest, generator included", who, static_cast<double>(corpus.bytes) / 1e6 / seconds, "MB/s");
-  if (only == "restart") return server ? restart(*server, corpus.lines) : 2;
-  if (server) {
-    (void)testing::http_request("POST", base + "/flush", "", {{"X-Tocayo-Csrf", "1"}}, std::chrono::minutes(10));
-    const auto after = usage_of(server->process().pid());
-    tell("ingest, cutting included", who, (after.cpu - before.cpu) / gigabytes, "CPU s/GB");
-    tell("peak memory while ingesting", who, peak / 1e6, "MB");
-    const auto segments = size_of(server->data_dir(), ".tseg");
-    const auto zstd = zstd_size(corpus.directory);
-    tell("segments", who, static_cast<double>(segments) / 1e6, "MB");
-    tell("raw files", "zstd -3", static_cast<double>(zstd) / 1e6, "MB");
-    tell("size", "tocayo / zstd -3", static_cast<double>(segments) / static_cast<double>(zstd), "");
-  }
-  if (only == "ingest") return refused == 0 ? 0 : 1;
-  const auto rg = testing::find_program("rg");
-  fmt::print("{:<34} {:>12} {:>12} {:>9}\n", "query (median of 5, ms)", who, rg ? "rg" : "rg absent", "ratio");
-  for (const auto& query : queries()) {
-    std::string form =
-        "query=" + testing::url_encode(query.logql) + fmt::format("&start={}&end={}", kStart, kStart + kDay);
-    form += query.lines ? "&limit=1000" : query.name[1] == '4' ? "&step=60" : "&step=3600";
-    std::vector<double> times;
-    testing::HttpReply reply;
-    for (int i = 0; i < 6; ++i) {  // the first warms
-      const auto at = Steady::now();
-      reply = testing::http_request("POST", base + "/loki/api/v1/query_range", form,
-                                    {{"Content-Type", "application/x-www-form-urlencoded"}}, std::chrono::minutes(5));
-      if (i != 0) times.push_back(milliseconds(at));
-    }
-    double peer = 0;
-    if (rg && !query.rg.empty()) {
-      std::string command = *rg + " --no-messages -j2 -a";
-      for (const auto& argument : query.rg) command += " '" + argument + "'";
-      command += " " + corpus.directory.string() + " > /dev/null";
-      std::vector<double> rg_times;
-      for (int i = 0; i < 4; ++i) {
-        const auto at = Steady::now();
-        if (std::system(command.c_str()) < 0) break;
-        if (i != 0) rg_times.push_back(milliseconds(at));
-      }
-      peer = median(rg_times);
-    }
-    const double own = median(times);
-    fmt::print("{:<34} {:>12.1f} {:>12} {:>9}{}\n", query.name, own, peer > 0 ? fmt::format("{:.1f}", peer) : "-",
-               peer > 0 ? fmt::format("{:.1f}x", peer / own) : "-",
-               reply.status == 200 ? "" : fmt::format("  FAILED {}: {}", reply.status, reply.body.substr(0, 200)));
-    if (query.name[1] == '1' && query.name[2] == ' ' && reply.body.find(kNeedle) == std::string::npos)
-      fmt::print("  the needle was not found\n");
-    if (query.name[1] == '4' && reply.status == 200) {
-      double sum = 0;
-      for (const auto& series : json::parse(reply.body).at("data").at("result").as_array()) {
-        for (const auto& point : series.at("values").as_array())
-          sum += std::atof(std::string(point.as_array()[1].as_string()).c_str());
-      }
-      fmt::print("  counted {} of {} lines with the word\n", sum, corpus.errors);
-    }
-  }
-  if (target.empty()) {
-    fmt::print("Loki: absent; VictoriaLogs: absent (give --target URL of a running one)\n");
-    server->kill9();
+  result.refused = refused;
+  tell("refused pushes", system.name, refused, "");
+  tell("ingest, generator included", system.name, static_cast<double>(result.corpus.bytes) / 1e6 / seconds, "MB/s");
+  return result;
+}
+
+// Loads a system of ours and tells what that cost and what the files weigh. `flush` ends when the lines are on disk.
+Ingested load(const System& system, const fs::path& raw, const Options& wanted, const std::function<void()>& flush) {
+  const auto before = usage_of(system.pid);
+  auto ingested = ingest(system, raw, wanted.bytes, wanted.as_json);
+  flush();
+  const auto after = usage_of(system.pid);
+  tell("ingest, cutting included", system.name,
+       (after.cpu - before.cpu) / (static_cast<double>(ingested.corpus.bytes) / 1e9), "CPU s/GB");
+  tell("peak memory while ingesting", system.name, ingested.peak / 1e6, "MB");
+  return ingested;
+}
+
+void tell_size(const std::string& name, std::uint64_t size, std::uint64_t zstd) {
+  tell("segments", name, static_cast<double>(size) / 1e6, "MB");
+  tell("size", name + " / zstd -3", static_cast<double>(size) / static_cast<double>(zstd), "");
+}
+
+const testing::HttpHeaders kForm = {{"Content-Type", "application/x-www-form-urlencoded"}};
+
+struct Timed {
+  double median = 0;  // ms; 0: not asked
+  testing::HttpReply reply;
+};
+
+// Asks once to warm and five times for the median.
+Timed ask(const std::string& url, const std::string& form) {
+  Timed timed;
+  std::vector<double> times;
+  for (int i = 0; i < 6; ++i) {
     const auto at = Steady::now();
-    if (!server->start(std::chrono::minutes(2))) return 1;
-    tell("ready after kill -9", who, milliseconds(at), "ms");
+    timed.reply = testing::http_request("POST", url, form, kForm, std::chrono::minutes(5));
+    if (i != 0) times.push_back(milliseconds(at));
   }
-  return refused == 0 ? 0 : 1;
+  timed.median = median(times);
+  return timed;
+}
+
+Timed ask_logql(const System& system, const Query& query) {
+  std::string form =
+      "query=" + testing::url_encode(query.logql) + fmt::format("&start={}&end={}", kStart, kStart + kDay);
+  form += query.lines ? "&limit=1000" : query.name[1] == '4' ? "&step=60" : "&step=3600";
+  return ask(system.base + "/loki/api/v1/query_range", form);
+}
+
+Timed ask_logsql(const System& system, const Query& query) {
+  if (query.logsql.empty()) return {};
+  std::string form =
+      "query=" + testing::url_encode(query.logsql) + fmt::format("&start={}&end={}", kStart, kStart + kDay - 1);
+  form += query.lines ? "&limit=1000" : query.name[1] == '4' ? "&step=1m" : "&step=1h";
+  return ask(system.base + (query.lines ? "/select/logsql/query" : "/select/logsql/stats_query_range"), form);
+}
+
+Timed ask_rg(const std::string& rg, const Query& query, const fs::path& raw) {
+  if (query.rg.empty()) return {};
+  std::string command = rg + " --no-messages -j2 -a";
+  for (const auto& argument : query.rg) command += " '" + argument + "'";
+  command += " " + raw.string() + " > /dev/null";
+  std::vector<double> times;
+  for (int i = 0; i < 4; ++i) {
+    const auto at = Steady::now();
+    if (std::system(command.c_str()) < 0) return {};
+    if (i != 0) times.push_back(milliseconds(at));
+  }
+  return {median(times), {.status = 200, .headers = {}, .body = {}}};
+}
+
+// The sum of all points of a matrix, as Loki and VictoriaLogs both give it.
+double sum_of(const testing::HttpReply& reply) {
+  double sum = 0;
+  if (reply.status != 200) return sum;
+  for (const auto& series : json::parse(reply.body).at("data").at("result").as_array()) {
+    for (const auto& point : series.at("values").as_array())
+      sum += std::atof(std::string(point.as_array()[1].as_string()).c_str());
+  }
+  return sum;
+}
+
+std::string cell(const Timed& timed) {
+  if (timed.median == 0) return "-";
+  return timed.reply.status == 200 ? fmt::format("{:.1f}", timed.median) : fmt::format("FAILED {}", timed.reply.status);
+}
+
+std::string ratio(const Timed& own, const Timed& peer) {
+  if (peer.median == 0 || peer.reply.status != 200) return "-";
+  return fmt::format("{:.1f}x", peer.median / own.median);
+}
+
+void compare(const System& own, const System* victoria, const Corpus& corpus) {
+  const auto rg = testing::find_program("rg");
+  fmt::print("{:<34} {:>10} {:>10} {:>9} {:>13} {:>9}\n", "query (median of 5, ms)", own.name, rg ? "rg" : "rg absent",
+             "ratio", victoria ? "victorialogs" : "", victoria ? "ratio" : "");
+  for (const auto& query : queries()) {
+    const Timed mine = ask_logql(own, query);
+    const Timed grep = rg ? ask_rg(*rg, query, corpus.directory) : Timed{};
+    const Timed theirs = victoria ? ask_logsql(*victoria, query) : Timed{};
+    fmt::print("{:<34} {:>10} {:>10} {:>9} {:>13} {:>9}\n", query.name, cell(mine), cell(grep), ratio(mine, grep),
+               cell(theirs), ratio(mine, theirs));
+    for (const Timed* timed : {&mine, &theirs}) {
+      if (timed->median != 0 && timed->reply.status != 200) fmt::print("  {}\n", timed->reply.body.substr(0, 200));
+      if (timed->median != 0 && query.name[1] == '1' && query.name[2] == ' ' &&
+          timed->reply.body.find(kNeedle) == std::string::npos)
+        fmt::print("  the needle was not found\n");
+    }
+    if (!query.lines && !query.rg.empty()) {
+      fmt::print("  counted {}", sum_of(mine.reply));
+      if (theirs.median != 0) fmt::print(", victorialogs {}", sum_of(theirs.reply));
+      if (query.name[1] == '4') fmt::print(" of {} lines with the word", corpus.errors);
+      fmt::print("\n");
+    }
+    std::fflush(stdout);
+  }
+}
+
+// VictoriaLogs, started on a directory of its own with the defaults of its single binary; null when it is not there.
+struct Victoria {
+  System system;
+  fs::path data;
+  std::unique_ptr<testing::Process> process;
+};
+std::unique_ptr<Victoria> start_victoria(const fs::path& work) {
+  const char* binary = std::getenv("TOCAYO_BENCH_VICTORIALOGS");
+  if (binary == nullptr || *binary == '\0') return nullptr;
+  auto victoria = std::make_unique<Victoria>();
+  const int port = testing::free_port();
+  victoria->data = work / "victorialogs";
+  victoria->system = {"victorialogs", fmt::format("http://127.0.0.1:{}", port), "/insert/loki/api/v1/push"};
+  victoria->process = std::make_unique<testing::Process>(
+      std::vector<std::string>{binary, "-storageDataPath=" + victoria->data.string(), "-retentionPeriod=100y",
+                               "-loki.disableMessageParsing",  // else it splits JSON lines into fields
+                               fmt::format("-httpListenAddr=127.0.0.1:{}", port)},
+      work / "victorialogs.log");
+  victoria->system.pid = victoria->process->pid();
+  if (!testing::eventually([&] { return testing::http_get(victoria->system.base + "/health").status == 200; })) {
+    fmt::print("VictoriaLogs did not start: {}\n", victoria->process->log());
+    return nullptr;
+  }
+  return victoria;
+}
+
+int run_target(const Options& wanted, const fs::path& work) {
+  const System target{"target", wanted.target, "/loki/api/v1/push"};
+  const auto ingested = ingest(target, work / "raw", wanted.bytes, wanted.as_json);
+  if (wanted.only == "restart") return 2;
+  if (wanted.only != "ingest") compare(target, nullptr, ingested.corpus);
+  return ingested.refused == 0 ? 0 : 1;
+}
+
+int run(const Options& wanted) {
+  testing::TempDir work;
+  if (!wanted.target.empty()) return run_target(wanted, work.path());
+  testing::Server::Options options;
+  options.sets = {"server.log_level=warn"};
+  if (wanted.only == "restart") {
+    for (const char* set : {"logs.head.cut_bytes=64GiB", "logs.head.memory=64GiB", "logs.head.cut_age=24h"})
+      options.sets.emplace_back(set);
+  }
+  testing::Server server(std::move(options));
+  if (!server.start()) return 1;
+  const System own{"tocayo", server.url(""), "/loki/api/v1/push", server.process().pid()};
+  if (wanted.only == "restart") {
+    const auto ingested = ingest(own, work.path() / "raw", wanted.bytes, wanted.as_json);
+    return restart(server, ingested.corpus.lines);
+  }
+  const auto ingested = load(own, work.path() / "raw", wanted, [&] {
+    (void)testing::http_request("POST", own.base + "/flush", "", {{"X-Tocayo-Csrf", "1"}}, std::chrono::minutes(10));
+  });
+  const Corpus& corpus = ingested.corpus;
+  tell("corpus", "", static_cast<double>(corpus.bytes) / 1e9, "GB");
+  tell("corpus lines", "", static_cast<double>(corpus.lines), "lines");
+  const auto zstd = zstd_size(corpus.directory);
+  tell("raw files", "zstd -3", static_cast<double>(zstd) / 1e6, "MB");
+  tell_size(own.name, size_of(server.data_dir(), ".tseg"), zstd);
+  const auto victoria = start_victoria(work.path());
+  if (victoria) {
+    (void)load(victoria->system, work.path() / "raw", wanted,
+               [&] { (void)testing::http_get(victoria->system.base + "/internal/force_flush"); });
+    tell_size("victorialogs", settled_size(victoria->data), zstd);
+  }
+  if (wanted.only == "ingest") return ingested.refused == 0 ? 0 : 1;
+  compare(own, victoria ? &victoria->system : nullptr, corpus);
+  fmt::print("Loki: absent (give --target URL of a running one)\n");
+  if (!victoria) fmt::print("VictoriaLogs: absent (TOCAYO_BENCH_VICTORIALOGS names its binary)\n");
+  server.kill9();
+  const auto at = Steady::now();
+  if (!server.start(std::chrono::minutes(2))) return 1;
+  tell("ready after kill -9", own.name, milliseconds(at), "ms");
+  return ingested.refused == 0 ? 0 : 1;
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ Result<Config> load_config(const ConfigArguments& arguments) {
     std::string_view name = text.substr(0, equals);
     // Those of the tests and tools beside the program.
     if (name == "TOCAYO_BINARY" || name == "TOCAYO_FULL" || name.starts_with("TOCAYO_TEST_") ||
-        name == "TOCAYO_CONFORMANCE_DIR")
+        name.starts_with("TOCAYO_BENCH_") || name == "TOCAYO_CONFORMANCE_DIR")
       continue;
     sources.environment.emplace_back(name, text.substr(equals + 1));
   }
