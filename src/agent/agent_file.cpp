@@ -85,6 +85,19 @@ Result<> read_prometheus(const YAML::Node& root, const std::string& file, const 
   return {};
 }
 
+// `server:` of Grafana's files.
+Result<> read_server(yaml::Fields& fields, AgentFile& out) {
+  if (!fields.has("server")) return {};
+  const std::string& file = fields.file();
+  yaml::Fields server(fields.get("server"), file);
+  TRY(server.open());
+  TRY(server.read("log_level", out.log_level));
+  if (!out.log_level.empty() && !log::parse_level(out.log_level))
+    return std::unexpected(server.error("log_level", "debug, info, warn or error is expected"));
+  out.warnings.push_back(fmt::format("{}: of server only log_level is read; the address is that of --listen", file));
+  return {};
+}
+
 // ---- logs
 
 constexpr const char* kLogKeys[] = {"client",         "clients",       "positions",
@@ -93,14 +106,7 @@ constexpr const char* kLogKeys[] = {"client",         "clients",       "position
 Result<> read_promtail(const YAML::Node& root, const std::string& file, const std::string& directory, AgentFile& out) {
   yaml::Fields fields(root, file);
   TRY(fields.open());
-  if (fields.has("server")) {
-    yaml::Fields server(fields.get("server"), file);
-    TRY(server.open());
-    TRY(server.read("log_level", out.log_level));
-    if (!out.log_level.empty() && !log::parse_level(out.log_level))
-      return std::unexpected(server.error("log_level", "debug, info, warn or error is expected"));
-    out.warnings.push_back(fmt::format("{}: of server only log_level is read; the address is that of --listen", file));
-  }
+  TRY(read_server(fields, out));
   TRY(ignore(fields, {"options", "tracing", "wal"}, "", out));
   for (const char* key : kLogKeys) (void)fields.get(key);
   TRY(fields.finish());
@@ -358,14 +364,7 @@ Result<> read_grafana_agent(const YAML::Node& root, const std::string& file, con
                             AgentFile& out) {
   yaml::Fields fields(root, file);
   TRY(fields.open());
-  if (fields.has("server")) {
-    yaml::Fields server(fields.get("server"), file);
-    TRY(server.open());
-    TRY(server.read("log_level", out.log_level));
-    if (!out.log_level.empty() && !log::parse_level(out.log_level))
-      return std::unexpected(server.error("log_level", "debug, info, warn or error is expected"));
-    out.warnings.push_back(fmt::format("{}: of server only log_level is read; the address is that of --listen", file));
-  }
+  TRY(read_server(fields, out));
   if (fields.has("logs")) TRY(read_agent_logs(fields.get("logs"), file, directory, out));
   if (fields.has("traces")) return std::unexpected(fields.error("traces", "is not supported yet"));
   YAML::Node global(YAML::NodeType::Map), global_write, integrations_write, configs;

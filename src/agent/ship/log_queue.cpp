@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <charconv>
@@ -18,15 +17,7 @@
 namespace tocayo::agent {
 namespace {
 
-constexpr std::uint64_t kMaxSegment = 64ULL << 20, kMinSegment = 64ULL << 10;
-constexpr std::uint64_t kMostDisk = 8ULL << 30;
 constexpr std::size_t kMaxCursor = 4 << 20;
-
-std::uint64_t default_max_disk(const std::string& dir) {
-  struct statvfs volume{};
-  if (::statvfs(dir.c_str(), &volume) != 0) return kMostDisk;
-  return std::min(kMostDisk, static_cast<std::uint64_t>(volume.f_blocks) * volume.f_frsize / 10);
-}
 
 bool number(std::string_view text, std::uint64_t& value) {
   const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -78,12 +69,12 @@ Result<> LogQueueImpl::load() {
   std::error_code error;
   std::filesystem::create_directories(options_.dir, error);
   if (error) return std::unexpected(error_from_errno("create " + options_.dir, error.value()));
-  max_disk_ = endpoint_->destination.max_disk != 0 ? endpoint_->destination.max_disk : default_max_disk(options_.dir);
+  max_disk_ = disk_budget(endpoint_->destination.max_disk, options_.dir);
   journal::LocalOptions journal;
   journal.dir = options_.dir + "/journal";
   journal.mode = options_.sync;
   journal.faults = options_.faults;
-  journal.segment_size = std::clamp(max_disk_ / 8, kMinSegment, kMaxSegment);
+  journal.segment_size = segment_size(max_disk_);
   trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);
   journal_ = TRY(journal::open_local_journal(std::move(journal)));
   partition_ = TRY(journal_->open_partition(0));

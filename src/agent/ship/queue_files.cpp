@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cinttypes>
 #include <cstdio>
@@ -38,6 +40,18 @@ Result<> write_file(const std::string& path, int flags, std::string_view bytes, 
 }
 
 }  // namespace
+
+std::uint64_t disk_budget(std::uint64_t wanted, const std::string& dir) {
+  constexpr std::uint64_t kMost = 8ULL << 30;
+  if (wanted != 0) return wanted;
+  struct statvfs volume{};
+  if (::statvfs(dir.c_str(), &volume) != 0) return kMost;
+  return std::min(kMost, static_cast<std::uint64_t>(volume.f_blocks) * volume.f_frsize / 10);
+}
+
+std::uint64_t segment_size(std::uint64_t budget) {
+  return std::clamp<std::uint64_t>(budget / 8, 64ULL << 10, 64ULL << 20);
+}
 
 std::optional<Cursor> load_cursor(const std::string& path) {
   auto text = read_file(path, 4096);

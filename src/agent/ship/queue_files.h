@@ -31,6 +31,11 @@ struct Cursor {
   Plan plan;
 };
 
+// What a queue may keep on disk: `wanted`, or when that is 0 a tenth of the volume that holds `dir`, at most 8 GiB.
+std::uint64_t disk_budget(std::uint64_t wanted, const std::string& dir);
+// Of the queue's journal. Room is given back a segment at a time: small ones for a small budget.
+std::uint64_t segment_size(std::uint64_t budget);
+
 // nullopt when there is none or it is damaged (logged).
 std::optional<Cursor> load_cursor(const std::string& path);
 // Atomic and on stable storage when it returns.

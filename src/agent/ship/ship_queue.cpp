@@ -2,7 +2,6 @@
 #include "agent/ship/ship_queue.h"
 
 #include <pthread.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include <algorithm>
@@ -14,18 +13,6 @@
 #include "core/text.h"
 
 namespace tocayo::agent {
-namespace {
-
-constexpr std::uint64_t kMaxSegment = 64ULL << 20, kMinSegment = 64ULL << 10;
-constexpr std::uint64_t kMostDisk = 8ULL << 30;
-
-std::uint64_t default_max_disk(const std::string& dir) {
-  struct statvfs volume{};
-  if (::statvfs(dir.c_str(), &volume) != 0) return kMostDisk;
-  return std::min(kMostDisk, static_cast<std::uint64_t>(volume.f_blocks) * volume.f_frsize / 10);
-}
-
-}  // namespace
 
 std::chrono::milliseconds parse_retry_after(std::string_view text, TimestampMs now) {
   text = trim(text);
@@ -86,14 +73,12 @@ Result<> ShipQueueImpl::load() {
   std::error_code error;
   std::filesystem::create_directories(options_.dir, error);
   if (error) return std::unexpected(error_from_errno("create " + options_.dir, error.value()));
-  const QueueSettings& queue = endpoint_->destination.queue;
-  max_disk_ = queue.max_disk != 0 ? queue.max_disk : default_max_disk(options_.dir);
+  max_disk_ = disk_budget(endpoint_->destination.queue.max_disk, options_.dir);
   journal::LocalOptions journal;
   journal.dir = options_.dir + "/journal";
   journal.mode = options_.sync;
   journal.faults = options_.faults;
-  // Room is given back a segment at a time: small ones for a small budget.
-  journal.segment_size = std::clamp(max_disk_ / 8, kMinSegment, kMaxSegment);
+  journal.segment_size = segment_size(max_disk_);
   trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);
   journal_ = TRY(journal::open_local_journal(std::move(journal)));
   partition_ = TRY(journal_->open_partition(0));
