@@ -155,6 +155,8 @@ Result<const DecodedColumn*> GroupRows::column(std::uint32_t index, std::size_t 
     DecodedColumn column;
     if (!column.decode(view_.columns[index], content, count, kind, dictionary_)) return damaged("a column");
     decoded = std::move(column);
+  } else if (decoded->count() != count) {  // two parts of the group name one column
+    return damaged("rows of a column");
   }
   return &*decoded;
 }
