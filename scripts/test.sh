@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e fault browser sanitized fuzz tsan)
+[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e clients fault browser sanitized fuzz tsan)
 [ -z "$full" ] || export TOCAYO_FULL=1
 logs=build/test-logs
 mkdir -p $logs && rm -f $logs/*.result
@@ -62,6 +62,7 @@ for kind in "${kinds[@]}"; do
       fi
       ;;
     e2e) run e2e "$bin/tests/e2e_test" --gtest_brief=1 ;;
+    clients) run clients scripts/clients_test.sh ;;
     fault) run fault "$bin/tests/fault_test" --gtest_brief=1 ;;
     browser) run browser scripts/browser_test.sh ;;
     sanitized)
