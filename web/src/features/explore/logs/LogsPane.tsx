@@ -145,7 +145,7 @@ export default function LogsPane(props: PaneProps) {
       )}
       {shown && !tail && (
         <>
-          {!failed && <Volume pane={pane.id} logParts={lines.map((query) => query.asked.logPart)} time={time} />}
+          {!failed && <Volume pane={pane.id} queries={lines} time={time} />}
           {look.tab === 'lines' && (
             <LinesResult
               pane={pane.id}
@@ -159,18 +159,23 @@ export default function LogsPane(props: PaneProps) {
               onBusy={onBusy}
             />
           )}
-          {/* Fields and patterns are of the first query; its buttons narrow all. */}
           {look.tab === 'fields' && (
             <Fields
               pane={pane.id}
-              logPart={shown.asked.logPart}
-              selector={shown.asked.selector}
+              queries={lines}
               range={time.range}
-              onQuery={actions.onQuery}
+              onQuery={rows.narrow}
+              onFailures={rows.tellLines}
             />
           )}
           {look.tab === 'patterns' && (
-            <Patterns pane={pane.id} selector={shown.asked.selector} range={time.range} onQuery={actions.onQuery} />
+            <Patterns
+              pane={pane.id}
+              queries={lines}
+              range={time.range}
+              onQuery={rows.narrow}
+              onFailures={rows.tellLines}
+            />
           )}
         </>
       )}

@@ -2,87 +2,72 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { fromFrame, NO_MODEL, staticSource } from '@/shared/charts/model';
+import { NO_MODEL, staticSource } from '@/shared/charts/model';
 import { TimeChart } from '@/shared/charts/TimeChart';
-import type { RangeAnswer } from '@/shared/frames/rangeQuery';
-import { absolute, stepFor, zoomOut } from '@/shared/time/range';
+import { absolute, zoomOut } from '@/shared/time/range';
 import type { TimeControls } from '@/shared/time/useTime';
+import { Choice } from '@/shared/ui/Choice';
 import { DataRegion, type RegionState, stateOfError } from '@/shared/ui/DataRegion';
 import { Panel } from '@/shared/ui/Panel';
 import { formatValue } from '@/shared/units/format';
 import { PanelName } from '../results/PanelName';
 import { logColumns } from './api';
-import { LEVELS, type Level, levelOf } from './lines';
-
-/** Places in the palette that come nearest to the colours of levels; what has no level is grey. */
-const SLOTS: Record<Level, number> = { critical: 2, error: 4, warn: 1, info: 0, debug: 3, trace: 8, unknown: -1 };
-const BARS = 100;
+import { askAll } from './parts';
+import type { AskedQuery } from './usePaneQueries';
+import { levelsModel, linesIn, queriesModel, volumeExpr, volumeGrid } from './volume';
 
 interface Props {
   pane: string;
-  /** Of each query. */
-  logParts: readonly string[];
+  queries: readonly AskedQuery[];
   time: TimeControls;
 }
 
-/** Columns of several answers on one grid, those of equal labels added up. */
-function added(answers: readonly RangeAnswer[]): RangeAnswer {
-  const [first] = answers as [RangeAnswer];
-  if (answers.length === 1) return first;
-  const byLabels = new Map<string, RangeAnswer['columns'][number]>();
-  for (const column of answers.flatMap((answer) => answer.columns)) {
-    const key = JSON.stringify(Object.entries(column.labels).sort());
-    const sum = byLabels.get(key);
-    const values = sum ? sum.values.map((v, k) => (v || 0) + (column.values[k] || 0)) : column.values;
-    byLabels.set(key, { ...column, values });
-  }
-  return { ...first, columns: [...byLabels.values()] };
-}
+const EACH = '';
 
-/** How many lines the selector and its filters match, by level, over the range. */
-export function Volume({ pane, logParts, time }: Props) {
-  const { t } = useTranslation('explore');
+/**
+ * How many lines the selectors and their filters match over the range. One query is shown by level. Of several each has
+ * its own line, as what two of them match would count twice in a sum; the levels of any of them are a choice away.
+ */
+export function Volume({ pane, queries, time }: Props) {
+  const { t, i18n } = useTranslation('explore');
   const { fromMs, toMs } = time.range;
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
-  const stepMs = stepFor(toMs - fromMs, BARS);
-  const grid = {
-    startMs: (Math.floor(fromMs / stepMs) + 1) * stepMs,
-    endMs: Math.ceil(toMs / stepMs) * stepMs,
-    stepMs,
-  };
-  const exprs = logParts.map((part) => `sum by (detected_level) (count_over_time(${part} [${stepMs / 1000}s]))`);
+  const [chosen, setChosen] = useState(EACH);
+  const several = queries.length > 1;
+  const only = several ? queries.find((query) => query.refId === chosen) : queries[0];
+  const grid = volumeGrid(time.range);
+  const { stepMs } = grid;
+  const asked = (only ? [only] : queries).map(({ refId, asked: { logPart } }) => ({
+    refId,
+    expr: volumeExpr(logPart, stepMs, only !== undefined),
+  }));
   const answer = useQuery({
-    queryKey: ['log_volume', exprs, grid.startMs, grid.endMs],
-    queryFn: async ({ signal }) => added(await Promise.all(exprs.map((expr) => logColumns(expr, grid, signal)))),
+    queryKey: ['log_volume', asked, grid.startMs, grid.endMs],
+    queryFn: async ({ signal }) => ({
+      levels: only !== undefined,
+      parts: await askAll(asked, (expr) => logColumns(expr, grid, signal), signal),
+    }),
     placeholderData: keepPreviousData,
     staleTime: Number.POSITIVE_INFINITY,
     structuralSharing: false,
   });
   const { data } = answer;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the queries belong to the answer
   const model = useMemo(() => {
     if (!data) return NO_MODEL;
-    const level = (labels: Record<string, string>) => levelOf(labels.detected_level);
-    const drawn = fromFrame(data, {
-      key: 'volume',
-      name: (labels) => t(`logs.level.${level(labels)}`),
-      rank: (labels) => -LEVELS.indexOf(level(labels)),
-    });
-    // A count belongs to the step before its time: two points with the same value, so that it is drawn as a bar. No lines
-    // is 0, not a gap.
-    const x = new Float64Array(drawn.x.length * 2);
-    for (const [k, ms] of drawn.x.entries()) x.set([ms - data.stepMs, ms - 1], 2 * k);
-    return {
-      x,
-      series: drawn.series.map((s) => ({
-        ...s,
-        slot: SLOTS[level(s.labels)],
-        pyramid: [],
-        values: Float64Array.from(x, (_ms, k) => s.values[k >> 1] || 0),
-      })),
-    };
+    const [first] = data.parts;
+    if (data.levels) return first?.value ? levelsModel(first.value, t) : NO_MODEL;
+    return queriesModel(
+      data.parts,
+      queries.map(({ refId, asked: { logPart } }) => ({ refId, expr: logPart })),
+    );
   }, [data, t]);
   const source = useMemo(() => staticSource(model, fromMs, toMs), [model, fromMs, toMs]);
-  const total = model.series.reduce((sum, s) => sum + s.values.reduce((a, b) => a + b, 0), 0) / 2;
+  const shown = (count: number) => formatValue(count, 'count');
+  const step = formatValue(stepMs / 1000, 'seconds');
+  const total = model.series.reduce((sum, s) => sum + linesIn(s), 0);
+  const each = model.series.map((s) => `${s.name.slice(0, s.name.indexOf(':'))} ${shown(linesIn(s))}`);
+  const list = new Intl.ListFormat(i18n.language, { type: 'unit' }).format(each);
   let state: RegionState = { kind: 'ready' };
   if (answer.isPending) state = { kind: 'loading' };
   else if (answer.error) state = stateOfError(answer.error, () => void answer.refetch());
@@ -91,13 +76,24 @@ export function Volume({ pane, logParts, time }: Props) {
     <Panel
       title={<PanelName name={t('logs.volume')} pane={pane} />}
       aside={
-        data
-          ? t('logs.volumeAside', {
-              count: total,
-              shown: formatValue(total, 'count'),
-              step: formatValue(stepMs / 1000, 'seconds'),
-            })
-          : undefined
+        data &&
+        (data.levels
+          ? t('logs.volumeAside', { count: total, shown: shown(total), step })
+          : t('logs.volumeEach', { list, step }))
+      }
+      actions={
+        several && (
+          <Choice
+            label={t('logs.volumeOf')}
+            hideLabel
+            value={only ? only.refId : EACH}
+            onChange={setChosen}
+            options={[
+              { value: EACH, label: t('logs.volumeByQuery') },
+              ...queries.map(({ refId }) => ({ value: refId, label: t('logs.volumeLevels', { query: refId }) })),
+            ]}
+          />
+        )
       }
     >
       <DataRegion state={state} minHeight={150}>
@@ -105,7 +101,7 @@ export function Volume({ pane, logParts, time }: Props) {
           title={t('logs.volume')}
           source={source}
           unit="count"
-          mode="stack"
+          mode={data?.levels === false ? 'line' : 'stack'}
           zone={time.zone}
           height={120}
           min={0}

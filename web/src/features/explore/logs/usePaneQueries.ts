@@ -69,11 +69,12 @@ export function usePaneQueries({ pane, onChange, onAgain }: Options) {
     setDraft: (refId: string, expr: string) => setDrafts((held) => ({ ...held, [refId]: expr })),
     run: () => ask(queries.map((query) => ({ ...query, expr: textOf(query) }))),
     pick: (expr: string) => ask(queries.map((query, k) => (k === 0 ? { ...query, expr } : query))),
-    /** Changes every query that shows lines: what narrows a pane narrows all of it. */
-    narrow: (change: (expr: string) => string) => {
+    /** Changes every query that shows lines, as what narrows a pane narrows all of it; or those that are named. */
+    narrow: (change: (expr: string) => string, only?: readonly string[]) => {
       const next = queries.map((query) => {
         const text = textOf(query);
-        return query.hide || analyse(text).kind === 'empty' ? query : { ...query, expr: change(text) };
+        if (query.hide || analyse(text).kind === 'empty' || (only && !only.includes(query.refId))) return query;
+        return { ...query, expr: change(text) };
       });
       if (next.some((query, k) => query.expr !== textOf(queries[k] as PaneQuery))) ask(next);
     },
