@@ -61,10 +61,12 @@ export function staticCommands({ t, go, shortcuts }: CommandContext): Command[] 
     ...(boot.user
       ? [
           action('logout', t('command.logout'), () => {
-            void request('/api/ui/logout', { method: 'POST' }).finally(() => {
-              forgetState();
-              location.assign(`${boot.basePath}/login`);
-            });
+            void request('/api/ui/logout', { method: 'POST' })
+              .catch(() => undefined)
+              .then(() => {
+                forgetState();
+                location.assign(`${boot.basePath}/login`);
+              });
           }),
         ]
       : []),

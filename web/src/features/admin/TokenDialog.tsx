@@ -14,7 +14,9 @@ import { Message } from '@/shared/ui/Message';
 import css from './Admin.module.css';
 import { createToken, tenantsQuery } from './api';
 
-const SCOPES = ['metrics:read', 'metrics:write', 'admin'] as const;
+const SCOPES = ['metrics:write', 'logs:write', 'events:write', 'metrics:read', 'logs:read', 'admin'] as const;
+/** What a collector needs. */
+const USUAL: readonly string[] = ['metrics:write', 'logs:write'];
 const LIFETIMES = { '30': 30, '90': 90, '365': 365, never: null } as const;
 
 export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose: () => void }) {
@@ -24,7 +26,7 @@ export function TokenDialog({ onSaved, onClose }: { onSaved: () => void; onClose
   const draft = useDraft('token/new', {
     name: '',
     tenant: boot.tenant,
-    scopes: ['metrics:write'] as string[],
+    scopes: [...USUAL],
     lifetime: '365' as keyof typeof LIFETIMES,
   });
   const { name, tenant, scopes, lifetime } = draft.value;

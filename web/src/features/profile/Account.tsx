@@ -30,10 +30,12 @@ export function Account() {
         <Button
           variant="default"
           onClick={() =>
-            void request('/api/ui/logout', { method: 'POST' }).finally(() => {
-              forgetState();
-              location.assign(withBase('/login'));
-            })
+            void request('/api/ui/logout', { method: 'POST' })
+              .catch(() => undefined)
+              .then(() => {
+                forgetState();
+                location.assign(withBase('/login'));
+              })
           }
         >
           {t('account.logout')}
