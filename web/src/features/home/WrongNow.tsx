@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconCircleCheck } from '@tabler/icons-react';
+import { useQuery } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { HomeData } from '@/shared/api/home';
@@ -10,6 +11,7 @@ import { Panel } from '@/shared/ui/Panel';
 import { Severity, type SeverityName } from '@/shared/ui/Severity';
 import { formatValue } from '@/shared/units/format';
 import css from './HomePage.module.css';
+import { labelGrowthQuery } from './labelGrowth';
 
 interface Wrong {
   id: string;
@@ -20,6 +22,27 @@ interface Wrong {
 }
 
 const RANK: Record<string, number> = { critical: 0, major: 1, warning: 2 };
+
+/** Labels of logs that have, or will soon have, too many values: what it means, and who sends them. */
+function useGrowingLabels(): Wrong[] {
+  const { t } = useTranslation('home');
+  const { data } = useQuery(labelGrowthQuery);
+  return (data?.labels ?? []).map((found) => {
+    const { label, spilled, sender = '', values_today: count } = found;
+    const shown = formatValue(count, 'count');
+    const since = Date.parse(found.spilled_since ?? '');
+    return {
+      id: `label:${label}`,
+      level: spilled ? 'warning' : 'info',
+      what: t('wrong.label', { label, count, shown }),
+      why: [
+        spilled ? t('wrong.labelSpilled') : t('wrong.labelGrows', { limit: formatValue(data?.limit ?? 0, 'count') }),
+        ...(sender === '' ? [] : [t('wrong.labelSender', { sender })]),
+      ].join(' '),
+      sinceMs: Number.isNaN(since) ? null : since,
+    };
+  });
+}
 
 /** Targets down, our own health, a stale feed: worst first. All quiet is a state of its own, with proof of life. */
 export function WrongNow({ home, failed }: { home: HomeData; failed: boolean }) {
@@ -51,6 +74,7 @@ export function WrongNow({ home, failed }: { home: HomeData; failed: boolean }) 
     ...home.warnings.map(
       (why): Wrong => ({ id: `limit:${why}`, level: 'warning', what: t('wrong.limits'), why, sinceMs: null }),
     ),
+    ...useGrowingLabels(),
   ];
   const known = list.map(({ level, what, why }) => ({ level, what, why }));
   const current = stale === null && !failed;
