@@ -83,7 +83,7 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
             </select>
           </div>
           <p className={css.faint} role="status">
-            {t('browseCount', { count, shown: formatValue(count, 'count') })}
+            {index.partial ? t('browseFirst') : t('browseCount', { count, shown: formatValue(count, 'count') })}
           </p>
           <DataRegion
             minHeight={300}

@@ -293,6 +293,25 @@ describe('the list of metrics', () => {
     expect(within(box).getAllByRole('listitem').length).toBeLessThan(60);
   });
 
+  it('shows the first names while the others are on their way', async () => {
+    let answer: (names: unknown) => void = () => undefined;
+    const all = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const names = Array.from({ length: 1000 }, (_, i) => `m_${String(i).padStart(4, '0')}`);
+    server.on('GET /api/v1/label/__name__/values', ({ params }: Asked) =>
+      params.has('limit') ? prom(names.slice(0, Number(params.get('limit')))) : all,
+    );
+    const { box } = await open();
+    expect(await within(box).findByText('m_0000')).toBeTruthy();
+    expect(within(box).getByRole('status').textContent).toBe('The first ones; all others are on their way.');
+    // The whole list can be long: it is asked for once the first rows are there.
+    await waitFor(() => expect(server.to('GET /api/v1/label/__name__/values')).toHaveLength(3));
+    answer(prom(names));
+    expect(await within(box).findByText('1,000 metrics')).toBeTruthy();
+    expect(within(box).getByText('m_0000')).toBeTruthy();
+  });
+
   it('finds by name and by description, filters by type and suggests a query', async () => {
     const { page, box } = await open();
     await within(box).findByText('302 metrics');

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// All metric names live in a worker; this is what the page sees of them: how many there are and the rows in sight.
+// All metric names live in a worker; this is what the page sees of them: how many there are and the rows in sight. With
+// half a million of them the whole list takes a moment: until it is there the first rows stand for it.
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { requestBytes } from '@/shared/api/request';
+import { request, requestBytes } from '@/shared/api/request';
 import { names } from '@/shared/frames/client';
 import type { NameSlice } from '@/shared/frames/names';
 
 const PAGE = 64;
+/** More than fit into the list. */
+const FIRST = 40;
 
 export interface MetricIndex {
   /** Null until the names are there. */
   total: number | null;
-  /** How many the filter leaves; null before the first answer. */
+  /** How many the filter leaves, or how many of the first there are so far; null before the first answer. */
   count: number | null;
+  /** The rest of the names is on its way. */
+  partial: boolean;
   types: Record<string, number>;
   error: Error | null;
   reload: () => void;
@@ -20,6 +25,11 @@ export interface MetricIndex {
   row: (index: number) => NameSlice | undefined;
   /** Tells which rows are seen, so that they are fetched. */
   show: (from: number, to: number) => void;
+}
+
+async function loadFirst(signal: AbortSignal): Promise<NameSlice[]> {
+  const { data } = await request<{ data: string[] }>(`/api/v1/label/__name__/values?limit=${FIRST}`, { signal });
+  return data.map((name) => ({ name, type: '', help: '', unit: '' }));
 }
 
 async function loadNames(signal: AbortSignal): Promise<{ total: number; at: number }> {
@@ -33,7 +43,14 @@ async function loadHelp(signal: AbortSignal): Promise<Record<string, number>> {
 }
 
 export function useMetricIndex(filter: string, type: string): MetricIndex {
-  const list = useQuery({ queryKey: ['metric-index'], queryFn: ({ signal }) => loadNames(signal), staleTime: 30_000 });
+  const first = useQuery({ queryKey: ['metric-first'], queryFn: ({ signal }) => loadFirst(signal), staleTime: 30_000 });
+  const list = useQuery({
+    queryKey: ['metric-index'],
+    queryFn: ({ signal }) => loadNames(signal),
+    staleTime: 30_000,
+    // After the first rows: both at once would make those wait.
+    enabled: !first.isPending,
+  });
   const help = useQuery({ queryKey: ['metric-help'], queryFn: ({ signal }) => loadHelp(signal), staleTime: 30_000 });
   const [count, setCount] = useState<number | null>(null);
   const [, redraw] = useState(0);
@@ -68,13 +85,16 @@ export function useMetricIndex(filter: string, type: string): MetricIndex {
     }
   }, []);
 
+  const before = count === null && filter === '' && type === '' ? first.data : undefined;
+  const partial = before !== undefined && before.length === FIRST;
   return {
     total: list.data?.total ?? null,
-    count,
+    count: partial ? before.length : count,
+    partial,
     types: help.data ?? {},
     error: list.error,
     reload: () => void list.refetch(),
-    row: (index) => pages.current.get(Math.floor(index / PAGE))?.[index % PAGE],
+    row: (index) => (partial ? before[index] : pages.current.get(Math.floor(index / PAGE))?.[index % PAGE]),
     show,
   };
 }
