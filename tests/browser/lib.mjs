@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Browser, watchers and small helpers of the checks. Everything waits on a condition with a deadline.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -11,9 +11,12 @@ const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 120_000);
 
+/** The same engine without the windows of a desktop browser, which cost half of its time. */
+const SHELL = '/usr/bin/chromium-headless-shell';
+
 export function launch() {
   return chromium.launch({
-    executablePath: process.env.TOCAYO_CHROMIUM ?? '/usr/bin/chromium',
+    executablePath: process.env.TOCAYO_CHROMIUM ?? (existsSync(SHELL) ? SHELL : '/usr/bin/chromium'),
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
   });
 }
@@ -38,12 +41,15 @@ export async function until(what, fn, deadline = DEADLINE) {
   }
 }
 
-/** A page in a fresh context that records what must never happen. */
+/**
+ * A page that records what must never happen, in a fresh context. With `shared`, in the one that all such pages of this
+ * language and width have: the browser reads and compiles the scripts once for them.
+ */
 export async function open(browser, base, path, options = {}) {
   const { theme = 'dark', language = 'en', width = 1440, height = width < 600 ? 844 : 900, allow = [] } = options;
-  const { storageState, prefs, prepare, workers = 'block' } = options;
+  const { storageState, prefs, prepare, workers = 'block', shared = false } = options;
   const phone = width < 600;
-  const context = await browser.newContext({
+  const dress = {
     viewport: { width, height },
     colorScheme: theme,
     locale: language === 'es' ? 'es-ES' : 'en-GB',
@@ -53,7 +59,8 @@ export async function open(browser, base, path, options = {}) {
     isMobile: phone,
     serviceWorkers: workers,
     ...(storageState ? { storageState } : {}),
-  });
+  };
+  const context = await (shared ? browser.sharedContext(dress) : browser.newContext(dress));
   context.setDefaultTimeout(DEADLINE);
   context.setDefaultNavigationTimeout(DEADLINE);
   const page = await context.newPage();
@@ -82,31 +89,34 @@ export async function open(browser, base, path, options = {}) {
     }, prefs);
   await prepare?.(page, context);
   await page.goto(base + path, { waitUntil: 'domcontentloaded' });
-  const session = { page, context, faults };
+  const session = { page, context, faults, shared };
   await until(`${path} shows its heading`, () => page.locator('h1').first().isVisible());
   return session;
 }
 
 /** Closes the page and fails on anything the watchers saw. */
-export async function close({ page, context, faults }) {
+export async function close({ page, context, faults, shared }) {
   const violations = await page.evaluate(() => window.__violations ?? []).catch(() => []);
-  await context.close();
+  await (shared ? page : context).close();
   const all = [...faults, ...violations.map((v) => `CSP: ${v}`)];
   assert(all.length === 0, all.slice(0, 5).join(' | '));
 }
 
-export async function axe(page) {
+/** What another theme can change, as it changes colours alone: all other rules read the document. */
+const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
+
+/** Every rule that is on by default, and the size of targets (WCAG 2.2), which is not; or those of colours alone. */
+export async function axe(page, coloursOnly = false) {
   if (!(await page.evaluate(() => !!window.axe))) await page.evaluate(axeSource);
-  const found = await page.evaluate(async () => {
-    // Every rule that is on by default, and the size of targets (WCAG 2.2), which is not.
-    const rules = { 'target-size': { enabled: true } };
-    const result = await window.axe.run(document, { resultTypes: ['violations'], rules });
+  const found = await page.evaluate(async (only) => {
+    const which = only ? { runOnly: { type: 'rule', values: only } } : { rules: { 'target-size': { enabled: true } } };
+    const result = await window.axe.run(document, { resultTypes: ['violations'], ...which });
     return result.violations.map((v) => ({
       id: v.id,
       nodes: v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} — ${n.failureSummary?.split('\n')[1]?.trim() ?? ''}`),
       count: v.nodes.length,
     }));
-  });
+  }, coloursOnly ? COLOUR_RULES : null);
   return found.map((v) => `${v.id} ×${v.count}: ${v.nodes.join('; ')}`);
 }
 

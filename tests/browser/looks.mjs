@@ -55,7 +55,7 @@ function pseudoChecks(instance) {
         data: entry.data,
         run: async (browser, { base }) => {
           const path = `${entry.path}${entry.path.includes('?') ? '&' : '?'}pseudo=1`;
-          const s = await arrive(browser, base, { ...entry, path }, { width });
+          const s = await arrive(browser, base, { ...entry, path }, { width, shared: true });
           await noOverflow(s.page, entry.name);
           const clipped = await clippedTexts(s.page);
           assert(clipped.length === 0, clipped.slice(0, 6).join(', '));

@@ -2,6 +2,7 @@
 // Browser checks against the real program:
 //   node tests/browser/run.mjs --binary PATH [--web-dir DIR] [--only TEXT] [--jobs N] [--screens DIR] [--update-images]
 import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { faultChecks } from './faults.mjs';
 import { journeys } from './journeys.mjs';
 import { keyboardChecks } from './keyboard.mjs';
@@ -19,7 +20,8 @@ const args = process.argv.slice(2);
 const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
 const only = option('--only');
 const dir = option('--screens');
-const jobs = Number(option('--jobs') ?? 2);
+// One more than there are cores: many checks wait most of their time.
+const jobs = Number(option('--jobs') ?? availableParallelism() + 1);
 const binary = option('--binary');
 Server.webDir = option('--web-dir');
 if (!binary) {
@@ -27,7 +29,9 @@ if (!binary) {
   process.exit(2);
 }
 
-/** What a check may use of the browser; its contexts are closed with it, whatever happens. */
+const sharedContexts = new Map();
+
+/** What a check may use of the browser; its own contexts are closed with it, whatever happens. */
 function lease(browser) {
   const contexts = [];
   return {
@@ -36,6 +40,11 @@ function lease(browser) {
       contexts.push(context);
       return context;
     },
+    sharedContext: (options) => {
+      const key = JSON.stringify(options);
+      if (!sharedContexts.has(key)) sharedContexts.set(key, browser.newContext(options));
+      return sharedContexts.get(key);
+    },
     version: () => browser.version(),
     end: () => Promise.all(contexts.map((context) => context.close().catch(() => undefined))),
   };
@@ -43,7 +52,9 @@ function lease(browser) {
 
 let passed = 0;
 const failures = [];
-async function check(browser, env, { name, run, data }) {
+/** Milliseconds of each part of the suite, its checks added up. */
+const spent = new Map();
+async function check(browser, env, { name, run, data, part }) {
   const started = Date.now();
   const own = lease(browser);
   try {
@@ -56,6 +67,8 @@ async function check(browser, env, { name, run, data }) {
     console.log(`FAIL ${name}: ${error.message.split('\n')[0]} (${Date.now() - started} ms)`);
   } finally {
     await own.end();
+    const [ms, count] = spent.get(part) ?? [0, 0];
+    spent.set(part, [ms + Date.now() - started, count + 1]);
   }
 }
 
@@ -74,17 +87,20 @@ async function main() {
     mkdirSync(dir, { recursive: true });
     await check(browser, env, { name: `screenshots in ${dir}`, data: true, run: (b) => screens(b, env, instance, dir) });
   } else {
-    const all = [
-      ...signIn,
-      ...faultChecks,
-      ...keyboardChecks(instance),
-      ...stateChecks(instance),
-      ...logChecks,
-      ...tenantChecks,
-      ...pageChecks(instance),
-      ...journeys.map(([name, run]) => ({ name, data: true, run: (b) => run(b, open.url) })),
-      ...lookChecks(instance),
-    ].filter((c) => !only || c.name.includes(only));
+    const parts = {
+      'sign-in': signIn,
+      faults: faultChecks,
+      keyboard: keyboardChecks(instance),
+      states: stateChecks(instance),
+      logs: logChecks,
+      tenants: tenantChecks,
+      pages: pageChecks(instance),
+      journeys: journeys.map(([name, run]) => ({ name, data: true, run: (b) => run(b, open.url) })),
+      looks: lookChecks(instance),
+    };
+    const all = Object.entries(parts)
+      .flatMap(([part, checks]) => checks.map((c) => ({ ...c, part })))
+      .filter((c) => !only || c.name.includes(only));
     // What needs a while of data comes last.
     const queue = [...all.filter((c) => !c.data), ...all.filter((c) => c.data)];
     const worker = async () => {
@@ -107,6 +123,9 @@ try {
 } finally {
   await stopAll();
 }
+const seconds = (ms) => (ms / 1000).toFixed(1).padStart(7);
+for (const [part, [ms, count]] of spent)
+  console.log(`${(part ?? '').padEnd(9)} ${String(count).padStart(4)} checks ${seconds(ms)} s, ${seconds(ms / count)} s each`);
 for (const name of failures) console.log(`failed: ${name}`);
 console.log(`${passed} passed, ${failures.length} failed, ${Math.round((Date.now() - started) / 1000)} s`);
 process.exit(failures.length > 0 || passed === 0 ? 1 : 0);
