@@ -14,9 +14,16 @@ export const DEADLINE = Number(process.env.TOCAYO_BROWSER_DEADLINE_MS ?? 120_000
 /** The same engine without the windows of a desktop browser, which cost half of its time. */
 const SHELL = '/usr/bin/chromium-headless-shell';
 
+const executablePath = process.env.TOCAYO_CHROMIUM ?? (existsSync(SHELL) ? SHELL : '/usr/bin/chromium');
+
+/** What draws the pixels: the major version, and whether it is the engine alone. */
+export function drawnBy(version) {
+  return `${version.split('.')[0]}${executablePath.endsWith('headless-shell') ? ' headless shell' : ''}`;
+}
+
 export function launch() {
   return chromium.launch({
-    executablePath: process.env.TOCAYO_CHROMIUM ?? (existsSync(SHELL) ? SHELL : '/usr/bin/chromium'),
+    executablePath,
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
   });
 }

@@ -219,9 +219,20 @@ async function severalQueries(browser, { base }) {
   await write('{service_name="browser-several-b"} |= "order 1498 "');
   await until('lines of both', async () => (await rows(page).count()) === 2);
   assert((await rows(page).first().textContent()).includes('order 1499'), 'not in the order of time');
-  await until('the volume of both', () => page.getByText(/2 lines, per/).isVisible());
+  await until('the volume of each', () => page.getByText(/lines of each query: A 1, B 1, per/).isVisible());
+  assert((await axe(page)).length === 0, (await axe(page)).join(' | '));
+  await page.getByText('Levels of B', { exact: true }).click();
+  await until('the volume of one', () => page.getByText(/1 line, per/).isVisible());
+  await page.getByText('Fields', { exact: true }).click();
+  await page.getByRole('button', { name: /^service_name/ }).click();
+  for (const [query, value] of [['A', 'browser-several-a'], ['B', 'browser-several-b']]) {
+    const values = page.getByRole('list', { name: `Values of service_name in ${query}` });
+    await until(`the values in ${query}`, async () => (await values.textContent()).includes(value));
+  }
   const found = await axe(page);
   assert(found.length === 0, found.join(' | '));
+  await page.getByText('Lines', { exact: true }).click();
+  await until('lines again', async () => (await rows(page).count()) === 2);
   await write('sum(count_over_time({service_name="browser-several-b"} [1h]))');
   await until('a chart beside lines', () => page.locator('figure[aria-label], figure').nth(1).isVisible());
   await until('only the lines of the first', async () => (await rows(page).count()) === 1);

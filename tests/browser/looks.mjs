@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { assert, chartDrawn, close, exploreUrl, noOverflow, open, until } from './lib.mjs';
+import { assert, chartDrawn, close, drawnBy, exploreUrl, noOverflow, open, until } from './lib.mjs';
 import { arrive, pageList } from './pages.mjs';
 
 const require = createRequire(fileURLToPath(new URL('../../web/package.json', import.meta.url)));
@@ -155,7 +155,7 @@ function pictureCheck(picture) {
       const list = `${images}images.json`;
       const known = existsSync(list) ? JSON.parse(readFileSync(list, 'utf8')) : {};
       const file = `${images}${picture.name}.png`;
-      const chromium = browser.version().split('.')[0];
+      const chromium = drawnBy(browser.version());
       if (update) {
         writeFileSync(file, PNG.sync.write(one));
         writeFileSync(list, `${JSON.stringify({ ...known, [picture.name]: chromium }, null, 2)}\n`);
