@@ -20,6 +20,10 @@
 #include "logs/entry.h"
 #include "logs/line_filter.h"
 
+namespace tocayo {
+class Pool;
+}
+
 namespace tocayo::logs {
 
 enum class Direction : unsigned char { forward, backward };
@@ -33,6 +37,10 @@ struct Selection {
   // Label filters that stand before any parser: the value is the stream's label of that name, else the row's metadata,
   // else empty.
   std::vector<Matcher> label_filters;
+  // Few rows are looked for: select() asks the indexes first, on `pool` too if given, and leaves out what by them alone
+  // has none. Not for queries that keep what they made of a morsel.
+  bool probe = false;
+  Pool* pool = nullptr;
   bool want_line = true;      // false: Row::line is left empty (length is always there)
   bool want_metadata = true;  // false: Row::metadata is left empty
 };
@@ -53,7 +61,7 @@ struct ScanStats {
   std::uint64_t metadata_bytes = 0;  // of their structured metadata
   std::uint64_t rows_selected = 0;   // left after the filters
   std::uint64_t bytes_read = 0;      // really decoded
-  std::uint64_t segments = 0;
+  std::uint64_t segments = 0;        // chosen by time
   std::uint64_t groups = 0;          // row groups looked at
   std::uint64_t groups_skipped = 0;  // … decided without their rows
   std::uint64_t head_rows = 0;       // rows covered that came from the head
@@ -94,6 +102,8 @@ class Scan {
     (void)morsel;
     return std::nullopt;
   }
+  // What select() itself covered: rows that it left out by the indexes are in no morsel.
+  virtual ScanStats covered() const { return {}; }
   // What could not be read (a quarantined row group), naming range and streams: warnings of the answer.
   virtual std::vector<std::string> warnings() const = 0;
 };

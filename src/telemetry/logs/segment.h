@@ -132,8 +132,23 @@ class SegmentReader {
                         std::uint64_t first_order, const Context& context, const Scan::ColumnVisitor& visit,
                         ScanStats& stats) const;
 
-  // False: by the index alone no row passes the line filters. Takes microseconds a row group; reads no rows.
+  // False: by the index alone no row of the group passes the filters. Takes microseconds; reads no rows.
+  bool may_match(std::uint32_t group, const CompiledSelection& selection) const;
+  // Of any group.
   bool may_match(const CompiledSelection& selection) const;
+  // Counts the rows that the group has of some streams (by number in the file) as covered and left out.
+  void count_skipped(std::uint32_t group, std::span<const char> wanted, ScanStats& stats) const;
+
+  // What the streams have for a label. Views live as long as this.
+  struct LabelFacts {
+    std::vector<std::string_view> values;  // ascending, each once
+    bool everywhere = false;               // no stream lacks it
+  };
+  const LabelFacts& label(std::string_view name) const;
+
+  // Gives the memory that the row group's blocks take in this process back to the system, which reads them from the
+  // file again when they are asked for: for who reads everything once.
+  void release(std::uint32_t group) const;
 
   // Exact rows and bytes of each stream (index into streams()) within [start, end).
   Result<> volume(

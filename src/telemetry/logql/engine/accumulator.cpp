@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "logql/engine/quantile.h"
+
 namespace tocayo::logql::detail {
 
 namespace {
@@ -250,107 +252,6 @@ class SampleAccumulator : public Accumulator {
   std::size_t samples_ = 0;
 };
 
-// Counts by rank in a tree of partial sums: adding, removing and finding the k-th cost O(log n) each, so a sample costs
-// the same however many windows hold it.
-class RankTree {
- public:
-  explicit RankTree(std::size_t ranks) : counts_(ranks + 1) {
-    while (top_ * 2 <= ranks) top_ *= 2;
-  }
-  void add(std::size_t rank, int delta) {
-    for (std::size_t i = rank + 1; i < counts_.size(); i += i & (~i + 1)) counts_[i] += delta;
-  }
-  // Rank of the k-th smallest, k from 0; there must be more than k.
-  std::size_t find(std::int64_t k) const {
-    std::size_t at = 0;
-    for (std::size_t jump = top_; jump != 0; jump /= 2) {
-      if (at + jump < counts_.size() && counts_[at + jump] <= k) {
-        at += jump;
-        k -= counts_[at];
-      }
-    }
-    return at;
-  }
-
- private:
-  std::vector<std::int64_t> counts_;  // from 1
-  std::size_t top_ = 1;
-};
-
-class QuantileAccumulator final : public SampleAccumulator {
- public:
-  QuantileAccumulator(const Windows& windows, double quantile) : SampleAccumulator(windows), quantile_(quantile) {}
-
- protected:
-  void compute(const std::vector<RangeSample>& samples, Column& column) const override {
-    if (column.steps() == 1 || windows_.range() <= windows_.steps().step) return compute_apart(samples, column);
-    // Rank of each sample by value, NaN smallest (as Go sorts them here).
-    const auto before = [&](std::size_t a, std::size_t b) {
-      const double x = samples[a].value;
-      const double y = samples[b].value;
-      if (std::isnan(x) || std::isnan(y)) return std::isnan(x) && !std::isnan(y);
-      return x < y;
-    };
-    std::vector<std::size_t> by_value(samples.size());
-    for (std::size_t i = 0; i < by_value.size(); ++i) by_value[i] = i;
-    std::ranges::sort(by_value, before);
-    std::vector<std::size_t> rank(samples.size());
-    for (std::size_t i = 0; i < by_value.size(); ++i) rank[by_value[i]] = i;
-    RankTree tree(samples.size());
-    std::size_t first = 0;
-    std::size_t stop = 0;
-    for (std::size_t step = 0; step < column.steps(); ++step) {
-      const TimestampNs end = windows_.end(step);
-      const TimestampNs start = subtract_saturated(end, windows_.range());
-      for (; stop < samples.size() && samples[stop].time <= end; ++stop) tree.add(rank[stop], 1);
-      for (; first < stop && samples[first].time <= start; ++first) tree.add(rank[first], -1);
-      if (first == stop) continue;
-      const auto at = [&](double k) { return samples[by_value[tree.find(static_cast<std::int64_t>(k))]].value; };
-      column.set(step, quantile(static_cast<double>(stop - first), at));
-    }
-  }
-
- private:
-  // Windows that have no sample in common: selecting in each is cheaper than ranking all samples.
-  void compute_apart(const std::vector<RangeSample>& samples, Column& column) const {
-    const auto before = [](double x, double y) {
-      if (std::isnan(x) || std::isnan(y)) return std::isnan(x) && !std::isnan(y);
-      return x < y;
-    };
-    std::vector<double> values;
-    std::size_t next = 0;
-    for (std::size_t step = 0; step < column.steps(); ++step) {
-      const TimestampNs end = windows_.end(step);
-      const TimestampNs start = subtract_saturated(end, windows_.range());
-      values.clear();
-      for (; next < samples.size() && samples[next].time <= end; ++next) {
-        if (samples[next].time > start) values.push_back(samples[next].value);
-      }
-      if (values.empty()) continue;
-      const auto at = [&](double k) {
-        const auto nth = values.begin() + static_cast<std::ptrdiff_t>(k);
-        std::ranges::nth_element(values, nth, before);
-        return *nth;
-      };
-      column.set(step, quantile(static_cast<double>(values.size()), at));
-    }
-  }
-
-  template <typename At>
-  double quantile(double count, const At& at) const {
-    if (std::isnan(quantile_)) return quantile_;
-    if (quantile_ < 0) return -std::numeric_limits<double>::infinity();
-    if (quantile_ > 1) return std::numeric_limits<double>::infinity();
-    const double rank = quantile_ * (count - 1);
-    const double lower = std::floor(rank);
-    const double upper = std::min(count - 1, lower + 1);
-    const double weight = rank - lower;
-    return at(lower) * (1 - weight) + at(upper) * weight;
-  }
-
-  double quantile_;
-};
-
 // Increase per second of a counter, with resets added back and extrapolated to the edges of the window where the
 // samples come near enough to them: Prometheus' rate() on nanoseconds.
 class RateCounterAccumulator final : public SampleAccumulator {
@@ -425,7 +326,7 @@ std::unique_ptr<Accumulator> make_accumulator(const RangeAggregation& aggregatio
     case RangeOp::last_over_time: return std::make_unique<StateAccumulator<LastState>>(windows, 1);
     case RangeOp::rate_counter: return std::make_unique<RateCounterAccumulator>(windows);
     case RangeOp::quantile_over_time:
-      return std::make_unique<QuantileAccumulator>(windows, aggregation.parameter.value_or(0));
+      return make_quantile(windows, aggregation.parameter.value_or(0));
   }
   return nullptr;
 }

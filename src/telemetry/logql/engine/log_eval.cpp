@@ -189,6 +189,8 @@ Result<LogValue> page(Run& run, Plan& plan, const QueryParams& params, const std
                       std::size_t limit) {
   plan.selection.start = params.start;
   plan.selection.end = params.end;
+  plan.selection.probe = true;
+  plan.selection.pool = run.options().pool;
   if (cursor) {
     if (params.direction == Direction::forward) {
       plan.selection.start = std::max(params.start, cursor->time);
@@ -203,6 +205,7 @@ Result<LogValue> page(Run& run, Plan& plan, const QueryParams& params, const std
   FirstLines first(run, plan, *scan, params.direction, limit + skip);
   std::vector<Candidate> lines = TRY(first.collect(plan.selection.start, plan.selection.end));
   run.add_warnings(scan->warnings());
+  run.add_scan(scan->covered(), 0);
   std::uint64_t skipped = 0;
   for (Candidate& candidate : lines) {
     if (cursor && candidate.line.time == cursor->time && skipped < skip) {

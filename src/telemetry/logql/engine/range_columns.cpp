@@ -2,6 +2,7 @@
 #include "logql/engine/range_columns.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "logql/pipeline/label_state.h"
@@ -14,6 +15,7 @@ constexpr std::uint32_t kNone = 0xFFFFFFFF;
 constexpr std::uint64_t kRoots = ~0ULL;  // where the first step begins: no node has this number
 constexpr std::size_t kBatch = 2'048;    // rows fetched at once
 constexpr std::uint64_t kFewRows = 512;  // before it is judged whether sharing pays
+constexpr std::size_t kMostKnown = 8'192;
 
 }  // namespace
 
@@ -94,11 +96,26 @@ Result<> ColumnReader::prepare(logs::ColumnGroup& group, std::size_t number, Tem
   return {};
 }
 
-Result<double> ColumnReader::value_of(const Template& from, std::uint32_t place, TimestampNs time) {
-  const bool bare = from.prefix.empty() && from.suffix.empty();
-  if (bare && plan_.conversion == Unwrap::Conversion::none && from.value->integers() && !from.value->codes().empty()) {
-    return static_cast<double>(from.value->codes()[place]);
+Result<double> ColumnReader::value_of(Template& from, std::uint32_t place, TimestampNs time) {
+  const auto codes = from.value->codes();
+  if (codes.empty()) return read_value(from, place, time);
+  const std::int64_t code = codes[place];
+  if (from.value->integers() && from.prefix.empty() && from.suffix.empty() &&
+      plan_.conversion == Unwrap::Conversion::none) {
+    return static_cast<double>(code);
   }
+  // Values repeat, and reading a text is dear.
+  if (from.known.empty()) from.known.resize(std::bit_ceil(std::clamp<std::size_t>(codes.size() / 8, 16, kMostKnown)));
+  const auto mixed = static_cast<std::uint64_t>(code) * 0x9E3779B97F4A7C15ULL;
+  Known& known = from.known[(mixed >> 32) & (from.known.size() - 1)];
+  if (known.set && known.code == code) return known.value;
+  const double value = TRY(read_value(from, place, time));
+  known = {code, value, true};
+  return value;
+}
+
+Result<double> ColumnReader::read_value(const Template& from, std::uint32_t place, TimestampNs time) {
+  const bool bare = from.prefix.empty() && from.suffix.empty();
   const std::string_view text = from.value->text(place, time, scratch_);
   if (text.empty()) return fail(ErrorKind::bad_input, "no value");
   if (bare) return unwrap_value(plan_.conversion, text);

@@ -52,6 +52,12 @@ class ColumnReader {
     std::span<const std::int32_t> key_places;  // of a metadata key; empty: every row has a value
     bool by_place = false;                     // indexed by the row's place in its template
   };
+  // What a code of the unwrapped label's column reads as.
+  struct Known {
+    std::int64_t code = 0;
+    double value = 0;
+    bool set = false;
+  };
   struct Template {
     bool ready = false;
     bool by_row = false;
@@ -59,6 +65,7 @@ class ColumnReader {
     const logs::ColumnValues* value = nullptr;  // of the unwrapped label
     std::string prefix;
     std::string suffix;
+    std::vector<Known> known;  // by hash of the code, the latest; empty: not worth it
     std::uint64_t rows = 0;
     std::uint64_t runs = 0;                 // of the pipeline
     std::uint32_t root_class = 0xFFFFFFFF;  // of root
@@ -114,7 +121,8 @@ class ColumnReader {
     return node;
   }
   Result<> hand_over(logs::ColumnGroup& group, Handler& handler);
-  Result<double> value_of(const Template& from, std::uint32_t place, TimestampNs time);
+  Result<double> value_of(Template& from, std::uint32_t place, TimestampNs time);
+  Result<double> read_value(const Template& from, std::uint32_t place, TimestampNs time);
 
   const ColumnPlan& plan_;
   std::span<const Labels> streams_;

@@ -110,7 +110,6 @@ std::uint64_t partial_key(const RangeAggregation& aggregation, const PipelineOpt
   switch (aggregation.op) {
     case RangeOp::first_over_time:
     case RangeOp::last_over_time:
-    case RangeOp::quantile_over_time:
     case RangeOp::rate_counter: return 0;
     default: break;
   }
@@ -137,6 +136,11 @@ std::uint64_t partial_key(const RangeAggregation& aggregation, const PipelineOpt
 // Whether a sample is its value alone, so that equal ones of an interval may be counted first.
 bool takes_counts(const RangeAggregation& aggregation) {
   return aggregation.range.unwrap == std::nullopt && !counts_bytes(aggregation.op);
+}
+
+// Whether states are small beside the lines they are of: else reading those again is no dearer than the memory.
+bool worth_keeping(const Partial& partial) {
+  return partial.memory_bytes() <= std::max<std::size_t>(64 << 10, partial.stats.bytes / 16);
 }
 
 class RangeScan {
@@ -279,7 +283,8 @@ class RangeScan {
       }
       if (plan_.rows_only && fresh.kept > 0) made->series.push_back({Labels{}, false, fresh.accumulator->keep(0)});
       // What could not be read now may be readable later, and rows with an error end the query.
-      if (mine.failure.rows == 0 && scan_.warnings().empty()) run_.options().partials->put(partial_key_, rows, made);
+      if (mine.failure.rows == 0 && scan_.warnings().empty() && worth_keeping(*made))
+        run_.options().partials->put(partial_key_, rows, made);
       mine.stats.bytes_read += made->stats.bytes_read;
       partial = std::move(made);
     }
@@ -476,6 +481,7 @@ Result<std::vector<EvalSeries>> evaluate_range(Run& run, const RangeAggregation&
   RangeScan work(run, aggregation, windows, plan, keep_errors, *scan, key);
   TRY(work.read());
   run.add_warnings(scan->warnings());
+  run.add_scan(scan->covered(), 0);
   return work.series();
 }
 

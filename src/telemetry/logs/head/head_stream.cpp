@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 #include <random>
+#include <span>
 
 #include "core/hash.h"
 #include "logs/head/bloom.h"
@@ -18,7 +19,10 @@ namespace {
 constexpr std::uint32_t kFirstSlab = 1024;  // bytes of lines and metadata
 constexpr std::uint32_t kLargestSlab = 64 << 10;
 constexpr std::size_t kSlabsOfASize = 3;  // before they double: what is unused of the last one stays a small part
-constexpr std::uint32_t kEqualRun = 16;   // rows compared one by one before a table is worth it
+constexpr std::uint32_t kEqualRun = 16;   // rows compared one by one
+// A table costs as much as looking at so many times for each of its rows. (And memory: a fifth of a short line.)
+constexpr std::uint64_t kSearchesOfTable = 16;
+constexpr std::uint64_t kFreeSearches = 4096;
 
 std::uint64_t process_seed() {
   static const std::uint64_t seed = [] {
@@ -181,12 +185,36 @@ bool HeadStream::contains(TimestampNs time, std::string_view line, std::string_v
     }
     return false;
   }
-  if (table_.empty()) build_table();
+  // Rows that come late are looked for by time. Where that has cost as much as a table of all rows, there is one.
+  if (table_.empty()) {
+    if (searched_ <= kSearchesOfTable * rows + kFreeSearches) return find_late(time, line, metadata);
+    build_table();
+  }
   const std::uint64_t key = row_key(time, line, metadata);
   const std::size_t mask = table_.size() - 1;
   for (std::size_t at = key & mask; table_[at] != 0; at = (at + 1) & mask) {
     if (table_[at] >> 32 == key >> 32 && equal(static_cast<std::uint32_t>(table_[at]) - 1, time, line, metadata)) {
       return true;
+    }
+  }
+  return false;
+}
+
+bool HeadStream::find_late(TimestampNs time, std::string_view line, std::string_view metadata) {
+  searched_ += slabs_.size();
+  for (const Slab* slab : slabs_) {
+    if (time < slab->min_time() || time > slab->max_time()) continue;
+    const auto times = std::span(slab->times(), slab->count());
+    std::size_t row = 0;
+    if (slab->ordered()) row = static_cast<std::size_t>(std::ranges::lower_bound(times, time) - times.begin());
+    for (; row < times.size(); ++row) {
+      ++searched_;
+      if (times[row] != time) {
+        if (slab->ordered()) break;
+        continue;
+      }
+      const auto at = static_cast<std::uint32_t>(row);
+      if (slab->line(at) == line && slab->metadata(at) == metadata) return true;
     }
   }
   return false;

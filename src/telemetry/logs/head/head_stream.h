@@ -98,6 +98,7 @@ class HeadStream {
   std::size_t memory_bytes() const;
 
  private:
+  bool find_late(TimestampNs time, std::string_view line, std::string_view metadata);
   void build_table();
   void insert_key(std::uint64_t key, std::uint32_t row);
   const Slab& slab_of(std::uint32_t row) const;
@@ -110,7 +111,8 @@ class HeadStream {
   std::atomic<TimestampNs> max_time_{0};
   std::uint32_t equal_run_ = 0;  // rows at the end that have max_time and nothing older behind them
   std::vector<Slab*> slabs_;
-  std::vector<std::uint64_t> table_;  // key's upper half and row + 1; empty until a row comes that is not the newest
+  std::uint64_t searched_ = 0;        // times looked at for late rows
+  std::vector<std::uint64_t> table_;  // key's upper half and row + 1; empty until many late rows have come
 };
 
 }  // namespace tocayo::logs

@@ -125,6 +125,7 @@ Result<std::string_view> GroupRows::bytes(const format::Column& column) {
   if (column.block == format::kNoBlock) return std::string_view();
   const auto& block = view_.blocks[column.block];
   auto stored = file_.substr(block.offset, block.stored);
+  if (blocks_.empty()) blocks_.resize(view_.blocks.size());
   auto& held = blocks_[column.block];
   if (!held) {
     if (hash64(stored) != block.hash) return damaged("checksum of a block");
@@ -149,6 +150,7 @@ Result<std::string_view> GroupRows::bytes(const format::Column& column) {
 }
 
 Result<const DecodedColumn*> GroupRows::column(std::uint32_t index, std::size_t count, const SlotKind& kind) {
+  if (columns_.empty()) columns_.resize(view_.columns.size());
   auto& decoded = columns_[index];
   if (!decoded) {
     const auto content = TRY(bytes(view_.columns[index]));

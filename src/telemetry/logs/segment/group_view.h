@@ -58,13 +58,7 @@ class GroupRows {
  public:
   GroupRows(const GroupView& view, std::string_view file, std::span<const TemplateShape> shapes,
             const DictionaryView& dictionary, const ZSTD_DDict_s* trained)
-      : view_(view),
-        file_(file),
-        shapes_(shapes),
-        dictionary_(dictionary),
-        trained_(trained),
-        blocks_(view.blocks.size()),
-        columns_(view.columns.size()) {}
+      : view_(view), file_(file), shapes_(shapes), dictionary_(dictionary), trained_(trained) {}
 
   const GroupView& view() const { return view_; }
   std::size_t size() const { return view_.head->rows; }
@@ -105,10 +99,10 @@ class GroupRows {
   std::string_view file_;
   std::span<const TemplateShape> shapes_;
   const DictionaryView& dictionary_;
-  const ZSTD_DDict_s* trained_;  // null: none
-  std::vector<std::optional<std::string>> blocks_;
-  std::vector<std::optional<DecodedColumn>> columns_;
-  std::vector<std::uint32_t> first_;  // of each template in ordered_
+  const ZSTD_DDict_s* trained_;                        // null: none
+  std::vector<std::optional<std::string>> blocks_;     // empty until one is asked for: mostly none is
+  std::vector<std::optional<DecodedColumn>> columns_;  // the same
+  std::vector<std::uint32_t> first_;                   // of each template in ordered_
   std::vector<std::uint32_t> ordered_;
   std::vector<std::uint32_t> rank_;
   std::vector<std::uint64_t> text_starts_;

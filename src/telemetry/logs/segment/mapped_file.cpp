@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -42,6 +43,15 @@ Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::filesystem::path
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
+}
+
+void MappedFile::release(std::size_t offset, std::size_t size) const {
+  if (data_ == nullptr || offset >= size_) return;
+  static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  size = std::min(size, size_ - offset);
+  const auto begin = offset / page * page;
+  // Shared and never written, so that nothing is lost.
+  (void)::madvise(const_cast<char*>(data_) + begin, offset + size - begin, MADV_DONTNEED);
 }
 
 Result<std::unique_ptr<FileWriter>> FileWriter::create(const std::filesystem::path& path) {

@@ -17,6 +17,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
   std::string_view bytes() const { return {data_, size_}; }
+  // The pages of these bytes need not stay in memory; they stay readable.
+  void release(std::size_t offset, std::size_t size) const;
 
  private:
   MappedFile(const char* data, std::size_t size) : data_(data), size_(size) {}

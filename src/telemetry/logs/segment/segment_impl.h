@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,6 +44,8 @@ struct SegmentReader::Impl {
     Result<GroupView> view = fail(ErrorKind::internal, "not read");
   };
   std::vector<std::unique_ptr<Place>> places;
+  mutable std::mutex labels_mutex;
+  mutable std::map<std::string, std::unique_ptr<const LabelFacts>, std::less<>> labels;  // gathered so far
 
   std::unexpected<Error> bad(std::string_view what) const {
     return fail(ErrorKind::bad_input, fmt::format("{}: {}", path.string(), what));

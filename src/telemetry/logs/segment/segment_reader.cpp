@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <mutex>
+#include <set>
 
 #include "logs/segment.h"
 #include "logs/segment/bytes.h"
@@ -252,16 +254,72 @@ Result<> SegmentReader::choose(std::uint32_t group, const CompiledSelection& sel
   return impl_->located(group, work());
 }
 
-bool SegmentReader::may_match(const CompiledSelection& selection) const {
-  if (selection.filters().empty()) return true;
+bool SegmentReader::may_match(std::uint32_t group, const CompiledSelection& selection) const {
+  const auto& label_filters = selection.selection().label_filters;
+  if (selection.filters().empty() && label_filters.empty()) return true;
+  const auto view = impl_->view(group);
+  if (!view) return true;  // the scan will say what is damaged
   const auto plan = selection.plan_for(impl_.get(), impl_->shapes, *impl_->dictionary);
+  auto rows = impl_->rows(**view);
+  GroupSearch search(rows, selection, *plan);
+  for (std::size_t f = 0; f < label_filters.size(); ++f) {
+    // Streams that have the label themselves are decided by it.
+    if (label(label_filters[f].name()).values.empty() && !search.metadata_may_match(f)) return false;
+  }
+  return search.may_match();
+}
+
+bool SegmentReader::may_match(const CompiledSelection& selection) const {
   for (std::uint32_t group = 0; group < impl_->groups.size(); ++group) {
-    const auto view = impl_->view(group);
-    if (!view) return true;  // the scan will say what is damaged
-    auto rows = impl_->rows(**view);
-    if (GroupSearch(rows, selection, *plan).may_match()) return true;
+    if (may_match(group, selection)) return true;
   }
   return false;
+}
+
+void SegmentReader::count_skipped(std::uint32_t group, std::span<const char> wanted, ScanStats& stats) const {
+  const auto view = impl_->view(group);
+  if (!view) return;
+  const auto& head = *(*view)->head;
+  std::uint64_t covered = 0;
+  for (std::uint32_t s = 0; s < head.stream_count; ++s) {
+    if (wanted[head.first_stream + s] != 0) covered += (*view)->stream_rows[s];
+  }
+  if (covered == 0) return;
+  ++stats.groups;
+  ++stats.groups_skipped;
+  stats.rows += covered;
+  stats.bytes += head.raw_bytes * covered / head.rows;
+  stats.metadata_bytes += head.metadata_bytes * covered / head.rows;
+}
+
+const SegmentReader::LabelFacts& SegmentReader::label(std::string_view name) const {
+  std::scoped_lock lock(impl_->labels_mutex);
+  if (auto found = impl_->labels.find(name); found != impl_->labels.end()) return *found->second;
+  auto facts = std::make_unique<LabelFacts>();
+  facts->everywhere = true;
+  std::set<std::string_view> values;
+  for (const auto& stream : impl_->streams) {
+    const auto value = stream.labels.get(name);
+    if (value.empty()) {
+      facts->everywhere = false;
+    } else {
+      values.insert(value);
+    }
+  }
+  facts->values.assign(values.begin(), values.end());
+  return *impl_->labels.emplace(name, std::move(facts)).first->second;
+}
+
+void SegmentReader::release(std::uint32_t group) const {
+  const auto view = impl_->view(group);
+  if (!view) return;
+  auto begin = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t end = 0;
+  for (const auto& block : (*view)->blocks) {
+    begin = std::min(begin, block.offset);
+    end = std::max(end, block.offset + block.stored);
+  }
+  if (begin < end) impl_->file->release(begin, end - begin);
 }
 
 Result<> SegmentReader::volume(

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "core/testing.h"
@@ -443,6 +444,58 @@ TEST_F(SegmentTest, RegularExpressionsAgreeWithThePlainMeaning) {
       {.kind = LineFilter::Kind::contains, .negated = false, .operands = {"no such text"}});
   EXPECT_FALSE(reader_->may_match(**compile(selection)));
   EXPECT_TRUE(reader_->may_match(**compile(containing("ssh2"))));
+}
+
+// What is said of a group without its rows agrees with what its rows say.
+TEST_F(SegmentTest, GroupsAreLeftOutOnlyWhenTheyHaveNothing) {
+  make(150'000, 7, 5, 12);
+  write();
+  const auto groups = reader_->groups();
+  ASSERT_GT(groups.size(), 2U);
+  const auto map = everyone();
+  std::size_t left_out = 0;
+  for (std::size_t row : {40, 70'000, 149'000}) {
+    while (entries_[row].line.find("trace_id=") == std::string::npos) --row;
+    const auto& line = entries_[row].line;
+    const auto selection = *compile(containing(line.substr(line.find("trace_id=") + 9, 16)));
+    for (std::uint32_t g = 0; g < groups.size(); ++g) {
+      ScanStats stats;
+      std::uint64_t found = 0;
+      ASSERT_TRUE(reader_->scan(
+          g, *selection, map, INT64_MIN, INT64_MAX, {},
+          [&](std::span<const Row> rows) -> Result<bool> {
+            found += rows.size();
+            return true;
+          },
+          stats));
+      reader_->release(g);
+      if (reader_->may_match(g, *selection)) continue;
+      ++left_out;
+      EXPECT_EQ(found, 0U);
+      EXPECT_EQ(stats.groups_skipped, 1U);
+      ScanStats counted;
+      reader_->count_skipped(g, std::vector<char>(map.size(), 1), counted);
+      EXPECT_EQ(counted.rows, stats.rows);
+      EXPECT_EQ(counted.bytes, stats.bytes);
+      EXPECT_EQ(counted.groups_skipped, 1U);
+      ScanStats none;
+      reader_->count_skipped(g, std::vector<char>(map.size(), 0), none);
+      EXPECT_EQ(none.groups, 0U);
+    }
+  }
+  EXPECT_GT(left_out, 0U);
+  std::set<std::string> values;
+  bool everywhere = true;
+  const auto name = reader_->streams()[0].labels.begin()->name;
+  for (const auto& stream : reader_->streams()) {
+    const std::string value(stream.labels.get(name));
+    everywhere = everywhere && !value.empty();
+    if (!value.empty()) values.insert(value);
+  }
+  EXPECT_TRUE(std::ranges::equal(reader_->label(name).values, values));
+  EXPECT_EQ(reader_->label(name).everywhere, everywhere);
+  EXPECT_TRUE(reader_->label("no such label").values.empty());
+  EXPECT_FALSE(reader_->label("no such label").everywhere);
 }
 
 TEST_F(SegmentTest, DamageIsFoundAndHarmsNothingElse) {

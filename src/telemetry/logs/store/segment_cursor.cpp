@@ -61,8 +61,9 @@ Result<> SegmentCursor::load() {
       }
       return true;
     };
-    auto scanned = open_->reader->scan(group_++, *everything_, map_, std::numeric_limits<TimestampNs>::min(),
+    auto scanned = open_->reader->scan(group_, *everything_, map_, std::numeric_limits<TimestampNs>::min(),
                                        std::numeric_limits<TimestampNs>::max(), {}, keep, stats);
+    open_->reader->release(group_++);
     if (!scanned) {
       if (scanned.error().kind == ErrorKind::internal) entry_->exclude();
       return scanned;
