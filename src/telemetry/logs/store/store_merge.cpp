@@ -2,6 +2,7 @@
 // Merging segments of a day: of closed hours into level 1, of a closed day into level 2. Streams through with one row
 // group of each input in memory. Rows that retention or delete requests hide are left behind.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <bit>
@@ -18,7 +19,7 @@
 namespace tocayo::logs {
 namespace {
 
-constexpr std::size_t kMaxInputs = 16;   // times a row group of 8 MiB: the memory of a merge
+constexpr std::size_t kMaxInputs = 16;   // times a row group of 8 MiB and its rows: the memory of a merge
 constexpr std::size_t kMaxWaiting = 64;  // segments of a day that wait for more of them
 constexpr TimestampNs kHour = 3'600LL * 1'000'000'000;
 
@@ -201,6 +202,9 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
              {"level", task.level},
              {"from", task.inputs.size()},
              {"to", records.size()}});
+#ifdef __GLIBC__
+  ::malloc_trim(0);  // as after a cut: row groups came and went in many sizes
+#endif
   return step("merge: published");
 }
 

@@ -14,6 +14,7 @@
 #include "logs/head/label_bytes.h"
 #include "logs/segment/template_shape.h"
 #include "logs/store/masks.h"
+#include "logs/store/segment_choice.h"
 #include "logs/store/stream_set.h"
 
 namespace tocayo::logs {
@@ -37,6 +38,7 @@ class StoreScan final : public Scan {
     const auto id = static_cast<std::uint64_t>(work.entry->record().id);
     return hash64({reinterpret_cast<const char*>(&id), sizeof id}, work.group);
   }
+  ScanStats covered() const override { return covered_; }
   // All kinds of lines; rows that are only in memory, or some of which are hidden, are looked at one by one.
   Result<> patterns(const Selection& selection, const Context& context, const SegmentReader::PatternVisitor& visit);
   std::vector<std::string> warnings() const override {
@@ -66,6 +68,7 @@ class StoreScan final : public Scan {
                               const SegmentReader::PatternVisitor& visit) const;
   void add_heads(const Selection& selection, StreamSet& set);
   Result<> add_segments(const Selection& selection, StreamSet& set, const Context& context);
+  void add_groups(const ChosenSegment& segment, const std::shared_ptr<const std::vector<std::uint32_t>>& map);
   void finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now);
   void close_head_morsel(Work& work, Morsel& morsel);
   void decide_masks();
@@ -98,6 +101,7 @@ class StoreScan final : public Scan {
   std::vector<HeadPart> parts_;
   std::vector<Work> work_;
   std::vector<Morsel> morsels_;
+  ScanStats covered_;  // by prepare()
   mutable std::mutex mutex_;
   mutable std::vector<std::string> warnings_;
 };
@@ -160,7 +164,9 @@ void StoreScan::add_heads(const Selection& selection, StreamSet& set) {
 }
 
 Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, const Context& context) {
-  std::string bytes;
+  const SegmentChooser::Wanted everyone;
+  SegmentChooser chooser(selection, everyone, [](const Labels&) { return false; });
+  std::vector<ChosenSegment> chosen;
   for (const auto& entry : view_->segments) {
     if (!entry->overlaps(start_, end_)) continue;
     TRY(context.check());
@@ -169,49 +175,37 @@ Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, con
       warn(unreadable(*entry, open.error()));
       continue;
     }
+    ++covered_.segments;
     if (!compiled_) compiled_ = TRY(compile(selection));
-    const auto streams = (*open)->reader->streams();
-    auto map = std::make_shared<std::vector<std::uint32_t>>(streams.size(), SegmentReader::kSkipStream);
-    bool any = false;
-    for (std::size_t i = 0; i < streams.size(); ++i) {
-      if (streams[i].max_time < start_ || streams[i].min_time >= end_) continue;
-      const std::uint64_t hash = (*open)->hashes[i];
-      const std::uint32_t* known = set.known(hash);
-      if (known != nullptr && *known == StreamSet::kNot) continue;
-      if (known == nullptr) {
-        const Labels& labels = streams[i].labels;
-        if (!std::all_of(selection.matchers.begin(), selection.matchers.end(),
-                         [&](const Matcher& matcher) { return matcher.matches(labels.get(matcher.name())); })) {
-          set.reject(hash);
-          continue;
-        }
-      }
-      bytes.clear();
-      encode_labels(streams[i].labels, bytes);
-      (*map)[i] = set.add(hash, bytes);
-      any = true;
-    }
-    if (!any) continue;
-    const auto groups = (*open)->reader->groups();
-    for (std::uint32_t g = 0; g < groups.size(); ++g) {
-      const SegmentGroup& group = groups[g];
-      if (group.max_time < start_ || group.min_time >= end_) continue;
-      bool wanted = false;
-      for (std::uint32_t i = 0; i < group.stream_count && !wanted; ++i) {
-        wanted = (*map)[group.first_stream + i] != SegmentReader::kSkipStream;
-      }
-      if (!wanted) continue;
-      Work work;
-      work.entry = entry.get();
-      work.open = *open;
-      work.group = g;
-      work.order_base = segment_order(entry->record().rank);
-      work.map = map;
-      work_.push_back(std::move(work));
-      morsels_.push_back({group.min_time, group.max_time, group.rows});
-    }
+    if (auto segment = chooser.choose(*entry, *open)) chosen.push_back(std::move(*segment));
+  }
+  const bool filtered = !selection.line_filters.empty() || !selection.label_filters.empty();
+  if (selection.probe && filtered) TRY(probe(chosen, selection, *compiled_, context, covered_));
+  for (const ChosenSegment& segment : chosen) {
+    if (const auto map = number_streams(segment, selection, set)) add_groups(segment, map);
   }
   return {};
+}
+
+void StoreScan::add_groups(const ChosenSegment& segment, const std::shared_ptr<const std::vector<std::uint32_t>>& map) {
+  const auto groups = segment.open->reader->groups();
+  for (std::uint32_t g = 0; g < groups.size(); ++g) {
+    if (segment.groups[g] == 0) continue;
+    const SegmentGroup& group = groups[g];
+    bool wanted = false;
+    for (std::uint32_t i = 0; i < group.stream_count && !wanted; ++i) {
+      wanted = (*map)[group.first_stream + i] != SegmentReader::kSkipStream;
+    }
+    if (!wanted) continue;
+    Work work;
+    work.entry = segment.entry;
+    work.open = segment.open;
+    work.group = g;
+    work.order_base = segment_order(segment.entry->record().rank);
+    work.map = map;
+    work_.push_back(std::move(work));
+    morsels_.push_back({group.min_time, group.max_time, group.rows});
+  }
 }
 
 void StoreScan::finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now) {
