@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { areaOf, Interactions, Shifts } from './vitals';
 
 describe('areas', () => {
@@ -51,5 +51,65 @@ describe('layout shifts', () => {
     const shifts = new Shifts();
     for (let at = 0; at <= 8000; at += 800) shifts.add(at, 0.01);
     expect(shifts.worst).toBeCloseTo(0.07);
+  });
+});
+
+describe('watching', () => {
+  it('tells the server once, when the page goes away, what the person felt', async () => {
+    const observers = new Map<string, (entries: object[]) => void>();
+    class Observer {
+      constructor(private readonly told: (list: { getEntries: () => object[] }) => void) {}
+      observe({ type }: { type: string }) {
+        if (type === 'event') throw new Error('not known here');
+        observers.set(type, (entries) => this.told({ getEntries: () => entries }));
+      }
+    }
+    vi.stubGlobal('PerformanceObserver', Observer);
+    const sent: Blob[] = [];
+    Object.defineProperty(navigator, 'sendBeacon', {
+      configurable: true,
+      value: (_: string, body: Blob) => sent.push(body),
+    });
+    let visibility = 'visible';
+    Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => visibility });
+    const { watchVitals } = await import('./vitals');
+    watchVitals();
+    const hide = () => {
+      visibility = 'hidden';
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    hide(); // nothing was painted: nothing is told
+    expect(sent).toHaveLength(0);
+    observers.get('paint')?.([
+      { name: 'first-paint', startTime: 1 },
+      { name: 'first-contentful-paint', startTime: 120.6 },
+    ]);
+    observers.get('largest-contentful-paint')?.([{ startTime: 300 }, { startTime: 450.4 }]);
+    observers.get('layout-shift')?.([
+      { startTime: 1, value: 0.01, hadRecentInput: false },
+      { startTime: 2, value: 0.5, hadRecentInput: true },
+    ]);
+    window.dispatchEvent(new CustomEvent('tocayo:chunk-error'));
+    hide();
+    hide();
+    expect(sent).toHaveLength(1);
+    expect(JSON.parse(await (sent[0] as Blob).text())).toEqual({
+      page: 'home',
+      fcp: 121,
+      lcp: 450,
+      cls: 0.01,
+      chunkErrors: 1,
+    });
+    vi.unstubAllGlobals();
+  });
+
+  it('tells nothing of people who are not signed in', async () => {
+    const { boot } = await import('./api/boot');
+    const { watchVitals } = await import('./vitals');
+    const listen = vi.spyOn(document, 'addEventListener');
+    boot.authMode = 'required';
+    watchVitals();
+    boot.authMode = 'off';
+    expect(listen).not.toHaveBeenCalled();
   });
 });

@@ -305,7 +305,6 @@ describe('the list of metrics', () => {
     const { box } = await open();
     expect(await within(box).findByText('m_0000')).toBeTruthy();
     expect(within(box).getByRole('status').textContent).toBe('The first ones; all others are on their way.');
-    // The whole list can be long: it is asked for once the first rows are there.
     await waitFor(() => expect(server.to('GET /api/v1/label/__name__/values')).toHaveLength(3));
     answer(prom(names));
     expect(await within(box).findByText('1,000 metrics')).toBeTruthy();

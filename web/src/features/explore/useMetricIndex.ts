@@ -48,8 +48,6 @@ export function useMetricIndex(filter: string, type: string): MetricIndex {
     queryKey: ['metric-index'],
     queryFn: ({ signal }) => loadNames(signal),
     staleTime: 30_000,
-    // After the first rows: both at once would make those wait.
-    enabled: !first.isPending,
   });
   const help = useQuery({ queryKey: ['metric-help'], queryFn: ({ signal }) => loadHelp(signal), staleTime: 30_000 });
   const [count, setCount] = useState<number | null>(null);

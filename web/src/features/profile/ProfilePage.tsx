@@ -56,7 +56,7 @@ export function ProfilePage() {
                 { value: 'compact', label: t('density.compact') },
                 { value: 'cosy', label: t('density.cosy') },
               ]}
-              hint={t('density.hint')}
+              {...(boot.user ? { hint: t('density.hint') } : {})}
             />
             <Choice<Language>
               label={t('language')}

@@ -48,22 +48,6 @@ async function call<T>(path: string, form: URLSearchParams | null, signal?: Abor
   };
 }
 
-export function queryRange(
-  query: string,
-  startMs: number,
-  endMs: number,
-  stepMs: number,
-  signal?: AbortSignal,
-): Promise<Answer<Extract<QueryData, { resultType: 'matrix' }>>> {
-  const form = new URLSearchParams({
-    query,
-    start: String(startMs / 1000),
-    end: String(endMs / 1000),
-    step: String(stepMs / 1000),
-  });
-  return call('/api/v1/query_range', form, signal);
-}
-
 export function queryInstant(query: string, timeMs: number, signal?: AbortSignal): Promise<Answer<QueryData>> {
   return call('/api/v1/query', new URLSearchParams({ query, time: String(timeMs / 1000) }), signal);
 }

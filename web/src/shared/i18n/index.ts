@@ -57,9 +57,12 @@ export async function startI18n(): Promise<void> {
       missingKeyHandler: (_languages, namespace, key) => console.error(`no text for ${namespace}:${key}`),
       react: { useSuspense: false },
     });
+  // What was asked for last, not what is shown: a change back must also overtake one that is still being loaded.
+  let asked = language;
   prefs.subscribe(() => {
     const wanted = prefs.get().language;
-    if (wanted === i18next.language) return;
+    if (wanted === asked) return;
+    asked = wanted;
     void i18next.changeLanguage(wanted);
   });
 }

@@ -12,6 +12,7 @@ import { Panel } from '@/shared/ui/Panel';
 import { formatValue } from '@/shared/units/format';
 import { PanelName } from '../results/PanelName';
 import { logColumns } from './api';
+import css from './OfQuery.module.css';
 import { askAll } from './parts';
 import type { AskedQuery } from './usePaneQueries';
 import { levelsModel, linesIn, queriesModel, volumeExpr, volumeGrid } from './volume';
@@ -74,6 +75,7 @@ export function Volume({ pane, queries, time }: Props) {
   else if (model.series.length === 0) state = { kind: 'empty', why: t('logs.volumeNone') };
   return (
     <Panel
+      className={several ? css.volume : undefined}
       title={<PanelName name={t('logs.volume')} pane={pane} />}
       aside={
         data &&
