@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "core/text.h"
+#include "logs/api/elastic.h"
 #include "ui/assets.h"
 #include "ui/search.h"
 
@@ -60,6 +61,7 @@ Task<http::Response> fallback(UiDependencies& ui, http::Request& request) {
     std::string_view file = std::string_view(request.path).substr(1);
     if (is_asset(file, ui.page.web_dir)) co_return serve_asset(request, file, ui.page.web_dir);
   }
+  if (auto elastic = logs::api::elastic_at_page(request)) co_return std::move(*elastic);
   if (wants_page(request) && !is_api_path(request.path)) {
     Viewer viewer = co_await viewer_of(ui, request);
     co_return render_page(ui.page, request, viewer);

@@ -283,17 +283,19 @@ std::string_view area_of_path(std::string_view path) {
     std::string_view peer =
         path.substr(4, path.find('/', 4) == std::string_view::npos ? std::string_view::npos : path.find('/', 4) - 4);
     if (peer == "prometheus" || peer == "mimir") return "metrics";
-    if (peer == "loki") return "logs";
+    if (peer == "loki" || peer == "elasticsearch") return "logs";
     if (peer == "alertmanager") return "rules";
     if (peer == "grafana") return "dashboards";
     return "";
   }
+  // Elasticsearch's paths: what begins with an underscore, and /{index}/_bulk.
+  if (path.starts_with("/_") || (path.ends_with("/_bulk") && path.find('/', 1) == path.size() - 6)) return "logs";
   struct Prefix {
     std::string_view path;
     std::string_view area;
   };
   // Longest first where one continues another.
-  static constexpr std::array<Prefix, 26> kPrefixes = {{
+  static constexpr std::array<Prefix, 27> kPrefixes = {{
       {"/prometheus/api/v1/rules", "rules"},
       {"/prometheus/api/v1/alerts", "rules"},
       {"/prometheus/config", "rules"},
@@ -307,6 +309,7 @@ std::string_view area_of_path(std::string_view path) {
       {"/otlp/v1/logs", "logs"},
       {"/v1/logs", "logs"},
       {"/logs", "logs"},
+      {"/upload", "logs"},
       {"/otlp/v1/metrics", "metrics"},
       {"/v1/metrics", "metrics"},
       {"/federate", "metrics"},

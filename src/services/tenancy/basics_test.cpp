@@ -274,6 +274,11 @@ TEST(Areas, PathsBelongToScopes) {
                                                                             {"/", ""},
                                                                             {"/as/prometheus/api/v1/query", "metrics"},
                                                                             {"/as/loki", "logs"},
+                                                                            {"/as/elasticsearch/_bulk", "logs"},
+                                                                            {"/_bulk", "logs"},
+                                                                            {"/app/_bulk", "logs"},
+                                                                            {"/a/b/_bulk", ""},
+                                                                            {"/upload", "logs"},
                                                                             {"/as/", ""}}) {
     EXPECT_EQ(area_of_path(path), area) << path;
   }

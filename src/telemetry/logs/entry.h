@@ -51,6 +51,14 @@ struct AppendResult {
     std::size_t bytes;
   };
   std::vector<Rejected> rejected;
+  // Where in the call the refused stood, for whoever answers line by line; kAll: every stream, or every line of it.
+  static constexpr std::uint32_t kAll = UINT32_MAX;
+  struct Place {
+    std::uint32_t stream;
+    std::uint32_t entry;
+    std::string_view reason;
+  };
+  std::vector<Place> places;
   std::vector<std::string> messages;      // Loki's wording of the first rejections (at most 10)
   std::vector<std::uint32_t> unresolved;  // indices of streams whose `ref` is not valid (any more) and had no labels
 };

@@ -5,7 +5,9 @@
 #include <chrono>
 
 #include "core/hash.h"
+#include "logs/api/elastic.h"
 #include "logs/api/handlers.h"
+#include "logs/api/journal_upload.h"
 #include "logs/api/multi_tenant.h"
 
 namespace tocayo::logs::api {
@@ -215,6 +217,9 @@ void LogsApi::mount(http::Router& router) {
   }
   for (const std::string_view path : {"/otlp/v1/logs", "/v1/logs"})
     impl_->add(router, "POST", path, handle_otlp, write);
+  const auto& deps = impl_->core->deps;
+  mount_elastic(router, push(), *deps.clock, deps.push.max_body);
+  mount_journal_upload(router, push(), deps.push.max_body);
   impl_->add(router, "GET", "/config/tenant/v1/limits", handle_limits_yaml, {});
   http::RouteOptions admin;
   admin.access = http::Access::admin;

@@ -24,6 +24,8 @@ constexpr std::size_t kArenasKept = 8;
 constexpr std::size_t kArenaKeepBytes = 16 << 20;
 constexpr std::size_t kMostLabelBytes = 256 << 10;
 constexpr TimestampMs kIdle = 30 * 60'000;
+constexpr std::string_view kManyTenants = "multiple org IDs present";
+constexpr std::string_view kTooMany = "too many push requests are being worked on; try again";
 
 // Finds by a view, so that a look-up makes no string.
 struct TextHash {
@@ -349,17 +351,38 @@ http::Response PushHandler::answer(const AppendResult& result, const LogLimits& 
   return plain(status, text);
 }
 
+Task<Result<AppendResult>> PushHandler::append(Tenant& tenant, const LogLimits& limits, Arena& arena) {
+  CO_TRY_VOID(resolve(tenant, limits, arena));
+  tenant.bytes.add(static_cast<double>(arena.rows.line_bytes() + arena.rows.metadata_bytes()));
+  tenant.lines.add(static_cast<double>(arena.rows.lines()));
+  auto appended = co_await appender_.append(tenant.name, arena.streams);
+  if (!appended) {
+    if (status_of_failure(appended.error().kind) >= 500)
+      log::warn(kRoom, "push failed", {{"tenant", tenant.name}, {"error", appended.error()}});
+    co_return appended;
+  }
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < arena.known.size(); ++i) {
+    if (arena.rows.streams()[i].count == 0) continue;
+    arena.known[i]->ref.store(arena.streams[at++].ref, std::memory_order_relaxed);
+  }
+  co_return appended;
+}
+
+bool PushHandler::enter(std::size_t weight) {
+  if (inflight_.fetch_add(weight) + weight <= options_.max_inflight) return true;
+  inflight_.fetch_sub(weight);
+  return false;
+}
+
 Task<http::Response> PushHandler::handle(http::Request& request, bool otlp) {
   const bool json = is_json(request);
   auto refuse = [otlp, json](int status, std::string_view text) {
     return otlp ? otlp_error(status, text, json) : plain(status, text);
   };
-  if (request.identity.tenant.find('|') != std::string::npos) co_return refuse(400, "multiple org IDs present");
+  if (request.identity.tenant.find('|') != std::string::npos) co_return refuse(400, kManyTenants);
   const auto weight = request.body.size() * 4;
-  if (inflight_.fetch_add(weight) + weight > options_.max_inflight) {
-    inflight_.fetch_sub(weight);
-    co_return refuse(503, "too many push requests are being worked on; try again");
-  }
+  if (!enter(weight)) co_return refuse(503, kTooMany);
   co_await compute_.schedule();
   const auto shared = tenant(request.identity.tenant);
   auto& tenant = *shared;
@@ -367,36 +390,47 @@ Task<http::Response> PushHandler::handle(http::Request& request, bool otlp) {
   tenant.use(limits);
   auto arena = take_arena();
   http::Response response;
-  auto ready = decode(request, otlp, *limits, *arena);
-  if (ready) ready = resolve(tenant, *limits, *arena);
-  if (!ready) {
+  if (auto ready = decode(request, otlp, *limits, *arena); !ready) {
     response = refuse(status_of_failure(ready.error().kind), ready.error().message);
+  } else if (auto appended = co_await append(tenant, *limits, *arena); !appended) {
+    response = refuse(status_of_failure(appended.error().kind), appended.error().message);
   } else {
-    const auto lines = arena->rows.lines();
-    tenant.bytes.add(static_cast<double>(arena->rows.line_bytes() + arena->rows.metadata_bytes()));
-    tenant.lines.add(static_cast<double>(lines));
-    auto appended = co_await appender_.append(tenant.name, arena->streams);
-    if (!appended) {
-      const int status = status_of_failure(appended.error().kind);
-      if (status >= 500) log::warn(kRoom, "push failed", {{"tenant", tenant.name}, {"error", appended.error()}});
-      response = refuse(status, appended.error().message);
-    } else {
-      std::size_t at = 0;
-      for (std::size_t i = 0; i < arena->known.size(); ++i) {
-        if (arena->rows.streams()[i].count == 0) continue;
-        arena->known[i]->ref.store(arena->streams[at++].ref, std::memory_order_relaxed);
-      }
-      response = answer(*appended, *limits, lines);
-      if (otlp) {
-        response = response.status == 204 ? (json ? http::Response::json(200, "{}")
-                                                  : http::Response::text(200, "", "application/x-protobuf"))
-                                          : otlp_error(response.status, response.body, json);
-      }
+    response = answer(*appended, *limits, arena->rows.lines());
+    if (otlp) {
+      response = response.status == 204 ? (json ? http::Response::json(200, "{}")
+                                                : http::Response::text(200, "", "application/x-protobuf"))
+                                        : otlp_error(response.status, response.body, json);
     }
   }
   return_arena(std::move(arena));
   inflight_.fetch_sub(weight);
   co_return response;
+}
+
+Task<Result<PushHandler::Stored>> PushHandler::store(std::string_view name, std::size_t bytes, Decode decode) {
+  if (name.find('|') != std::string_view::npos) co_return fail(ErrorKind::bad_input, std::string(kManyTenants));
+  const auto weight = bytes * 4;
+  if (!enter(weight)) co_return fail(ErrorKind::unavailable, std::string(kTooMany));
+  co_await compute_.schedule();
+  const auto shared = tenant(name);
+  Stored stored;
+  stored.limits = limits_(shared->name);
+  shared->use(stored.limits);
+  auto arena = take_arena();
+  Result<> done = decode(arena->rows, *stored.limits);
+  if (done) {
+    auto appended = co_await append(*shared, *stored.limits, *arena);
+    stored.lines = arena->rows.lines();
+    if (appended) {
+      stored.result = std::move(*appended);
+    } else {
+      done = std::unexpected(std::move(appended.error()));
+    }
+  }
+  return_arena(std::move(arena));
+  inflight_.fetch_sub(weight);
+  if (!done) co_return std::unexpected(std::move(done.error()));
+  co_return stored;
 }
 
 }  // namespace tocayo::logs::api

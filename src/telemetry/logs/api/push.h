@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,13 +42,28 @@ class PushHandler {
   // POST /otlp/v1/logs.
   Task<http::Response> otlp(http::Request& request);
 
+  // For receivers of other shapes: stores the rows that `decode` makes, as those of a push; `bytes` is the size of what
+  // it reads. `decode` runs on the compute pool; streams without rows are left out of the numbering of
+  // AppendResult::places. unavailable also when too many requests are under way.
+  using Decode = std::move_only_function<Result<>(PushRows& rows, const LogLimits& limits)>;
+  struct Stored {
+    AppendResult result;
+    std::shared_ptr<const LogLimits> limits;
+    std::size_t lines = 0;
+  };
+  Task<Result<Stored>> store(std::string_view tenant, std::size_t bytes, Decode decode);
+
  private:
   struct Known;
   struct Tenant;
   struct Arena;
   Task<http::Response> handle(http::Request& request, bool otlp);
+  // Whether a request of this many bytes may be worked on; it must subtract them from inflight_ in the end.
+  bool enter(std::size_t weight);
   Result<> decode(http::Request& request, bool otlp, const LogLimits& limits, Arena& arena);
   Result<> unpack(http::Request& request, bool proto, std::string& out) const;
+  // Gives the rows their labels and appends them.
+  Task<Result<AppendResult>> append(Tenant& tenant, const LogLimits& limits, Arena& arena);
   Result<> resolve(Tenant& tenant, const LogLimits& limits, Arena& arena);
   Result<std::shared_ptr<Known>> learn(Tenant& tenant, const LogLimits& limits, const PushRows::Stream& stream,
                                        std::string_view spelled);

@@ -92,11 +92,14 @@ class AppendPlan::Builder {
   std::shared_ptr<Stream> resolve(const StreamRows& rows);
   void add(std::shared_ptr<Stream> stream, std::span<const EntryRow> entries);
   void refuse_all(std::string_view reason, std::span<StreamRows> rows, std::string message);
+  // What is refused from now on is of this stream of the call.
+  void at(std::uint32_t stream) { stream_ = stream; }
 
  private:
   template <typename Message>
   void reject(std::string_view reason, std::size_t lines, std::size_t bytes, const Message& message) {
     if (lines == 0) return;
+    result_.places.push_back({stream_, entry_, reason});
     auto& list = result_.rejected;
     auto known = std::find_if(list.begin(), list.end(), [&](const auto& r) { return r.reason == reason; });
     if (known == list.end()) {
@@ -118,6 +121,8 @@ class AppendPlan::Builder {
   AppendResult& result_;
   TimestampNs newest_ = 0;
   TimestampNs oldest_ = 0;
+  std::uint32_t stream_ = AppendResult::kAll;
+  std::uint32_t entry_ = AppendResult::kAll;
   std::string scratch_;
   std::span<const LabelView> last_metadata_;  // of the caller …
   std::string_view last_stored_;              // … and its bytes
@@ -245,6 +250,7 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
   const std::size_t first = plan_.rows_.size();
   std::size_t bytes = 0;
   for (const EntryRow& entry : entries) {
+    entry_ = static_cast<std::uint32_t>(&entry - entries.data());
     if (!check_entry(*stream, entry)) continue;
     RecordRow& row = plan_.rows_.emplace_back();
     row.time = entry.time;
@@ -267,6 +273,7 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
     }
     bytes += row.line.size();
   }
+  entry_ = AppendResult::kAll;
   const std::size_t count = plan_.rows_.size() - first;
   if (count == 0) return;
   if (limits_.per_stream_rate_limit > 0) {
@@ -335,6 +342,7 @@ void AppendPlan::make(Tenant& tenant, const TenantLimits& limits, std::uint64_t 
   rows_.reserve(received_lines);
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     StreamRows& stream = rows[i];
+    builder.at(i);
     std::shared_ptr<Stream> found;
     if (stream.ref != 0) found = stream_of(epoch, tenant, stream.ref);
     if (!found) {
