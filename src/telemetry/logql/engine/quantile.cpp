@@ -63,19 +63,7 @@ class QuantileAccumulator final : public Accumulator {
   QuantileAccumulator(const Windows& windows, double quantile) : windows_(windows), quantile_(quantile) {}
 
   void add(std::size_t series, std::uint32_t interval, const RangeSample& sample) override {
-    const double value = std::isnan(sample.value) ? std::numeric_limits<double>::quiet_NaN() : sample.value;
-    if (recent_.empty()) recent_.resize(kRecent);
-    const auto bits = std::bit_cast<std::uint64_t>(value);
-    const auto mixed =
-        (bits ^ (std::uint64_t{interval} << 32 | series) * 0xBF58476D1CE4E5B9ULL) * 0x9E3779B97F4A7C15ULL;
-    Recent& recent = recent_[mixed >> (64 - std::countr_zero(kRecent))];
-    if (recent.entry.count == 0 || recent.series != series || recent.entry.interval != interval ||
-        std::bit_cast<std::uint64_t>(recent.entry.value) != bits ||
-        recent.entry.count == std::numeric_limits<std::uint32_t>::max()) {
-      if (recent.entry.count != 0) put(recent.series, recent.entry);
-      recent = {series, {value, interval, 0}};
-    }
-    ++recent.entry.count;
+    count(series, {std::isnan(sample.value) ? std::numeric_limits<double>::quiet_NaN() : sample.value, interval, 1});
   }
 
   void absorb(std::size_t series, Accumulator& other, std::size_t other_series) override {
@@ -90,7 +78,7 @@ class QuantileAccumulator final : public Accumulator {
       to = std::move(source);
       return;
     }
-    for (const Entry& entry : source.entries) put(series, entry);
+    for (const Entry& entry : source.entries) count(series, entry);
   }
 
   std::unique_ptr<const SeriesStates> keep(std::size_t series) override {
@@ -111,7 +99,7 @@ class QuantileAccumulator final : public Accumulator {
       const auto interval = place(entry.interval);
       if (!interval) continue;
       entry.interval = *interval;
-      put(series, entry);
+      count(series, entry);
     }
   }
 
@@ -135,7 +123,8 @@ class QuantileAccumulator final : public Accumulator {
   }
 
  private:
-  static constexpr std::size_t kRecent = 1 << 13;
+  static constexpr std::size_t kFewRecent = 1 << 10;
+  static constexpr std::size_t kMostRecent = 1 << 17;
   static constexpr std::size_t kCompactAt = 1 << 12;
 
   struct Kept final : SeriesStates {
@@ -155,6 +144,41 @@ class QuantileAccumulator final : public Accumulator {
   Series& at(std::size_t series) {
     if (series >= series_.size()) series_.resize(series + 1);
     return series_[series];
+  }
+
+  void count(std::size_t series, const Entry& entry) {
+    if (recent_.empty()) recent_.resize(kFewRecent);
+    Recent& recent = place(series, entry);
+    Entry& known = recent.entry;
+    if (known.count != 0 && recent.series == series && known.interval == entry.interval &&
+        std::bit_cast<std::uint64_t>(known.value) == std::bit_cast<std::uint64_t>(entry.value) &&
+        known.count <= std::numeric_limits<std::uint32_t>::max() - entry.count) {
+      known.count += entry.count;
+      return;
+    }
+    const bool evicts = known.count != 0;
+    if (evicts) put(recent.series, known);
+    recent = {series, entry};
+    if (evicts && ++evicted_ > recent_.size() && recent_.size() < kMostRecent) grow();
+  }
+
+  Recent& place(std::size_t series, const Entry& entry) {
+    const auto where = (std::uint64_t{entry.interval} << 32 | series) * 0xBF58476D1CE4E5B9ULL;
+    const auto mixed = (std::bit_cast<std::uint64_t>(entry.value) ^ where) * 0x9E3779B97F4A7C15ULL;
+    return recent_[mixed >> (64 - std::countr_zero(recent_.size()))];
+  }
+
+  // More values come again and again than there is room for.
+  void grow() {
+    std::vector<Recent> old(recent_.size() * 4);
+    old.swap(recent_);
+    evicted_ = 0;
+    for (const Recent& recent : old) {
+      if (recent.entry.count == 0) continue;
+      Recent& to = place(recent.series, recent.entry);
+      if (to.entry.count != 0) put(to.series, to.entry);
+      to = recent;
+    }
   }
 
   void put(std::size_t series, const Entry& entry) {
@@ -266,6 +290,7 @@ class QuantileAccumulator final : public Accumulator {
   Windows windows_;
   double quantile_;
   std::vector<Recent> recent_;  // by hash; empty until there is a value
+  std::size_t evicted_ = 0;     // since it grew
   std::vector<Series> series_;
   std::size_t entries_ = 0;
 };

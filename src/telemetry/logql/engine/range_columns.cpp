@@ -105,7 +105,7 @@ Result<double> ColumnReader::value_of(Template& from, std::uint32_t place, Times
     return static_cast<double>(code);
   }
   // Values repeat, and reading a text is dear.
-  if (from.known.empty()) from.known.resize(std::bit_ceil(std::clamp<std::size_t>(codes.size() / 8, 16, kMostKnown)));
+  if (from.known.empty()) from.known.resize(std::bit_ceil(std::clamp<std::size_t>(codes.size() / 2, 16, kMostKnown)));
   const auto mixed = static_cast<std::uint64_t>(code) * 0x9E3779B97F4A7C15ULL;
   Known& known = from.known[(mixed >> 32) & (from.known.size() - 1)];
   if (known.set && known.code == code) return known.value;

@@ -110,6 +110,7 @@ std::uint64_t partial_key(const RangeAggregation& aggregation, const PipelineOpt
   switch (aggregation.op) {
     case RangeOp::first_over_time:
     case RangeOp::last_over_time:
+    case RangeOp::quantile_over_time:  // as large as the rows where a group has few of the query's
     case RangeOp::rate_counter: return 0;
     default: break;
   }
