@@ -67,7 +67,7 @@ for kind in "${kinds[@]}"; do
     browser) run browser scripts/browser_test.sh ;;
     sanitized)
       export ASAN_OPTIONS=detect_leaks=1
-      rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api agent ui)
+      rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api syslog agent ui)
       build dev "${rooms[@]/%/_test}" || { result sanitized-build FAIL; continue; }
       run_programs asan $(find build/dev/src -name '*_test' -type f -perm -u+x | sort)
       ;;

@@ -98,6 +98,8 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   api.tocayo_version = options.version;
   api.revision = options.revision;
   part->api_ = std::make_unique<logs::api::LogsApi>(std::move(api));
+  auto listeners = TRY(syslog::parse_config(config.tree("logs.syslog"), "logs.syslog"));
+  if (!listeners.empty()) part->syslog_ = TRY(syslog::Receiver::start(std::move(listeners), part->api_->push()));
   if (!part->overrides_file_.empty()) {
     part->watcher_ = std::jthread([self = part.get()](std::stop_token stop) { self->watch_overrides(stop); });
   }
@@ -107,6 +109,7 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
 }
 
 LogsPart::~LogsPart() {
+  syslog_.reset();
   opener_ = {};
   watcher_ = {};
 }
@@ -175,6 +178,7 @@ Result<> LogsPart::reload(const Config& config) {
 
 Result<> LogsPart::close() {
   watcher_ = {};
+  syslog_.reset();
   if (agent_) agent_->stop();
   opener_ = {};  // a store that is still opening is closed as well
   return gate_.close();

@@ -18,6 +18,7 @@
 #include "logs/api/limits.h"
 #include "logs/store/store.h"
 #include "main/logs_gate.h"
+#include "syslog/receiver.h"
 
 namespace tocayo {
 
@@ -72,6 +73,7 @@ class LogsPart {
   std::condition_variable open_changed_;
   std::unique_ptr<logs::api::LogsApi> api_;
   std::unique_ptr<agent::LogAgent> agent_;
+  std::unique_ptr<syslog::Receiver> syslog_;
   std::condition_variable_any stopping_;
   std::jthread watcher_;
   std::jthread opener_;
