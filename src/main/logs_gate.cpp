@@ -147,6 +147,10 @@ std::vector<logs::LabelGrowth> LogsGate::label_growth(std::string_view tenant, s
   return store != nullptr ? store->label_growth(tenant, least) : std::vector<logs::LabelGrowth>();
 }
 
+void LogsGate::note_sender(std::string_view tenant, const Labels& labels, std::string_view address) {
+  if (auto* store = get()) store->note_sender(tenant, labels, address);
+}
+
 Result<> LogsGate::health() const {
   const auto* store = TRY(ready());
   return store->health();

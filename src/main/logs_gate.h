@@ -42,6 +42,7 @@ class LogsGate final : public logs::Store {
   std::vector<std::string> tenants() const override;
   logs::TenantStats stats(std::string_view tenant) const override;
   std::vector<logs::LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const override;
+  void note_sender(std::string_view tenant, const Labels& labels, std::string_view address) override;
   Result<> health() const override;
   Result<> flush(std::string_view tenant) override;
   void maintain() override;

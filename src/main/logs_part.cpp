@@ -97,6 +97,8 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   api.limits = [limits](std::string_view tenant) { return limits->of(tenant); };
   api.tocayo_version = options.version;
   api.revision = options.revision;
+  api.push_door = options.push_door;
+  api.still_allowed = options.still_allowed;
   part->api_ = std::make_unique<logs::api::LogsApi>(std::move(api));
   auto listeners = TRY(syslog::parse_config(config.tree("logs.syslog"), "logs.syslog"));
   if (!listeners.empty()) part->syslog_ = TRY(syslog::Receiver::start(std::move(listeners), part->api_->push()));

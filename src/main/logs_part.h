@@ -31,6 +31,8 @@ class LogsPart {
     std::uint64_t memory_limit = 0;  // of the process; a query may hold a quarter
     std::string version;
     std::string revision;
+    decltype(logs::api::ApiDependencies::push_door) push_door;      // exactly-once and gaps of collectors
+    std::function<Task<bool>(const http::Request&)> still_allowed;  // ends the tails of who may not read any more
   };
   // Reads `logs.*` and the overrides file; a mistake in either is an error. Then opens the store on a thread of its
   // own, since replaying its journal takes time: until ready() the API answers 503.

@@ -14,6 +14,7 @@
 #include "db/sqlite_database.h"
 #include "logs/api/json_out.h"
 #include "logs/store/offline.h"
+#include "logs/store/spill.h"
 
 namespace tocayo {
 namespace {
@@ -56,7 +57,7 @@ int verify(const std::vector<fs::path>& files) {
                  group.group, group.rows, time_text(group.min_time), time_text(group.max_time), group.streams.size(),
                  group.error.message);
       for (std::size_t i = 0; i < std::min<std::size_t>(group.streams.size(), 20); ++i)
-        fmt::print("  {}\n", group.streams[i].to_string(false));
+        fmt::print("  {}\n", logs::spilled_text(group.streams[i]));
     }
   }
   fmt::print("{} segments, {} lines, {} damaged\n", files.size(), rows, bad);
@@ -84,7 +85,7 @@ int inspect(const std::vector<fs::path>& files) {
                       [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
     fmt::print("  {:>12} {:>14}  largest streams\n", "lines", "bytes");
     for (std::size_t i = 0; i < shown; ++i)
-      fmt::print("  {:>12} {:>14}  {}\n", streams[i]->rows, streams[i]->bytes, streams[i]->labels.to_string(false));
+      fmt::print("  {:>12} {:>14}  {}\n", streams[i]->rows, streams[i]->bytes, logs::spilled_text(streams[i]->labels));
     auto report = (*reader)->report();
     if (!report) return fail_with(report.error());
     fmt::print("\n{}\n", logs::to_text(*report));
@@ -98,17 +99,18 @@ int dump(const std::vector<fs::path>& files) {
   std::string out;
   for (const auto& file : files) {
     auto damaged = logs::read_segment(file, [&](const Labels& labels, const logs::EntryRow& row) -> Result<> {
+      const auto [stream, metadata] = logs::as_pushed(labels, row.metadata);
       out = R"({"stream":)";
-      logs::api::append_json_labels(out, labels);
+      logs::api::append_json_labels(out, stream);
       out += fmt::format(R"(,"ts":"{}","line":)", row.time);
       logs::api::append_json_text(out, row.line);
-      if (!row.metadata.empty()) {
+      if (!metadata.empty()) {
         out += R"(,"metadata":{)";
-        for (std::size_t i = 0; i < row.metadata.size(); ++i) {
+        for (std::size_t i = 0; i < metadata.size(); ++i) {
           if (i != 0) out += ",";
-          logs::api::append_json_text(out, row.metadata[i].name);
+          logs::api::append_json_text(out, metadata[i].name);
           out += ":";
-          logs::api::append_json_text(out, row.metadata[i].value);
+          logs::api::append_json_text(out, metadata[i].value);
         }
         out += "}";
       }

@@ -273,12 +273,17 @@ Result<> ProgramImpl::open_api() {
   metrics_api_ = std::make_unique<metrics::api::MetricsApi>(std::move(api));
   metrics_api_->mount(router_);
   metrics_api_->mount_operations(router_);
-  logs_ = TRY(LogsPart::open(*config, {.data_dir = data_dir_,
-                                       .database = database_.get(),
-                                       .compute = &compute_,
-                                       .memory_limit = memory_limit,
-                                       .version = version_text(),
-                                       .revision = TOCAYO_REVISION}));
+  logs_ = TRY(LogsPart::open(
+      *config,
+      {.data_dir = data_dir_,
+       .database = database_.get(),
+       .compute = &compute_,
+       .memory_limit = memory_limit,
+       .version = version_text(),
+       .revision = TOCAYO_REVISION,
+       .push_door = [door = std::make_shared<metrics::api::SequenceDoor>(sequences_.get(), gap_recorder(*events_))](
+                        http::Request& request, auto append) { return door->pass(request, std::move(append)); },
+       .still_allowed = [this](const http::Request& opener) { return may_still_read(opener); }}));
   logs_->mount(router_);
   tenancy::add_routes(
       router_, *tenancy_, *limits_,

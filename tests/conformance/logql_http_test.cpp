@@ -265,7 +265,8 @@ void check(const table::Report& report, const char* when, std::size_t& cases) {
     ADD_FAILURE() << when << ": " << mismatch.where << ": " << mismatch.what;
 }
 
-void run_all(bool protobuf) {
+// `spilled`: a label with more than one value is kept with each line instead of splitting streams.
+void run_all(bool protobuf, bool spilled = false) {
   const auto all = suites();
   if (all.empty()) {
     ASSERT_EQ(std::getenv("CI"), nullptr) << "no conformance files";
@@ -273,7 +274,8 @@ void run_all(bool protobuf) {
   }
   Server::Options options;
   options.sets = {"logs.compat=loki",
-                  "logs.limits={discover_service_name: [], discover_log_levels: false, reject_old_samples: false}"};
+                  std::string("logs.limits={discover_service_name: [], discover_log_levels: false, ") +
+                      (spilled ? "max_label_values_per_day: 1, " : "") + "reject_old_samples: false}"};
   Server server(std::move(options));
   ASSERT_TRUE(server.start());
   HttpTarget target(server, protobuf);
@@ -328,6 +330,7 @@ TEST(LogqlOverHttp, AfterMerging) {
 
 TEST(LogqlOverHttp, JsonPush) { run_all(false); }
 TEST(LogqlOverHttp, ProtobufPush) { run_all(true); }
+TEST(LogqlOverHttp, SpilledLabels) { run_all(true, true); }
 
 }  // namespace
 }  // namespace tocayo::testing

@@ -457,9 +457,12 @@ Result<ReadStats> LocalPartition::read(Position from, const std::function<Result
 Result<> LocalPartition::trim(Position up_to) {
   std::lock_guard file_lock(file_mutex_);
   const Position last = segments_.rbegin()->first;
-  if (up_to >= last + segments_[last] && segments_[last] > 0) {
-    // Everything there is may go: a fresh segment lets the old file go as well. What waits in the buffer continues
-    // there.
+  if (up_to > last && segments_[last] > 0) {
+    // Records of the newest file may go: a fresh segment lets it go as well, now or with the next trim. What waits in
+    // the buffer continues there.
+    if (up_to < last + segments_[last] && options_.mode != SyncMode::off) {
+      if (auto synced = sync_file(); !synced) return synced;
+    }
     if (auto started = start_segment(last + segments_[last]); !started) return started;
   }
   while (segments_.size() > 1) {

@@ -100,6 +100,26 @@ Handled handle_drilldown_limits(ApiCore& core, http::Request& request) {
                                                   limits_json(*core.limits(request)), core.deps.version));
 }
 
+// Labels that got many values today, with who sends them and whether they are spilled.
+Handled handle_label_growth(ApiCore& core, http::Request& request) {
+  return on_compute(core, [&core, &request]() -> Result<http::Response> {
+    const std::size_t limit = core.limits(request)->store.max_label_values_per_day;
+    std::string body = fmt::format(R"({{"status":"success","limit":{},"data":[)", limit);
+    bool first = true;
+    for (const auto& growth : core.deps.store->label_growth(request.identity.tenant, limit / 2 + 1)) {
+      if (!first) body += ",";
+      first = false;
+      body += R"({"label":)";
+      append_json_text(body, growth.label);
+      body += fmt::format(R"(,"values_today":{},"spilled":{},"sender":)", growth.values, growth.spilled != 0);
+      append_json_text(body, growth.sender);
+      if (growth.spilled != 0) body += fmt::format(R"(,"spilled_since":"{}")", format_rfc3339(growth.spilled));
+      body += "}";
+    }
+    return http::Response::json(200, body + "]}");
+  });
+}
+
 Handled handle_flush(ApiCore& core, http::Request& request) {
   const bool own = request.path.ends_with("/tenant");
   return on_compute(core, [&core, &request, own]() -> Result<http::Response> {

@@ -107,14 +107,25 @@ Handled in_turn(ApiCore& core, http::Request& request, double cost,
   co_return response ? std::move(*response) : error_text(response.error());
 }
 
+namespace {
+PushOptions push_options(const ApiDependencies& deps) {
+  PushOptions options = deps.push;
+  options.spilled = [store = deps.store](std::string_view tenant, const Labels& labels, std::string_view address) {
+    store->note_sender(tenant, labels, address);
+  };
+  return options;
+}
+}  // namespace
+
 ApiCore::ApiCore(ApiDependencies dependencies)
     : deps(std::move(dependencies)),
       gate(deps.query_concurrency != 0 ? deps.query_concurrency
                                        : 2 * std::max<std::size_t>(deps.compute->thread_count(), 1),
            deps.query_queue, *deps.compute),
       share(*deps.compute),
-      push(*deps.store, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
-      tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock),
+      push(*deps.store, *deps.compute, deps.limits, *deps.registry, push_options(deps), *deps.clock),
+      tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock,
+           {.still_allowed = deps.still_allowed}),
       refused(
           deps.registry->counter("tocayo_logs_queries_refused_total", "Queries that found their tenant's queue full.")),
       queue_seconds(deps.registry->histogram("tocayo_logs_query_queue_seconds",
@@ -171,7 +182,10 @@ LogsApi::~LogsApi() = default;
 PushHandler& LogsApi::push() { return impl_->core->push; }
 
 namespace {
-Handled handle_push(ApiCore& core, http::Request& request) { return core.push.push(request); }
+Handled handle_push(ApiCore& core, http::Request& request) {
+  if (!core.deps.push_door) return core.push.push(request);
+  return core.deps.push_door(request, [&core, &request] { return core.push.push(request); });
+}
 Handled handle_otlp(ApiCore& core, http::Request& request) { return core.push.otlp(request); }
 }  // namespace
 
@@ -199,6 +213,7 @@ void LogsApi::mount(http::Router& router) {
   http::RouteOptions tail;
   tail.timeout = std::chrono::hours(24 * 365);
   tail.metric_name = "loki_api_v1_tail";
+  tail.several_tenants = true;
   for (const auto prefix : kPrefixes) {
     router.add_websocket(
         std::string(prefix) + "/tail", {},
@@ -221,6 +236,7 @@ void LogsApi::mount(http::Router& router) {
   mount_elastic(router, push(), *deps.clock, deps.push.max_body);
   mount_journal_upload(router, push(), deps.push.max_body);
   impl_->add(router, "GET", "/config/tenant/v1/limits", handle_limits_yaml, {});
+  impl_->add(router, "GET", "/logs/api/v1/label_growth", handle_label_growth, {});
   http::RouteOptions admin;
   admin.access = http::Access::admin;
   for (const std::string_view path : {"/flush", "/flush/tenant"}) impl_->add(router, "POST", path, handle_flush, admin);

@@ -32,6 +32,10 @@ struct ApiDependencies {
   std::string revision;
   std::string build_date;
   PushOptions push;
+  // Stands around a push: knows requests that a collector sends again, and hears what it lost. Empty: nothing does.
+  std::function<Task<http::Response>(http::Request&, std::move_only_function<Task<http::Response>()> append)> push_door;
+  // Whether the one who opened a tail may still read; asked every 2 s. Empty: always.
+  std::function<Task<bool>(const http::Request&)> still_allowed;
   std::size_t query_concurrency = 0;  // queries evaluated at once; 0: two per thread of `compute`
   std::size_t query_queue = 10'000;   // waiting, per tenant
 };

@@ -76,6 +76,7 @@ Handled handle_cancel_delete(ApiCore& core, http::Request& request);
 Handled handle_buildinfo(ApiCore& core, http::Request& request);
 Handled handle_limits_yaml(ApiCore& core, http::Request& request);
 Handled handle_drilldown_limits(ApiCore& core, http::Request& request);
+Handled handle_label_growth(ApiCore& core, http::Request& request);
 Handled handle_flush(ApiCore& core, http::Request& request);
 
 }  // namespace tocayo::logs::api

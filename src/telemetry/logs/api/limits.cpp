@@ -214,6 +214,7 @@ Result<LogLimits> read_limits(const YAML::Node& node, std::string_view file, con
   TRY(read_count(fields, "max_label_name_length", store.max_label_name_length));
   TRY(read_count(fields, "max_label_value_length", store.max_label_value_length));
   TRY(read_count(fields, "max_global_streams_per_user", store.max_streams));
+  TRY(read_count(fields, "max_label_values_per_day", store.max_label_values_per_day));
   TRY(fields.read("reject_old_samples", store.reject_old_samples));
   TRY(read_time(fields, "reject_old_samples_max_age", store.reject_old_samples_max_age));
   TRY(read_time(fields, "creation_grace_period", store.creation_grace_period));
@@ -285,6 +286,7 @@ boost::json::object shown(const LogLimits& limits) {
   out["max_label_name_length"] = store.max_label_name_length;
   out["max_label_value_length"] = store.max_label_value_length;
   out["max_global_streams_per_user"] = store.max_streams;
+  out["max_label_values_per_day"] = store.max_label_values_per_day;
   out["reject_old_samples"] = store.reject_old_samples;
   out["reject_old_samples_max_age"] = duration_text(store.reject_old_samples_max_age);
   out["creation_grace_period"] = duration_text(store.creation_grace_period);

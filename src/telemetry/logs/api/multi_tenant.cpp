@@ -65,6 +65,11 @@ class UnionScan final : public Scan {
         },
         stats);
   }
+  ScanStats covered() const override {
+    ScanStats all;
+    for (const auto& scan : scans_) all.add(scan->covered());
+    return all;
+  }
   std::vector<std::string> warnings() const override {
     std::vector<std::string> all;
     for (const auto& scan : scans_) {
@@ -181,6 +186,12 @@ class UnionQuerier final : public Querier {
 };
 
 }  // namespace
+
+Labels shown_labels(const Labels& labels, const std::string& id) { return shown(labels, id); }
+
+bool tenant_chosen(std::span<const Matcher> matchers, const std::string& id, std::vector<Matcher>& rest) {
+  return chosen(matchers, id, rest);
+}
 
 std::vector<std::string> tenants_of(std::string_view tenant) {
   std::vector<std::string> ids;

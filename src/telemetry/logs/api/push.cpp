@@ -369,6 +369,13 @@ Task<Result<AppendResult>> PushHandler::append(Tenant& tenant, const LogLimits& 
   co_return appended;
 }
 
+// Streams whose refs stay 0 have labels with very many values: one of them names the sender.
+void PushHandler::tell_spilled(const Tenant& tenant, const Arena& arena, std::string_view address) const {
+  if (!options_.spilled) return;
+  const auto found = std::ranges::find(arena.streams, StreamRef{0}, &StreamRows::ref);
+  if (found != arena.streams.end()) options_.spilled(tenant.name, *found->labels, address);
+}
+
 bool PushHandler::enter(std::size_t weight) {
   if (inflight_.fetch_add(weight) + weight <= options_.max_inflight) return true;
   inflight_.fetch_sub(weight);
@@ -395,6 +402,7 @@ Task<http::Response> PushHandler::handle(http::Request& request, bool otlp) {
   } else if (auto appended = co_await append(tenant, *limits, *arena); !appended) {
     response = refuse(status_of_failure(appended.error().kind), appended.error().message);
   } else {
+    tell_spilled(tenant, *arena, request.remote_address);
     response = answer(*appended, *limits, arena->rows.lines());
     if (otlp) {
       response = response.status == 204 ? (json ? http::Response::json(200, "{}")

@@ -27,6 +27,8 @@ struct PushOptions {
   std::size_t max_body = 100 << 20;          // decompressed, bytes
   std::size_t max_inflight = 512 << 20;      // of all requests being worked on; above it 503
   std::size_t streams_remembered = 200'000;  // of a tenant
+  // Told of lines with spilled labels, and the address they came from; may be empty.
+  std::function<void(std::string_view tenant, const Labels& labels, std::string_view address)> spilled;
 };
 
 // Thread-safe. Outlives its requests.
@@ -62,6 +64,7 @@ class PushHandler {
   bool enter(std::size_t weight);
   Result<> decode(http::Request& request, bool otlp, const LogLimits& limits, Arena& arena);
   Result<> unpack(http::Request& request, bool proto, std::string& out) const;
+  void tell_spilled(const Tenant& tenant, const Arena& arena, std::string_view address) const;
   // Gives the rows their labels and appends them.
   Task<Result<AppendResult>> append(Tenant& tenant, const LogLimits& limits, Arena& arena);
   Result<> resolve(Tenant& tenant, const LogLimits& limits, Arena& arena);

@@ -14,6 +14,7 @@
 #include "logql/syntax/parser.h"
 #include "logql/syntax/printer.h"
 #include "logs/api/json_out.h"
+#include "logs/api/multi_tenant.h"
 #include "logs/api/params.h"
 #include "logs/api/tail_match.h"
 
@@ -22,6 +23,7 @@ namespace tocayo::logs::api {
 namespace {
 
 constexpr unsigned short kInternal = 1011;
+constexpr unsigned short kPolicy = 1008;
 constexpr std::size_t kMostStreams = 100'000;  // whose watchers are remembered
 constexpr std::string_view kCategorize = "categorize-labels";
 
@@ -79,6 +81,23 @@ std::string message(const std::vector<Piece>& pieces, const std::vector<std::pai
 
 }  // namespace
 
+// Who opened a socket, and the socket until it ends.
+struct TailHub::Opener {
+  explicit Opener(const http::Request& by, http::WebSocket& of) : request(by), socket(&of) {}
+  const http::Request request;
+  std::atomic<bool> asking{false};
+  std::recursive_mutex mutex;  // closing a socket may go on with its handler, which takes it as well
+  http::WebSocket* socket;     // with the mutex; null when it has ended
+};
+
+// A socket's place with one of the tenants it watches.
+struct TailHub::Joined {
+  std::string name;
+  std::shared_ptr<TenantTail> tenant;
+  std::string key;
+  std::unique_ptr<Watcher> watcher;
+};
+
 struct TailHub::Watcher {
   explicit Watcher(http::WebSocket& of) : socket(of) {}
   http::WebSocket& socket;
@@ -94,14 +113,20 @@ struct TailHub::Watcher {
 
 // Watchers with one query.
 struct TailHub::Group {
-  Group(logql::LogExpr expr, logql::Pipeline pipeline, bool categorized, std::chrono::seconds by)
-      : log(std::move(expr)), processor(std::move(pipeline)), categorize(categorized), delay(by) {}
+  Group(logql::LogExpr expr, logql::Pipeline pipeline, bool categorized, std::chrono::seconds by, std::string shown_as)
+      : log(std::move(expr)),
+        processor(std::move(pipeline)),
+        categorize(categorized),
+        delay(by),
+        tenant(std::move(shown_as)) {}
   logql::LogExpr log;
   logql::Processor processor;
   bool categorize;
   std::chrono::seconds delay;
+  std::string tenant;  // its name, when it is watched with others
   LiteralSet::Needs needs;
-  Labels stream;  // of the processor
+  Labels stream;  // of the processor, as it was pushed …
+  Labels shown;   // … and as it is shown
   std::vector<Watcher*> watchers;
   struct Batch {
     std::chrono::steady_clock::time_point at;
@@ -173,7 +198,8 @@ void TailHub::receive(TenantTail& tenant, const TailBatch& batch) {
       if (candidates.empty()) continue;
       if (group->stream != *batch.labels) {
         group->stream = *batch.labels;
-        group->processor.set_stream(group->stream);
+        group->shown = group->tenant.empty() ? group->stream : shown_labels(group->stream, group->tenant);
+        group->processor.set_stream(group->shown);
       }
       std::unordered_map<const logql::LabelResult*, std::size_t> places;
       std::vector<std::shared_ptr<const logql::LabelResult>> kept;  // so that the addresses stay
@@ -204,7 +230,8 @@ void TailHub::receive(TenantTail& tenant, const TailBatch& batch) {
       if (group->processor.memory_bytes() > (8U << 20)) {
         group->processor.forget();
         group->stream = Labels();
-        group->processor.set_stream(group->stream);
+        group->shown = Labels();
+        group->processor.set_stream(group->shown);
       }
       if (out.pieces.empty()) continue;
       group->waiting.push_back(std::move(out));
@@ -220,9 +247,18 @@ void TailHub::receive(TenantTail& tenant, const TailBatch& batch) {
 
 void TailHub::run(std::stop_token stop) {
   std::unique_lock lock(mutex_);
+  auto asked = std::chrono::steady_clock::now();
   while (!stop.stop_requested()) {
-    wake_.wait(lock, stop, [this] { return anything_; });
+    (void)wake_.wait_for(lock, stop, options_.ask_every, [this] { return anything_; });
     if (stop.stop_requested()) return;
+    if (options_.still_allowed && std::chrono::steady_clock::now() - asked >= options_.ask_every) {
+      asked = std::chrono::steady_clock::now();
+      const auto openers = openers_;
+      lock.unlock();
+      for (const auto& opener : openers) ask(opener);
+      lock.lock();
+    }
+    if (!anything_) continue;
     // What comes within a moment leaves together.
     (void)wake_.wait_for(lock, stop, options_.flush_every, [] { return false; });
     anything_ = false;
@@ -287,15 +323,29 @@ void TailHub::flush() {
   }
 }
 
-// The lines before the tail began and those that came meanwhile, as a message; ends the priming of the watcher.
-Result<std::string> TailHub::backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher,
-                                     TimestampNs start, std::size_t limit) {
+// Closes the socket when who opened it may not read any more.
+void TailHub::ask(const std::shared_ptr<Opener>& opener) const {
+  if (opener->asking.exchange(true)) return;
+  // On the pool: the answer may come at once.
+  compute_.post([opener, question = options_.still_allowed(opener->request)]() mutable {
+    spawn<bool>(std::move(question), [opener](bool allowed) {
+      std::scoped_lock lock(opener->mutex);
+      if (!allowed && opener->socket != nullptr) opener->socket->close(kPolicy, "signed out");
+      opener->asking = false;
+    });
+  });
+}
+
+// The lines before the tail began and those that came meanwhile, as a message; ends the priming of the watchers.
+Result<std::string> TailHub::backlog(const http::Request& request, std::span<Joined> joined, TimestampNs start,
+                                     std::size_t limit) {
   logql::QueryParams params;
   params.start = start;
   params.end = clock_.now_ms() * 1'000'000 + kSecondNs;
   params.limit = limit;
   params.direction = Direction::backward;
-  auto querier = store_.querier(request.identity.tenant);
+  const auto querier = TRY(querier_of(store_, request.identity.tenant));
+  const bool categorize = joined[0].watcher->group->categorize;
   auto result = engine_.query(*querier, request.query.get_or("query", ""), params, {}, request.context);
   // Lines may not be left out in silence.
   if (!result) return std::unexpected(std::move(result.error()));
@@ -303,29 +353,30 @@ Result<std::string> TailHub::backlog(const http::Request& request, TenantTail& t
   std::unordered_set<std::uint64_t> seen;
   auto& lines = std::get<logql::LogValue>(result->value);
   std::ranges::reverse(lines.lines);
-  for (const auto& stream : logql::group_streams(lines, watcher.group->categorize)) {
+  for (const auto& stream : logql::group_streams(lines, categorize)) {
     Piece piece;
     append_json_labels(piece.stream, stream.labels);
-    for (const auto* line : stream.lines)
-      append_value(piece.values, line->time, line->line, *line->labels, watcher.group->categorize);
+    for (const auto* line : stream.lines) append_value(piece.values, line->time, line->line, *line->labels, categorize);
     pieces.push_back(std::move(piece));
   }
   for (const auto& line : lines.lines) {
     seen.insert(identity(line.labels->hash, line.time, line.line));
   }
-  std::scoped_lock lock(tenant.mutex);
-  for (auto& held : watcher.held) {
-    if (seen.contains(held.id)) continue;
-    auto same = std::ranges::find(pieces, held.piece.stream, &Piece::stream);
-    if (same == pieces.end()) {
-      pieces.push_back(std::move(held.piece));
-    } else {
-      same->values += "," + held.piece.values;
+  for (Joined& place : joined) {
+    std::scoped_lock lock(place.tenant->mutex);
+    for (auto& held : place.watcher->held) {
+      if (seen.contains(held.id)) continue;
+      auto same = std::ranges::find(pieces, held.piece.stream, &Piece::stream);
+      if (same == pieces.end()) {
+        pieces.push_back(std::move(held.piece));
+      } else {
+        same->values += "," + held.piece.values;
+      }
     }
+    place.watcher->held.clear();
+    place.watcher->priming = false;
   }
-  watcher.held.clear();
-  watcher.priming = false;
-  return pieces.empty() ? std::string() : message(pieces, {}, watcher.group->categorize);
+  return pieces.empty() ? std::string() : message(pieces, {}, categorize);
 }
 
 // Null when the tenant has `most` watchers already. `group` is taken when nobody watches for the same.
@@ -421,23 +472,53 @@ Task<void> TailHub::serve(http::Request& request, http::WebSocket& socket) {
   const bool categorize =
       request.headers.get("X-Loki-Response-Encoding-Flags").find(kCategorize) != std::string_view::npos;
   co_await compute_.schedule();
-  Watcher watcher(socket);
-  const std::string key = fmt::format("{}\n{}\n{}", logql::to_string(*log), categorize, delay);
-  const auto most = static_cast<std::size_t>(limits_(request.identity.tenant)->max_concurrent_tail_requests);
-  auto group = std::make_shared<Group>(*log, *pipeline, categorize, std::chrono::seconds(delay));
-  const auto tenant = join(request.identity.tenant, key, std::move(group), watcher, most);
-  if (!tenant) {
-    refuse("max concurrent tail requests limit exceeded");
-    co_return;
+  const auto names = tenants_of(request.identity.tenant);
+  std::vector<Joined> joined;
+  bool full = false;
+  for (const std::string& name : names) {
+    logql::LogExpr own = *log;
+    if (names.size() > 1 && !tenant_chosen(log->matchers, name, own.matchers)) continue;
+    Joined place{.name = name,
+                 .tenant = {},
+                 .key = fmt::format("{}\n{}\n{}\n{}", logql::to_string(own), categorize, delay, names.size() > 1),
+                 .watcher = std::make_unique<Watcher>(socket)};
+    const auto most = static_cast<std::size_t>(limits_(name)->max_concurrent_tail_requests);
+    auto group = std::make_shared<Group>(std::move(own), *pipeline, categorize, std::chrono::seconds(delay),
+                                         names.size() > 1 ? name : std::string());
+    place.tenant = join(name, place.key, std::move(group), *place.watcher, most);
+    full = full || !place.tenant;
+    if (place.tenant) joined.push_back(std::move(place));
   }
-  if (auto text = backlog(request, *tenant, watcher, bounds->start, *limit); !text) {
-    refuse(text.error().message);
+  if (full) {
+    refuse("max concurrent tail requests limit exceeded");
+  } else {
+    co_await watch(request, joined, socket, bounds->start, *limit);
+  }
+  for (Joined& place : joined) leave(place.name, *place.tenant, place.key, *place.watcher);
+}
+
+Task<void> TailHub::watch(http::Request& request, std::span<Joined> joined, http::WebSocket& socket, TimestampNs start,
+                          std::size_t limit) {
+  const auto opener = std::make_shared<Opener>(request, socket);  // shared: a question may outlive the socket
+  {
+    std::scoped_lock lock(mutex_);
+    openers_.push_back(opener);
+  }
+  // Matchers of __tenant_id__ may leave nobody to watch.
+  auto text = joined.empty() ? Result<std::string>() : backlog(request, joined, start, limit);
+  if (!text) {
+    socket.close(kInternal, text.error().message.substr(0, 120));
   } else if (!text->empty()) {
     socket.post({.data = std::move(*text), .binary = false});
   }
   while (co_await socket.receive()) {
   }
-  leave(request.identity.tenant, *tenant, key, watcher);
+  {
+    std::scoped_lock lock(mutex_);
+    std::erase(openers_, opener);
+  }
+  std::scoped_lock lock(opener->mutex);
+  opener->socket = nullptr;
 }
 
 }  // namespace tocayo::logs::api

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,9 @@ class TailHub {
   struct Options {
     std::chrono::milliseconds flush_every{100};
     std::size_t most_queued = 256 << 10;  // bytes waiting in a watcher's socket; above it lines are dropped for it
+    // Whether the one who opened a socket may still read, and how often that is asked. Empty: always.
+    std::function<Task<bool>(const http::Request&)> still_allowed;
+    std::chrono::milliseconds ask_every{2000};
   };
   TailHub(Store& store, const logql::Engine& engine, Pool& compute, LimitsLookup limits, Registry& registry,
           const Clock& clock, Options options);
@@ -42,13 +46,14 @@ class TailHub {
   TailHub& operator=(const TailHub&) = delete;
 
   // GET /loki/api/v1/tail: serves one socket until it closes. A mistake in the parameters closes it with 1011 and says
-  // which.
+  // which. A request for several tenants (`a|b`) watches all of them.
   Task<void> serve(http::Request& request, http::WebSocket& socket);
 
   // That somebody watches.
   std::size_t tenants() const;
 
  private:
+  struct Opener;
   struct Watcher;
   struct Group;
   struct TenantTail;
@@ -58,8 +63,12 @@ class TailHub {
   void leave(const std::string& name, TenantTail& tenant, const std::string& key, Watcher& watcher);
   void run(std::stop_token stop);
   void flush();
-  Result<std::string> backlog(const http::Request& request, TenantTail& tenant, Watcher& watcher, TimestampNs start,
+  void ask(const std::shared_ptr<Opener>& opener) const;
+  struct Joined;
+  Result<std::string> backlog(const http::Request& request, std::span<Joined> joined, TimestampNs start,
                               std::size_t limit);
+  Task<void> watch(http::Request& request, std::span<Joined> joined, http::WebSocket& socket, TimestampNs start,
+                   std::size_t limit);
 
   Store& store_;
   const logql::Engine& engine_;
@@ -71,7 +80,8 @@ class TailHub {
   Counter& dropped_;
   mutable std::mutex mutex_;  // taken before a tenant's
   std::condition_variable_any wake_;
-  bool anything_ = false;  // lines wait for the next flush
+  bool anything_ = false;                         // lines wait for the next flush
+  std::vector<std::shared_ptr<Opener>> openers_;  // shared: with a question under way
   std::map<std::string, std::shared_ptr<TenantTail>, std::less<>> tenants_;
   std::jthread thread_;
 };

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "logql/syntax/parser.h"
@@ -109,7 +110,12 @@ class TailTest : public ::testing::Test {
     store_ = std::move(*store);
     hub_ = std::make_unique<TailHub>(
         **store_, engine_, pool_, [limits = std::make_shared<const LogLimits>()](std::string_view) { return limits; },
-        registry_, Clock::system(), TailHub::Options{.flush_every = 1ms});
+        registry_, Clock::system(),
+        TailHub::Options{.flush_every = 1ms,
+                         .still_allowed = [this](const http::Request& opener) -> Task<bool> {
+                           co_return opener.identity.tenant != revoked_.load();
+                         },
+                         .ask_every = 5ms});
   }
   void append(const Labels& labels, const std::vector<std::string>& lines, std::string_view tenant = "a") {
     std::vector<EntryRow> rows;
@@ -149,6 +155,7 @@ class TailTest : public ::testing::Test {
   logql::Engine engine_{logql::EngineOptions{}};
   std::unique_ptr<logs::testing::TemporaryStore> store_;
   std::unique_ptr<TailHub> hub_;
+  std::atomic<const char*> revoked_{""};  // tenant whose readers may not read any more
   int number_ = 0;
 };
 
@@ -206,6 +213,42 @@ TEST_F(TailTest, ASlowWatcherIsToldWhatItMissed) {
   const auto last = json::parse(slow.socket.messages().back());
   ASSERT_EQ(last.at("dropped_entries").as_array().size(), 1U);
   EXPECT_EQ(last.at("dropped_entries").at(0).at("labels").at("app").as_string(), "web");
+}
+
+TEST_F(TailTest, SeveralTenantsAreWatchedTogether) {
+  append({{"app", "web"}}, {"before"}, "b");
+  FakeWatcher both(*hub_, "a|b", R"({app="web"} |= "o")");
+  FakeWatcher narrowed(*hub_, "a|b", R"({app="web", __tenant_id__="b"})");
+  FakeWatcher nobody(*hub_, "a|b", R"({app="web", __tenant_id__="c"})");
+  wait_watchers(3);
+  append({{"app", "web"}}, {"one"});
+  append({{"app", "web"}, {"__tenant_id__", "own"}}, {"two"}, "b");
+  EXPECT_EQ(lines_of(both, 3), (Lines{"before", "one", "two"}));
+  EXPECT_EQ(lines_of(narrowed, 2), (Lines{"before", "two"}));
+  EXPECT_TRUE(nobody.socket.messages().empty());
+  std::set<std::string> seen;
+  for (const auto& message : both.socket.messages()) {
+    const auto parsed = json::parse(message);
+    for (const auto& stream : parsed.at("streams").as_array()) {
+      const auto& labels = stream.at("stream").as_object();
+      std::string text(labels.at("__tenant_id__").as_string());
+      if (labels.contains("original___tenant_id__"))
+        text += std::string(labels.at("original___tenant_id__").as_string());
+      seen.insert(text);
+    }
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"a", "b", "bown"}));
+}
+
+TEST_F(TailTest, ARevokedTokenEndsItsTails) {
+  FakeWatcher gone(*hub_, "a", R"({app="web"})");
+  FakeWatcher stays(*hub_, "b", R"({app="web"})");
+  wait_watchers(2);
+  revoked_ = "a";
+  gone.wait_end();
+  EXPECT_EQ(gone.socket.code(), 1008);
+  append({{"app", "web"}}, {"still"}, "b");
+  EXPECT_EQ(lines_of(stays, 1), Lines{"still"});
 }
 
 TEST_F(TailTest, AMistakeClosesWithItsReason) {

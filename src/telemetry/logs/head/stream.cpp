@@ -11,6 +11,7 @@ namespace tocayo::logs {
 namespace {
 
 constexpr TimestampMs kDayMs = 86'400'000;
+constexpr std::size_t kMostFreshKeys = 100'000;
 
 std::uint64_t pair_hash(std::string_view name, std::string_view value) { return hash64(value, hash64(name)); }
 
@@ -61,10 +62,11 @@ std::shared_ptr<Stream> StreamIndex::add(std::string_view label_bytes, std::uint
     day_ = day;
     fresh_.clear();
   }
-  post(*stream, [&](std::string_view name) {
+  post(*stream, [&](std::string_view name, std::uint64_t key) {
     auto at = fresh_.find(name);
-    if (at == fresh_.end()) at = fresh_.emplace(name, 0).first;
-    ++at->second;
+    if (at == fresh_.end()) at = fresh_.emplace(name, Fresh()).first;
+    Fresh& fresh = at->second;
+    if (fresh.keys.size() >= kMostFreshKeys || fresh.keys.insert(key).second) ++fresh.count;
   });
   label_bytes_ += stream->labels.capacity();
   count_.fetch_add(1, std::memory_order_relaxed);
@@ -75,13 +77,14 @@ std::vector<std::pair<std::string, std::size_t>> StreamIndex::grown(std::size_t 
   std::shared_lock lock(mutex_);
   std::vector<std::pair<std::string, std::size_t>> out;
   if (now / kDayMs != day_) return out;
-  for (const auto& [name, values] : fresh_) {
-    if (values >= least) out.emplace_back(name, values);
+  for (const auto& [name, fresh] : fresh_) {
+    if (fresh.count >= least) out.emplace_back(name, fresh.count);
   }
   return out;
 }
 
-void StreamIndex::post(const Stream& stream, const std::function<void(std::string_view name)>& fresh_value) {
+void StreamIndex::post(const Stream& stream,
+                       const std::function<void(std::string_view name, std::uint64_t key)>& fresh_value) {
   LabelCursor cursor(stream.labels);
   for (LabelView pair; cursor.next(pair);) {
     const std::uint64_t key = pair_hash(pair.name, pair.value);
@@ -92,7 +95,7 @@ void StreamIndex::post(const Stream& stream, const std::function<void(std::strin
       auto values = values_.find(pair.name);
       if (values == values_.end()) values = values_.emplace(pair.name, std::vector<std::uint64_t>()).first;
       values->second.push_back(key);
-      if (fresh_value) fresh_value(pair.name);
+      if (fresh_value) fresh_value(pair.name, key);
       continue;
     }
     if (!posting.all) posting.all = std::make_unique<std::vector<StreamId>>(1, posting.first);

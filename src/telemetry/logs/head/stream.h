@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/labels.h"
@@ -70,7 +71,7 @@ class StreamIndex {
   void for_each_value(std::string_view name,
                       const std::function<bool(std::string_view value, std::span<const StreamId>)>& visit) const;
 
-  // Labels that got at least `least` values that were not in memory, since the last midnight (UTC).
+  // Labels that got at least `least` new values since the last midnight (UTC).
   std::vector<std::pair<std::string, std::size_t>> grown(std::size_t least, TimestampMs now) const;
 
   // Removes the streams that `idle` names; returns how many. They stay usable for those who hold them.
@@ -92,7 +93,7 @@ class StreamIndex {
   };
   std::shared_ptr<Stream> locked_find(std::string_view label_bytes, std::uint64_t hash) const;
   // Calls back for each value that was not there.
-  void post(const Stream& stream, const std::function<void(std::string_view name)>& fresh);
+  void post(const Stream& stream, const std::function<void(std::string_view name, std::uint64_t key)>& fresh);
 
   mutable std::shared_mutex mutex_;
   std::vector<std::unique_ptr<Page>> pages_;
@@ -103,7 +104,13 @@ class StreamIndex {
   std::unordered_map<std::uint64_t, Posting> postings_;                    // by hash of name and value
   std::map<std::string, std::vector<std::uint64_t>, std::less<>> values_;  // name: keys of its postings
   std::int64_t day_ = 0;
-  std::map<std::string, std::size_t, std::less<>> fresh_;  // of the day: name, values that were not there
+  // Of the day, by name: values that were not there. Of one that was forgotten and came back only the first counts,
+  // as long as there are not very many.
+  struct Fresh {
+    std::unordered_set<std::uint64_t> keys;
+    std::size_t count = 0;
+  };
+  std::map<std::string, Fresh, std::less<>> fresh_;
 };
 
 bool matches_all(std::span<const Matcher> matchers, std::string_view label_bytes);

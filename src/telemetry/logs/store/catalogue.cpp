@@ -84,6 +84,10 @@ Result<Catalogue::Contents> Catalogue::load() {
       contents.cuts[tenant] = static_cast<std::uint64_t>(position);
     }
     contents.tombstones = TRY(read_tombstones(session, "", {}));
+    for (auto& [tenant, label, since] : TRY((session.query<std::string, std::string, int64_t>(
+             "SELECT tenant, label, since FROM log_spilled_label ORDER BY tenant, label")))) {
+      contents.spilled.push_back({std::move(tenant), std::move(label), since});
+    }
     for (const auto& segment : contents.segments) {
       contents.last_segment = std::max(contents.last_segment, segment.id);
       contents.last_tombstone = std::max(contents.last_tombstone, segment.tombstone);
@@ -121,6 +125,18 @@ Result<> Catalogue::mark_clean(std::span<const std::int64_t> segments, std::int6
     for (const int64_t id : segments) {
       TRY(transaction.execute("UPDATE log_segment SET tombstone = $2 WHERE id = $1 AND tombstone < $2",
                               {id, tombstone}));
+    }
+    return {};
+  });
+}
+
+Result<> Catalogue::add_spilled(std::string_view tenant, std::span<const std::pair<std::string, TimestampMs>> labels) {
+  return database_.write_sync([&](db::Transaction& transaction) -> Result<> {
+    for (const auto& [label, since] : labels) {
+      TRY(transaction.execute(
+          "INSERT INTO log_spilled_label (tenant, label, since) VALUES ($1, $2, $3) ON CONFLICT (tenant, label) DO "
+          "NOTHING",
+          {tenant, label, since}));
     }
     return {};
   });

@@ -58,6 +58,12 @@ class Catalogue {
     std::vector<SegmentRecord> segments;
     std::map<std::string, std::uint64_t> cuts;  // tenant: records before this position are in segments
     std::vector<TombstoneRecord> tombstones;
+    struct Spilled {
+      std::string tenant;
+      std::string label;
+      TimestampMs since;
+    };
+    std::vector<Spilled> spilled;
     std::int64_t last_segment = 0;
     std::int64_t last_tombstone = 0;
   };
@@ -72,6 +78,7 @@ class Catalogue {
                    TimestampMs now);
   // These segments hold no row of the delete requests up to `tombstone`.
   Result<> mark_clean(std::span<const std::int64_t> segments, std::int64_t tombstone);
+  Result<> add_spilled(std::string_view tenant, std::span<const std::pair<std::string, TimestampMs>> labels);
   Result<> set_cut(std::string_view tenant, std::uint64_t position);
 
   Result<> add_tombstone(const TombstoneRecord& tombstone);

@@ -3,7 +3,10 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+
 #include "logs/head/label_bytes.h"
+#include "logs/store/spill.h"
 
 namespace tocayo::logs {
 
@@ -116,7 +119,6 @@ void Feed::deliver(const Batch& batch) {
     subscribers = listeners(batch.tenant);
   }
   if (subscribers.empty()) return;
-  const Labels labels = decode_labels(batch.stream->labels);
   std::vector<LabelView> pairs;
   std::vector<std::size_t> ends;
   for (const FeedRow& row : batch.rows) {
@@ -131,9 +133,32 @@ void Feed::deliver(const Batch& batch) {
     rows.push_back({from.time, from.order, 0, static_cast<std::uint32_t>(from.line.size()), from.line,
                     std::span<const LabelView>(pairs.data() + begin, ends[i] - begin)});
   }
-  for (const auto& subscriber : subscribers) {
-    std::lock_guard lock(subscriber->mutex);
-    if (subscriber->callback) subscriber->callback({&labels, rows});
+  auto give = [&](const Labels& labels, std::span<const Row> part) {
+    for (const auto& subscriber : subscribers) {
+      std::lock_guard lock(subscriber->mutex);
+      if (subscriber->callback) subscriber->callback({&labels, part});
+    }
+  };
+  if (!is_spilled(batch.stream->labels)) {
+    give(decode_labels(batch.stream->labels), rows);
+    return;
+  }
+  // Runs of rows with equal labels, as they were pushed.
+  const SpilledStream spilled(batch.stream->labels);
+  std::string labels;
+  for (std::size_t begin = 0; begin < rows.size();) {
+    const std::size_t count = spilled_pairs(rows[begin].metadata);
+    const auto own = rows[begin].metadata.first(count);
+    std::size_t end = begin;
+    while (end < rows.size() && spilled_pairs(rows[end].metadata) == count &&
+           std::ranges::equal(rows[end].metadata.first(count), own)) {
+      ++end;
+    }
+    labels.clear();
+    spilled.fold(own, labels);
+    for (std::size_t i = begin; i < end; ++i) rows[i].metadata = rows[i].metadata.subspan(count);
+    give(decode_labels(labels), std::span<const Row>(rows).subspan(begin, end - begin));
+    begin = end;
   }
 }
 

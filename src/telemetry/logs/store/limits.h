@@ -35,6 +35,8 @@ struct TenantLimits {
   std::size_t max_label_name_length = 1024;
   std::size_t max_label_value_length = 2048;
   std::size_t max_streams = 1'000'000;  // max_global_streams_per_user
+  // Of one label within a day (UTC): beyond it the label is kept with each row and splits no more streams.
+  std::size_t max_label_values_per_day = 50'000;
   bool reject_old_samples = false;
   std::chrono::nanoseconds reject_old_samples_max_age = std::chrono::hours(24 * 7);
   std::chrono::nanoseconds creation_grace_period = std::chrono::minutes(10);

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "logs/store/spill.h"
 #include "logs/store/view.h"
 
 namespace tocayo::logs {
@@ -30,6 +33,32 @@ class DeleteMask {
   std::vector<const Tombstone*> tombstones_;
   Labels labels_;  // for the filters; only when there are any
   bool needs_row_ = false;
+};
+
+// What retention and delete requests leave of one stream, for those who write it again. Of a spilled stream each row is
+// judged by the labels that were pushed.
+class RowRules {
+ public:
+  // `limits` null: no retention. Both are borrowed.
+  RowRules(std::span<const std::shared_ptr<const Tombstone>> tombstones, const TenantLimits* limits, TimestampNs now,
+           std::string_view label_bytes);
+
+  // Delete requests with a sequence up to `after` have no say.
+  bool drops(const Row& row, std::int64_t after = 0);
+
+ private:
+  struct Rule {
+    TimestampNs floor;
+    DeleteMask mask;
+  };
+  Rule rule(std::string_view label_bytes) const;
+
+  std::span<const std::shared_ptr<const Tombstone>> tombstones_;
+  const TenantLimits* limits_;
+  TimestampNs now_;
+  Rule plain_;
+  std::optional<SpilledStream> spilled_;
+  std::unordered_map<std::uint64_t, Rule> by_key_;
 };
 
 }  // namespace tocayo::logs

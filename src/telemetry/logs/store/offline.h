@@ -58,8 +58,7 @@ struct RebuildReport {
 
 // Makes the catalogue again from the files' footers: every row of the files and of the journal is there once
 // afterwards, whatever moment the store was killed at. Replaces what the database has of segments; open delete requests
-// stay. Rows of a delete request may come back when the store was killed while it was written out. conflict: the store
-// is in use.
+// stay, and those whose files are left are taken up again when the store opens. conflict: the store is in use.
 Result<RebuildReport> rebuild_catalogue(const OfflineStore& store);
 
 struct RepairReport {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "core/hash.h"
 #include "logs/head/label_bytes.h"
@@ -75,6 +76,12 @@ std::string_view Arena::copy(std::string_view a, std::string_view b) {
   return {start, size};
 }
 
+// Where lines go: a stream, and what each row carries of its labels (label bytes; empty when it is not spilled).
+struct AppendPlan::Target {
+  std::shared_ptr<Stream> stream;
+  std::string row;
+};
+
 class AppendPlan::Builder {
  public:
   Builder(AppendPlan& plan, Tenant& tenant, const TenantLimits& limits, TimestampMs now, AppendResult& result)
@@ -89,8 +96,8 @@ class AppendPlan::Builder {
     }
   }
 
-  std::shared_ptr<Stream> resolve(const StreamRows& rows);
-  void add(std::shared_ptr<Stream> stream, std::span<const EntryRow> entries);
+  std::optional<Target> resolve(const StreamRows& rows);
+  void add(Target target, std::span<const EntryRow> entries);
   void refuse_all(std::string_view reason, std::span<StreamRows> rows, std::string message);
   // What is refused from now on is of this stream of the call.
   void at(std::uint32_t stream) { stream_ = stream; }
@@ -111,8 +118,11 @@ class AppendPlan::Builder {
     if (result_.messages.size() < kMaxMessages) result_.messages.push_back(message());
   }
   bool check_labels(const StreamRows& rows);
-  bool check_entry(const Stream& stream, const EntryRow& entry);
-  static std::string text(const Stream& stream) { return decode_labels(stream.labels).to_string(false); }
+  bool check_entry(const Target& target, const EntryRow& entry);
+  static std::string text(const Target& target);
+  std::optional<Target> spilled(const StreamRows& rows, const Names& names, std::string stream, std::string row);
+  void look_at_growth();
+  void refuse_stream(const StreamRows& rows);
 
   AppendPlan& plan_;
   Tenant& tenant_;
@@ -124,6 +134,7 @@ class AppendPlan::Builder {
   std::uint32_t stream_ = AppendResult::kAll;
   std::uint32_t entry_ = AppendResult::kAll;
   std::string scratch_;
+  std::string last_row_;
   std::span<const LabelView> last_metadata_;  // of the caller …
   std::string_view last_stored_;              // … and its bytes
 };
@@ -155,6 +166,12 @@ bool AppendPlan::Builder::check_labels(const StreamRows& rows) {
     });
   }
   for (const Label& label : labels) {
+    if (reserved_name(label.name)) {
+      return refuse("invalid_labels", [&] {
+        return fmt::format("stream '{}' has a label name that begins with a control character or is empty",
+                           labels.to_string(false));
+      });
+    }
     if (limits_.max_label_name_length != 0 && label.name.size() > limits_.max_label_name_length) {
       return refuse("label_name_too_long", [&] {
         return fmt::format("stream '{}' has label name too long: '{}'", labels.to_string(false), label.name);
@@ -169,17 +186,67 @@ bool AppendPlan::Builder::check_labels(const StreamRows& rows) {
   return true;
 }
 
-std::shared_ptr<Stream> AppendPlan::Builder::resolve(const StreamRows& rows) {
-  if (!check_labels(rows)) return nullptr;
+std::string AppendPlan::Builder::text(const Target& target) {
+  if (target.row.empty()) return decode_labels(target.stream->labels).to_string(false);
+  std::vector<LabelView> pairs;
+  LabelCursor cursor(target.row);
+  for (LabelView pair; cursor.next(pair);) pairs.push_back(pair);
+  std::string bytes;
+  SpilledStream(target.stream->labels).fold(pairs, bytes);
+  return decode_labels(bytes).to_string(false);
+}
+
+std::optional<AppendPlan::Target> AppendPlan::Builder::resolve(const StreamRows& rows) {
+  if (!check_labels(rows)) return std::nullopt;
   scratch_.clear();
   encode_labels(*rows.labels, scratch_);
   const std::uint64_t hash = hash64(scratch_);
-  if (auto found = tenant_.index.find(scratch_, hash)) return found;
-  auto added = tenant_.index.add(scratch_, hash, limits_.max_streams, now_);
-  if (added) {
-    ++plan_.created_streams;
-    return added;
+  // A stream that is there goes on, so that a request sent again is compared with its lines.
+  if (auto found = tenant_.index.find(scratch_, hash)) return Target{std::move(found), {}};
+  if (limits_.max_label_values_per_day != 0) {
+    if (const auto names = tenant_.spill.names()) {
+      std::string stream;
+      std::string row;
+      if (spill(*rows.labels, *names, stream, row)) return spilled(rows, *names, std::move(stream), std::move(row));
+    }
   }
+  auto added = tenant_.index.add(scratch_, hash, limits_.max_streams, now_);
+  if (!added) {
+    refuse_stream(rows);
+    return std::nullopt;
+  }
+  ++plan_.created_streams;
+  if (limits_.max_label_values_per_day != 0) look_at_growth();
+  return Target{std::move(added), {}};
+}
+
+std::optional<AppendPlan::Target> AppendPlan::Builder::spilled(const StreamRows& rows, const Names& names,
+                                                               std::string stream, std::string row) {
+  const std::uint64_t hash = hash64(stream);
+  auto found = tenant_.index.find(stream, hash);
+  if (!found) {
+    found = tenant_.index.add(stream, hash, limits_.max_streams, now_);
+    if (!found) {
+      refuse_stream(rows);
+      return std::nullopt;
+    }
+    ++plan_.created_streams;
+    look_at_growth();  // of the labels that are left
+  }
+  for (const Label& label : *rows.labels) {
+    if (names.contains(label.name)) tenant_.spill.add_value(label.name, label.value, now_);
+  }
+  return Target{std::move(found), std::move(row)};
+}
+
+// After a new stream: which labels got too many values.
+void AppendPlan::Builder::look_at_growth() {
+  for (const auto& [name, values] : tenant_.index.grown(limits_.max_label_values_per_day + 1, now_)) {
+    if (name != kSpillMark) tenant_.spill.add(name, now_);
+  }
+}
+
+void AppendPlan::Builder::refuse_stream(const StreamRows& rows) {
   reject("stream_limit", rows.entries.size(), bytes_of(rows.entries), [&] {
     return fmt::format(
         "maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams "
@@ -187,21 +254,20 @@ std::shared_ptr<Stream> AppendPlan::Builder::resolve(const StreamRows& rows) {
         "increased, user: '{}'",
         rows.labels->to_string(false), tenant_.name);
   });
-  return nullptr;
 }
 
-bool AppendPlan::Builder::check_entry(const Stream& stream, const EntryRow& entry) {
+bool AppendPlan::Builder::check_entry(const Target& target, const EntryRow& entry) {
   const std::size_t bytes = entry.line.size() + metadata_size(entry.metadata);
   if (entry.time < oldest_) {
     reject("greater_than_max_sample_age", 1, bytes, [&] {
       return fmt::format("entry for stream '{}' has timestamp too old: {}, oldest acceptable timestamp is: {}",
-                         text(stream), time_text(entry.time), time_text(oldest_));
+                         text(target), time_text(entry.time), time_text(oldest_));
     });
     return false;
   }
   if (entry.time > newest_) {
     reject("too_far_in_future", 1, bytes, [&] {
-      return fmt::format("entry for stream '{}' has timestamp too new: {}", text(stream), time_text(entry.time));
+      return fmt::format("entry for stream '{}' has timestamp too new: {}", text(target), time_text(entry.time));
     });
     return false;
   }
@@ -209,17 +275,25 @@ bool AppendPlan::Builder::check_entry(const Stream& stream, const EntryRow& entr
     reject("line_too_long", 1, bytes, [&] {
       return fmt::format(
           "max entry size '{}' bytes exceeded for stream '{}' while adding an entry with length '{}' bytes",
-          limits_.max_line_size, text(stream), entry.line.size());
+          limits_.max_line_size, text(target), entry.line.size());
     });
     return false;
   }
   if (entry.metadata.empty()) return true;
+  if (reserved_name(entry.metadata[0].name)) {  // sorted: the first has the smallest
+    reject("invalid_labels", 1, bytes, [&] {
+      return fmt::format(
+          "stream '{}' has structured metadata with a name that begins with a control character or is empty",
+          text(target));
+    });
+    return false;
+  }
   if (!limits_.allow_structured_metadata) {
     reject("disallowed_structured_metadata", 1, bytes, [&] {
       return fmt::format(
           "stream '{}' includes structured metadata, but this feature is disallowed. Please see "
           "`limits_config.allow_structured_metadata` or contact your Loki administrator to enable it.",
-          text(stream));
+          text(target));
     });
     return false;
   }
@@ -229,7 +303,7 @@ bool AppendPlan::Builder::check_entry(const Stream& stream, const EntryRow& entr
       return fmt::format(
           "stream '{}' has structured metadata too large: '{}' bytes, limit: '{}' bytes. Please see "
           "`limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it.",
-          text(stream), size, limits_.max_structured_metadata_size);
+          text(target), size, limits_.max_structured_metadata_size);
     });
     return false;
   }
@@ -239,19 +313,19 @@ bool AppendPlan::Builder::check_entry(const Stream& stream, const EntryRow& entr
       return fmt::format(
           "stream '{}' has too many structured metadata labels: '{}', limit: '{}'. Please see "
           "`limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it.",
-          text(stream), entry.metadata.size(), limits_.max_structured_metadata_entries_count);
+          text(target), entry.metadata.size(), limits_.max_structured_metadata_entries_count);
     });
     return false;
   }
   return true;
 }
 
-void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const EntryRow> entries) {
+void AppendPlan::Builder::add(Target target, std::span<const EntryRow> entries) {
   const std::size_t first = plan_.rows_.size();
   std::size_t bytes = 0;
   for (const EntryRow& entry : entries) {
     entry_ = static_cast<std::uint32_t>(&entry - entries.data());
-    if (!check_entry(*stream, entry)) continue;
+    if (!check_entry(target, entry)) continue;
     RecordRow& row = plan_.rows_.emplace_back();
     row.time = entry.time;
     row.line = entry.line;
@@ -261,12 +335,13 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
       row.line =
           plan_.arena_.copy(entry.line.substr(0, keep), std::string_view(mark).substr(0, limits_.max_line_size - keep));
     }
-    if (!entry.metadata.empty()) {
+    if (!entry.metadata.empty() || !target.row.empty()) {
       // Runs of lines with equal metadata share its bytes.
-      if (!std::ranges::equal(entry.metadata, last_metadata_)) {
-        scratch_.clear();
+      if (last_row_ != target.row || !std::ranges::equal(entry.metadata, last_metadata_)) {
+        scratch_ = target.row;
         encode_labels(entry.metadata, scratch_);
         last_stored_ = plan_.arena_.copy(scratch_);
+        last_row_ = target.row;
         last_metadata_ = entry.metadata;
       }
       row.metadata = last_stored_;
@@ -276,7 +351,9 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
   entry_ = AppendResult::kAll;
   const std::size_t count = plan_.rows_.size() - first;
   if (count == 0) return;
-  if (limits_.per_stream_rate_limit > 0) {
+  const auto& stream = target.stream;
+  // The streams that a spilled one stands for share nothing else.
+  if (limits_.per_stream_rate_limit > 0 && target.row.empty()) {
     bool passed = false;
     {
       std::lock_guard lock(tenant_.stripe(stream->id));
@@ -290,12 +367,12 @@ void AppendPlan::Builder::add(std::shared_ptr<Stream> stream, std::span<const En
             "Per stream rate limit exceeded (limit: {}/sec) while attempting to ingest for stream '{}' totaling {}, "
             "consider splitting a stream via additional labels or contact your Loki administrator to see if the limit "
             "can be increased",
-            byte_size(limits_.per_stream_rate_limit), text(*stream), byte_size(static_cast<double>(bytes)));
+            byte_size(limits_.per_stream_rate_limit), text(target), byte_size(static_cast<double>(bytes)));
       });
       return;
     }
   }
-  plan_.streams.push_back({std::move(stream), first, count});
+  plan_.streams.push_back({stream, first, count});
 }
 
 void AppendPlan::Builder::refuse_all(std::string_view reason, std::span<StreamRows> rows, std::string message) {
@@ -343,8 +420,10 @@ void AppendPlan::make(Tenant& tenant, const TenantLimits& limits, std::uint64_t 
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     StreamRows& stream = rows[i];
     builder.at(i);
-    std::shared_ptr<Stream> found;
-    if (stream.ref != 0) found = stream_of(epoch, tenant, stream.ref);
+    std::optional<Target> found;
+    if (stream.ref != 0) {
+      if (auto known = stream_of(epoch, tenant, stream.ref)) found = Target{std::move(known), {}};
+    }
     if (!found) {
       stream.ref = 0;
       if (stream.labels == nullptr) {
@@ -353,9 +432,10 @@ void AppendPlan::make(Tenant& tenant, const TenantLimits& limits, std::uint64_t 
       }
       found = builder.resolve(stream);
       if (!found) continue;
-      stream.ref = make_ref(epoch, tenant, found->id);
+      // A spilled stream's lines need their labels each time.
+      if (found->row.empty()) stream.ref = make_ref(epoch, tenant, found->stream->id);
     }
-    builder.add(std::move(found), stream.entries);
+    builder.add(std::move(*found), stream.entries);
   }
 }
 

@@ -48,6 +48,7 @@ class AppendPlan {
 
  private:
   class Builder;
+  struct Target;
   std::vector<RecordRow> rows_;
   Arena arena_;
 };

@@ -120,9 +120,13 @@ void StoreImpl::register_metrics() {
     Registry::Family disk{"tocayo_logs_segment_file_bytes", "Size of the segments on disk.", MetricType::gauge, {}};
     Registry::Family journal{"tocayo_logs_journal_bytes", "Size of the journal.", MetricType::gauge, {}};
     Registry::Family grown{"tocayo_logs_label_new_values",
-                           "Values that a label got today (UTC), of labels with 50,000 or more.",
+                           "Values that a label got today (UTC), of labels that are spilled or half way to it.",
                            MetricType::gauge,
                            {}};
+    Registry::Family spilled{"tocayo_logs_label_spilled",
+                             "Whether a label with many values is kept with each line instead of splitting streams.",
+                             MetricType::gauge,
+                             {}};
     Registry::Family full{
         "tocayo_logs_disk_full", "Whether lines are refused because the disk is full.", MetricType::gauge, {}};
     full.samples.push_back({"", {}, disk_.full() ? 1.0 : 0.0});
@@ -133,13 +137,16 @@ void StoreImpl::register_metrics() {
       own.samples.push_back({"", labels, static_cast<double>(now.streams)});
       segments.samples.push_back({"", labels, static_cast<double>(now.segments)});
       disk.samples.push_back({"", labels, static_cast<double>(now.segment_file_bytes)});
-      for (const auto& [label, values] : label_growth(tenant->name, kManyValues)) {
-        grown.samples.push_back({"", Labels{{"label", label}, {"tenant", tenant->name}}, static_cast<double>(values)});
+      const std::size_t most = limits_of(tenant->name)->max_label_values_per_day;
+      for (const LabelGrowth& growth : label_growth(tenant->name, most / 2 + 1)) {
+        const Labels label{{"label", growth.label}, {"tenant", tenant->name}};
+        grown.samples.push_back({"", label, static_cast<double>(growth.values)});
+        spilled.samples.push_back({"", label, growth.spilled != 0 ? 1.0 : 0.0});
       }
     }
     memory.samples.push_back({"", {}, static_cast<double>(head_memory_->load())});
     journal.samples.push_back({"", {}, static_cast<double>(partition_->bytes())});
-    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal, &full, &grown})
+    for (auto* family : {&streams, &own, &memory, &segments, &disk, &journal, &full, &grown, &spilled})
       families.push_back(std::move(*family));
   });
 }
@@ -219,21 +226,54 @@ TenantStats StoreImpl::stats(std::string_view name) const {
 std::vector<LabelGrowth> StoreImpl::label_growth(std::string_view name, std::uint64_t least) const {
   std::vector<LabelGrowth> out;
   if (auto tenant = find_tenant(name)) {
-    for (auto& [label, values] : tenant->index.grown(least, now())) out.push_back({std::move(label), values});
+    std::map<std::string, std::uint64_t> streams;
+    for (auto& [label, values] : tenant->index.grown(1, now())) streams[label] = values;
+    std::map<std::string, LabelGrowth> found;
+    const auto notes = tenant->spill.notes(now());
+    for (const auto& [label, note] : notes) {
+      found[label] = {label, streams[label] + note.values, note.sender, note.since};
+    }
+    for (const auto& [label, values] : streams) {
+      if (!found.contains(label)) found[label] = {label, values, {}, 0};
+    }
+    for (auto& [label, growth] : found) {
+      if (label != kSpillMark && (growth.spilled != 0 || growth.values >= least)) out.push_back(std::move(growth));
+    }
   }
   return out;
+}
+
+void StoreImpl::note_sender(std::string_view name, const Labels& labels, std::string_view address) {
+  auto tenant = find_tenant(name);
+  const auto spilled = tenant ? tenant->spill.names() : nullptr;
+  if (!spilled || address.empty()) return;
+  for (const Label& label : labels) {
+    if (spilled->contains(label.name)) tenant->spill.set_sender(label.name, address);
+  }
 }
 
 // Once a day and label.
 void StoreImpl::warn_of_growth(Tenant& tenant) {
   const std::int64_t day = now() / 86'400'000;
-  for (const auto& [label, values] : label_growth(tenant.name, kManyValues)) {
-    auto& told = tenant.warned[label];
-    if (told == day) continue;
+  const std::size_t most = limits_of(tenant.name)->max_label_values_per_day;
+  for (const LabelGrowth& growth : label_growth(tenant.name, most + 1)) {
+    auto& told = tenant.warned[growth.label];
+    if (told == day || growth.values <= most) continue;
     told = day;
     log::warn("logs",
-              "a label got very many values today: each makes a stream of its own; structured metadata is cheaper",
-              {{"tenant", tenant.name}, {"label", label}, {"values", values}});
+              growth.spilled != 0
+                  ? "a label got very many values today: they are kept with each line and make no streams"
+                  : "a label got very many values today: each makes a stream of its own",
+              {{"tenant", tenant.name}, {"label", growth.label}, {"values", growth.values}, {"sender", growth.sender}});
+  }
+}
+
+void StoreImpl::save_spilled(Tenant& tenant) {
+  auto labels = tenant.spill.take_unsaved();
+  if (labels.empty()) return;
+  if (auto saved = catalogue_.add_spilled(tenant.name, labels); !saved) {
+    log::error("logs", "cannot note which labels are spilled; it will be tried again", {{"error", saved.error()}});
+    tenant.spill.put_back(std::move(labels));
   }
 }
 
@@ -303,6 +343,7 @@ void StoreImpl::merge_round() {
   std::lock_guard lock(merging_mutex_);
   for (const auto& tenant : all_tenants()) {
     if (stopping_.load()) return;
+    save_spilled(*tenant);
     warn_of_growth(*tenant);
     if (waits(tenant->next_merge_try)) continue;
     auto went = [&](std::string_view what, const Result<>& outcome) {
@@ -378,6 +419,7 @@ Result<> StoreImpl::close() {
   end_threads();
   if (closed_) return {};
   closed_ = true;
+  for (const auto& tenant : all_tenants()) save_spilled(*tenant);
   return flush({});
 }
 

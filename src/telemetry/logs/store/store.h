@@ -106,12 +106,13 @@ struct TenantStats {
   std::uint64_t segment_file_bytes = 0;
 };
 
-// A label that splits a tenant's streams into very many.
+// A label that gets very many values.
 struct LabelGrowth {
   std::string label;
-  std::uint64_t values = 0;  // that came since midnight (UTC) and were not in memory
+  std::uint64_t values = 0;  // that came since midnight (UTC) and were not in memory; about, once it is spilled
+  std::string sender;        // address that sent the newest of them, if it is known
+  TimestampMs spilled = 0;   // since when the label is kept with each row and splits no streams; 0: it splits them
 };
-inline constexpr std::uint64_t kManyValues = 50'000;  // a day, from which a label is worth a warning
 
 struct RetentionPreview {
   Labels labels;
@@ -150,8 +151,10 @@ class Store : public Appender {
 
   virtual std::vector<std::string> tenants() const = 0;  // sorted
   virtual TenantStats stats(std::string_view tenant) const = 0;
-  // Labels with at least `least` new values today, by name.
+  // Labels with at least `least` new values today, and the spilled ones, by name.
   virtual std::vector<LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const = 0;
+  // Names the sender of lines whose refs stayed 0: they have spilled labels.
+  virtual void note_sender(std::string_view tenant, const Labels& labels, std::string_view address) = 0;
   // ok, or why appends fail at present.
   virtual Result<> health() const = 0;
 

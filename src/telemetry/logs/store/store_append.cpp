@@ -155,6 +155,8 @@ void StoreImpl::apply_stream(Request& request, std::size_t index) {
   std::uint64_t memory = 0;
   std::vector<FeedRow> fresh;
   const bool listening = feed_.anybody() && feed_.listening(tenant.name);
+  const std::uint64_t first_order =
+      head_order(head.sequence()) + (is_spilled(lines.stream->labels) ? kSpilledOrder : 0);
   {
     std::lock_guard lock(tenant.stripe(lines.stream->id));
     auto view = tenant.view();
@@ -170,7 +172,7 @@ void StoreImpl::apply_stream(Request& request, std::size_t index) {
         ++request.result.duplicates;
         continue;
       }
-      if (listening) fresh.push_back({row.time, head_order(head.sequence()) + own.size(), row.line, row.metadata});
+      if (listening) fresh.push_back({row.time, first_order + own.size(), row.line, row.metadata});
       memory += own.append(row.time, row.line, row.metadata);
       ++written;
       bytes += row.line.size();

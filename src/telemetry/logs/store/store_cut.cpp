@@ -185,12 +185,12 @@ Result<std::vector<SegmentRecord>> StoreImpl::write_head(Tenant& tenant, const H
       for (const CutStream& stream : streams) {
         if (stream.first_day > day || stream.last_day < day) continue;
         if ((stream.rows->stream().group & (groups - 1)) != group) continue;
-        const DeleteMask mask(view->tombstones, 0, stream.rows->stream().labels);
+        RowRules rules(view->tombstones, nullptr, 0, stream.rows->stream().labels);
         bool started = false;
         Result<> outcome;
         auto add = [&](std::span<const Row> rows) -> Result<bool> {
           for (const Row& row : rows) {
-            if (mask.hides(row)) continue;
+            if (rules.drops(row)) continue;
             if (!writer) {
               record = new_segment(tenant, day, groups << 32 | group, 0);
               record.tombstone = tombstone;

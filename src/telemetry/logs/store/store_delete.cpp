@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "logs/head/label_bytes.h"
+#include "logs/store/delete_files.h"
 #include "logs/store/masks.h"
 #include "logs/store/store_impl.h"
 
@@ -38,8 +39,13 @@ bool StoreImpl::may_hold(const SegmentEntry& segment, const Tombstone& tombstone
   if (!open) return true;
   const auto streams = (*open)->reader->streams();
   return std::any_of(streams.begin(), streams.end(), [&](const SegmentStream& stream) {
-    return stream.min_time <= record.end && stream.max_time >= record.start &&
-           std::all_of(tombstone.filter.matchers.begin(), tombstone.filter.matchers.end(),
+    if (stream.min_time > record.end || stream.max_time < record.start) return false;
+    if (is_spilled(stream.labels)) {
+      std::string bytes;
+      encode_labels(stream.labels, bytes);
+      return SpilledStream(bytes).plain_matches(tombstone.filter.matchers);
+    }
+    return std::all_of(tombstone.filter.matchers.begin(), tombstone.filter.matchers.end(),
                        [&](const Matcher& matcher) { return matcher.matches(stream.labels.get(matcher.name())); });
   });
 }
@@ -63,7 +69,12 @@ Result<std::string> StoreImpl::add_delete(std::string_view name, std::string_vie
   for (const auto& entry : tenant->view()->segments) {
     if (entry->record().min_time <= end && entry->record().max_time >= start) ++record.affected;
   }
-  TRY(catalogue_.add_tombstone(record));
+  TRY(write_delete_file(dir_, record));
+  if (auto added = catalogue_.add_tombstone(record); !added) {
+    (void)remove_delete_file(dir_, record.sequence);
+    return std::unexpected(std::move(added.error()));
+  }
+  TRY(step("delete: noted"));
   std::lock_guard lock(tenant->mutex);
   tenant->change([&](View& view) { view.tombstones.push_back(tombstone); });
   return record.id;
@@ -111,6 +122,7 @@ Result<> StoreImpl::cancel_delete(std::string_view name, std::string_view id, bo
   if (found == view->tombstones.end()) {
     return fail(ErrorKind::conflict, "deletion of request which is in process or already processed is not allowed");
   }
+  TRY(remove_delete_file(dir_, (*found)->record.sequence));
   TRY(catalogue_.remove_tombstone((*found)->record.sequence));
   std::lock_guard lock(tenant->mutex);
   tenant->change([&](View& next) {
@@ -119,9 +131,53 @@ Result<> StoreImpl::cancel_delete(std::string_view name, std::string_view id, bo
   return {};
 }
 
+// The files of requests that are not processed outlive the catalogue: what it does not know of is taken up again.
+Result<> StoreImpl::adopt_deletes(std::vector<TombstoneRecord>& known) {
+  for (TombstoneRecord& record : TRY(read_delete_files(dir_))) {
+    next_tombstone_ = std::max(next_tombstone_.load(), record.sequence + 1);
+    const auto same = std::ranges::find(known, record.id, &TombstoneRecord::id);
+    if (same == known.end()) {
+      log::warn("logs", "a delete request that the catalogue does not know is taken up again",
+                {{"tenant", record.tenant}, {"id", record.id}});
+      TRY(catalogue_.add_tombstone(record));
+      known.push_back(std::move(record));
+    } else if (same->processed) {
+      TRY(remove_delete_file(dir_, record.sequence));
+    }
+  }
+  for (const TombstoneRecord& record : known) {
+    if (!record.processed) TRY(write_delete_file(dir_, record));
+  }
+  std::ranges::sort(known, {}, &TombstoneRecord::sequence);
+  return {};
+}
+
+// When no segment holds rows of the request: whether no file does. Else some of them go, and the next round goes on.
+Result<bool> StoreImpl::bytes_gone(Tenant& tenant, const Tombstone& tombstone) {
+  if (tombstone.journal_end.load() == 0) tombstone.journal_end.store(partition_->next());
+  const std::uint64_t end = tombstone.journal_end.load();
+  if (partition_->first() < end) {
+    // The journal keeps what any tenant's heads hold.
+    for (const auto& other : all_tenants()) {
+      bool older = false;
+      {
+        std::lock_guard lock(other->mutex);
+        older = std::ranges::any_of(other->view_->heads,
+                                    [&](const auto& head) { return head->has_records && head->journal_from < end; });
+      }
+      if (older) TRY(cut_tenant(*other, true));
+    }
+    TRY(trim_journal());
+    if (partition_->first() < end) return false;
+  }
+  std::lock_guard lock(tenant.mutex);
+  std::erase_if(tenant.retired, [](const auto& path) { return !std::filesystem::exists(path); });
+  return tenant.retired.empty();
+}
+
 // One segment a round, so that cuts do not wait long. A request is processed when every head that was there when it
-// came is on disk and no segment holds a row of it. A segment that cannot be read keeps its requests open: what it
-// holds must not come back when it is repaired.
+// came is on disk, no segment holds a row of it, and neither does the journal or a file that a reader holds. A segment
+// that cannot be read keeps its requests open: what it holds must not come back when it is repaired.
 Result<> StoreImpl::work_on_deletes(Tenant& tenant) {
   const auto open_requests = tenant.view()->tombstones;
   for (const auto& tombstone : open_requests) {
@@ -145,10 +201,11 @@ Result<> StoreImpl::work_on_deletes(Tenant& tenant) {
         return merge(tenant, {entry->record().day, entry->record().level, {entry}});
       }
     }
-    if (unreadable) continue;
+    if (unreadable || !TRY(bytes_gone(tenant, *tombstone))) continue;
     std::lock_guard changing(delete_mutex_);
     TRY(catalogue_.mark_clean(clean, record.sequence));
     TRY(catalogue_.mark_processed(record.sequence));
+    TRY(remove_delete_file(dir_, record.sequence));
     std::lock_guard lock(tenant.mutex);
     tenant.change([&](View& next) {
       std::erase_if(next.tombstones, [&](const auto& t) { return t->record.sequence == record.sequence; });

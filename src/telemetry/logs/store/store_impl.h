@@ -61,6 +61,7 @@ class StoreImpl final : public Store {
   std::vector<std::string> tenants() const override;
   TenantStats stats(std::string_view tenant) const override;
   std::vector<LabelGrowth> label_growth(std::string_view tenant, std::uint64_t least) const override;
+  void note_sender(std::string_view tenant, const Labels& labels, std::string_view address) override;
   Result<> health() const override;
   Result<> flush(std::string_view tenant) override;
   void maintain() override;
@@ -98,6 +99,7 @@ class StoreImpl final : public Store {
   void end_threads();
   void cut_round();
   void warn_of_growth(Tenant& tenant);
+  void save_spilled(Tenant& tenant);
   void merge_round();
   bool waits(const std::atomic<TimestampMs>& next_try) const;
   bool report(Tenant& tenant, Counter& failures, std::atomic<TimestampMs>& next_try, std::string_view what,
@@ -135,6 +137,8 @@ class StoreImpl final : public Store {
   // store_delete.cpp
   Result<> work_on_deletes(Tenant& tenant);
   bool may_hold(const SegmentEntry& segment, const Tombstone& tombstone) const;
+  Result<> adopt_deletes(std::vector<TombstoneRecord>& known);
+  Result<bool> bytes_gone(Tenant& tenant, const Tombstone& tombstone);
 
   StoreOptions options_;
   std::filesystem::path dir_;

@@ -129,8 +129,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
       const Labels labels = *least;
       bytes.clear();
       encode_labels(labels, bytes);
-      const TimestampNs floor = retention_floor(*limits, bytes, time);
-      const DeleteMask mask(view->tombstones, 0, bytes);
+      RowRules rules(view->tombstones, limits.get(), time, bytes);
       Output& output = outputs[group_hash(bytes) & (groups - 1)];
       std::vector<SegmentCursor*> parts;
       for (SegmentCursor& cursor : cursors) {
@@ -147,7 +146,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
           return fail(ErrorKind::canceled, "the store is closing");
         }
         const Row& row = next->row();
-        if (row.time >= floor && !mask.hides(row, next->entry().tombstone())) {
+        if (!rules.drops(row, next->entry().tombstone())) {
           if (!output.writer) {
             output.record =
                 new_segment(tenant, task.day, groups << 32 | (group_hash(bytes) & (groups - 1)), task.level);
@@ -217,7 +216,11 @@ void StoreImpl::publish_swap(Tenant& tenant, std::span<const SegmentRecord> adde
       view.segments.push_back(std::make_shared<SegmentEntry>(record, path_of(record)));
     }
   });
-  for (const auto& entry : removed) entry->retire();
+  std::erase_if(tenant.retired, [](const auto& path) { return !std::filesystem::exists(path); });
+  for (const auto& entry : removed) {
+    tenant.retired.push_back(entry->file());
+    entry->retire();
+  }
 }
 
 // Whole segments that no rule keeps; rows within segments vanish from queries by time and go at the next merge.
@@ -251,7 +254,7 @@ Result<> StoreImpl::retire_expired(Tenant& tenant) {
       const bool kept = std::any_of(streams.begin(), streams.end(), [&](const SegmentStream& stream) {
         bytes.clear();
         encode_labels(stream.labels, bytes);
-        return stream.max_time >= retention_floor(*limits, bytes, time);
+        return stream.max_time >= longest_floor(*limits, bytes, time);
       });
       if (kept) continue;
     }

@@ -49,14 +49,35 @@ void for_each_head_stream(Tenant& tenant, const View& view, std::span<const Matc
         std::vector<const HeadStream*> chosen;
         head->for_each(stripe, tenant.stripes[stripe], [&](const HeadStream& rows) { chosen.push_back(&rows); });
         for (const HeadStream* rows : chosen) {
-          if (matches_all(matchers, rows->stream().labels)) visit(*head, *rows);
+          if (!is_spilled(rows->stream().labels) && matches_all(matchers, rows->stream().labels)) visit(*head, *rows);
         }
       }
       continue;
     }
     for (const StreamId id : candidates.ids) {
       const HeadStream* rows = head->find_shared(id, tenant.stripe(id));
-      if (rows != nullptr && matches_all(matchers, rows->stream().labels)) visit(*head, *rows);
+      if (rows != nullptr && !is_spilled(rows->stream().labels) && matches_all(matchers, rows->stream().labels)) {
+        visit(*head, *rows);
+      }
+    }
+  }
+}
+
+void for_each_spilled_head_stream(Tenant& tenant, const View& view, std::span<const Matcher> matchers,
+                                  const SpilledStreamVisit& visit) {
+  std::vector<StreamId> ids;
+  tenant.index.for_each_value(kSpillMark, [&](std::string_view, std::span<const StreamId> some) {
+    ids.insert(ids.end(), some.begin(), some.end());
+    return true;
+  });
+  for (const StreamId id : ids) {
+    std::optional<SpilledStream> spilled;
+    for (const auto& head : view.heads) {
+      const HeadStream* rows = head->find_shared(id, tenant.stripe(id));
+      if (rows == nullptr) continue;
+      if (!spilled) spilled.emplace(rows->stream().labels);
+      if (!spilled->plain_matches(matchers)) break;
+      visit(*head, *rows, *spilled);
     }
   }
 }
@@ -99,6 +120,9 @@ class StoreQuerier final : public Querier {
   bool whole(std::span<const std::vector<Matcher>> sets) const {
     return !retention_ && (sets.empty() || (sets.size() == 1 && sets[0].empty()));
   }
+  // Of a label that rows carry.
+  Result<> spilled_values(const std::string& name, TimestampNs start, TimestampNs end, const Context& context,
+                          const std::function<void(std::string_view)>& add) const;
   bool in_heads(std::span<const StreamId> ids, TimestampNs start, TimestampNs end) const;
   using Gather = std::function<std::shared_ptr<const std::vector<std::string>>(const OpenSegment&)>;
   // Texts of the segments that lie in the range as a whole; the other ones are walked stream by stream.
@@ -129,6 +153,21 @@ Result<> StoreQuerier::walk(std::span<const std::vector<Matcher>> sets, Timestam
       const std::string& labels = rows.stream().labels;
       if (has_rows(rows, floor_of(labels, start), end)) visit(labels, rows.stream().hash);
     });
+    auto visit_spilled = [&](const SpilledStream& stream, std::span<const LabelView> pairs) {
+      if (!stream.row_matches(matchers, pairs)) return std::string_view();
+      bytes.clear();
+      stream.fold(pairs, bytes);
+      return std::string_view(bytes);
+    };
+    for_each_spilled_head_stream(
+        *tenant_, *view_, matchers, [&](const Head&, const HeadStream& rows, const SpilledStream& stream) {
+          for_each_spilled(rows, stream, start, end,
+                           [&](std::span<const LabelView> pairs, std::uint64_t, TimestampNs newest) {
+                             const std::string_view labels = visit_spilled(stream, pairs);
+                             if (!labels.empty() && newest >= floor_of(labels, start)) visit(labels, hash64(labels));
+                           });
+        });
+    std::vector<LabelView> scratch;
     std::unordered_map<std::uint64_t, bool> decided;
     for (const auto& entry : view_->segments) {
       if (!entry->overlaps(start, end)) continue;
@@ -136,8 +175,20 @@ Result<> StoreQuerier::walk(std::span<const std::vector<Matcher>> sets, Timestam
       auto open = entry->open();
       if (!open) continue;  // select() warns
       const auto streams = (*open)->reader->streams();
+      auto sets = (*open)->spilled();
+      if (sets && *sets) {
+        for (const SpilledSets::Set& set : (*sets)->sets) {
+          if (set.max_time < start || set.min_time >= end) continue;
+          const SpilledStream& stream = (*sets)->streams.at(set.stream);
+          if (!stream.plain_matches(matchers)) continue;
+          const std::string_view labels = visit_spilled(stream, (*sets)->pairs(set, scratch));
+          if (labels.empty()) continue;
+          const TimestampNs floor = floor_of(labels, start);
+          if (floor < end && set.max_time >= floor) visit(labels, hash64(labels));
+        }
+      }
       for (std::size_t i = 0; i < streams.size(); ++i) {
-        if (streams[i].max_time < start || streams[i].min_time >= end) continue;
+        if (streams[i].max_time < start || streams[i].min_time >= end || is_spilled(streams[i].labels)) continue;
         const std::uint64_t hash = (*open)->hashes[i];
         auto [known, fresh] = decided.try_emplace(hash, false);
         if (fresh) {
@@ -202,7 +253,13 @@ Result<NameList> StoreQuerier::label_names(std::span<const std::vector<Matcher>>
     auto add = [&](std::string_view name) {
       if (!names.contains(name)) names.emplace(name);
     };
+    for_each_spilled_head_stream(*tenant_, *view_, {},
+                                 [&](const Head&, const HeadStream& rows, const SpilledStream& stream) {
+                                   if (!has_rows(rows, start, end)) return;
+                                   for (const std::string& name : stream.names()) add(name);
+                                 });
     for (const std::string& name : tenant_->index.label_names()) {
+      if (name == kSpillMark) continue;
       tenant_->index.for_each_value(name, [&](std::string_view, std::span<const StreamId> ids) {
         if (!in_heads(ids, start, end)) return true;
         add(name);
@@ -212,7 +269,13 @@ Result<NameList> StoreQuerier::label_names(std::span<const std::vector<Matcher>>
     TRY(gather(
         start, end, context, [](const OpenSegment& segment) { return segment.label_names(); },
         [&](const Labels& labels) {
-          for (const Label& label : labels) add(label.name);
+          for (const Label& label : labels) {
+            if (label.name != kSpillMark) add(label.name);
+          }
+          if (!is_spilled(labels)) return;
+          std::string bytes;
+          encode_labels(labels, bytes);
+          for (const std::string& name : SpilledStream(bytes).names()) add(name);
         },
         add));
     return NameList{{names.begin(), names.end()}, false};
@@ -241,6 +304,7 @@ Result<NameList> StoreQuerier::label_values(const std::string& name, std::span<c
       if (in_heads(ids, start, end)) add(value);
       return true;
     });
+    TRY(spilled_values(name, start, end, context, add));
     TRY(gather(
         start, end, context, [&](const OpenSegment& segment) { return segment.label_values(name); },
         [&](const Labels& labels) { add(labels.get(name)); }, add));
@@ -250,6 +314,34 @@ Result<NameList> StoreQuerier::label_values(const std::string& name, std::span<c
   NameList out{{values.begin(), values.end()}, false};
   std::sort(out.names.begin(), out.names.end());
   return out;
+}
+
+Result<> StoreQuerier::spilled_values(const std::string& name, TimestampNs start, TimestampNs end,
+                                      const Context& context, const std::function<void(std::string_view)>& add) const {
+  auto add_pairs = [&](std::span<const LabelView> pairs) {
+    for (const LabelView& pair : pairs) {
+      if (pair.name.substr(1) == name) add(pair.value);
+    }
+  };
+  for_each_spilled_head_stream(
+      *tenant_, *view_, {}, [&](const Head&, const HeadStream& rows, const SpilledStream& stream) {
+        if (!stream.has(name)) return;
+        for_each_spilled(rows, stream, start, end,
+                         [&](std::span<const LabelView> pairs, std::uint64_t, TimestampNs) { add_pairs(pairs); });
+      });
+  std::vector<LabelView> scratch;
+  for (const auto& entry : view_->segments) {
+    if (!entry->overlaps(start, end)) continue;
+    TRY(context.check());
+    auto open = entry->open();
+    if (!open) continue;  // select() warns
+    auto sets = (*open)->spilled();
+    if (!sets || !*sets) continue;
+    for (const SpilledSets::Set& set : (*sets)->sets) {
+      if (set.max_time >= start && set.min_time < end) add_pairs((*sets)->pairs(set, scratch));
+    }
+  }
+  return {};
 }
 
 Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> matchers, TimestampNs start,
@@ -266,13 +358,16 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     return sums[stream];
   };
   auto covered = [&](std::string_view bytes) {
+    if (is_spilled(bytes)) return true;
+    if (view_->tombstones.empty()) return false;
     const DeleteMask mask(view_->tombstones, 0, bytes);
     return !mask.empty() && mask.touches(start, end);
   };
-  bool deleted = false;  // some rows are hidden by delete requests: those streams are counted by reading them
+  // Streams some of whose rows are hidden by delete requests, and spilled ones, are counted by reading them.
+  bool deleted = false;
   for_each_head_stream(*tenant_, *view_, matchers, [&](const Head&, const HeadStream& rows) {
     if (rows.size() == 0 || rows.max_time() < start || rows.min_time() >= end) return;
-    if (!view_->tombstones.empty() && covered(rows.stream().labels)) {
+    if (covered(rows.stream().labels)) {
       deleted = true;
       return;
     }
@@ -281,6 +376,10 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     sum.rows += part.rows;
     sum.bytes += part.bytes;
   });
+  for_each_spilled_head_stream(*tenant_, *view_, matchers,
+                               [&](const Head&, const HeadStream& rows, const SpilledStream&) {
+                                 deleted = deleted || has_rows(rows, start, end);
+                               });
   std::string bytes;
   for (const auto& entry : view_->segments) {
     if (!entry->overlaps(start, end)) continue;
@@ -291,12 +390,15 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     // Streams of one retention floor are asked for together.
     std::unordered_map<TimestampNs, std::vector<std::uint32_t>> wanted;
     for (std::uint32_t i = 0; i < streams.size(); ++i) {
-      if (streams[i].max_time < start || streams[i].min_time >= end || !matches_all(matchers, streams[i].labels)) {
+      if (streams[i].max_time < start || streams[i].min_time >= end) continue;
+      if (is_spilled(streams[i].labels)) {
+        deleted = true;
         continue;
       }
+      if (!matches_all(matchers, streams[i].labels)) continue;
       bytes.clear();
       encode_labels(streams[i].labels, bytes);
-      if (!view_->tombstones.empty() && covered(bytes)) {
+      if (covered(bytes)) {
         deleted = true;
         continue;
       }
@@ -321,17 +423,22 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     selection.start = start;
     selection.end = end;
     selection.want_line = selection.want_metadata = false;
-    auto scan = TRY(select(selection, context));
+    auto scan = TRY(make_scan(tenant_, view_, limits_, now_, selection, context, covered));
+    std::vector<std::uint32_t> sum_of_stream;
+    for (const Labels& labels : scan->streams()) {
+      bytes.clear();
+      encode_labels(labels, bytes);
+      const std::uint32_t stream = set.add(hash64(bytes), bytes);
+      if (stream == sums.size()) sums.emplace_back();
+      sum_of_stream.push_back(stream);
+    }
     for (std::size_t morsel = 0; morsel < scan->morsels().size(); ++morsel) {
       ScanStats stats;
       TRY(scan->scan(
           morsel, start, end, context,
           [&](std::span<const Row> rows) -> Result<bool> {
             for (const Row& row : rows) {
-              bytes.clear();
-              encode_labels(scan->streams()[row.stream], bytes);
-              if (!covered(bytes)) continue;  // counted above
-              Sum& sum = sum_of(hash64(bytes), bytes);
+              Sum& sum = sums[sum_of_stream[row.stream]];
               ++sum.rows;
               sum.bytes += row.length;
             }

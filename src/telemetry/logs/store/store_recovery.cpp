@@ -26,6 +26,8 @@ Result<> StoreImpl::load_catalogue() {
     }
     tenant->journal_cut = position;
   }
+  for (const auto& [name, label, since] : contents.spilled) get_tenant(name)->spill.add(label, since);
+  for (const auto& tenant : all_tenants()) (void)tenant->spill.take_unsaved();
   for (SegmentRecord& record : contents.segments) {
     auto tenant = get_tenant(record.tenant);
     const auto path = path_of(record);
@@ -34,6 +36,7 @@ Result<> StoreImpl::load_catalogue() {
     std::lock_guard lock(tenant->mutex);
     tenant->change([&](View& view) { view.segments.push_back(std::move(entry)); });
   }
+  TRY(adopt_deletes(contents.tombstones));
   for (TombstoneRecord& record : contents.tombstones) {
     if (record.processed) continue;
     if (!options_.compile_delete) return fail(ErrorKind::internal, "there are delete requests and no way to read them");
@@ -43,7 +46,9 @@ Result<> StoreImpl::load_catalogue() {
           std::move(filter.error()).with_context("delete request " + record.id + " of tenant " + record.tenant));
     }
     auto tenant = get_tenant(record.tenant);
-    auto tombstone = std::make_shared<Tombstone>(Tombstone{std::move(record), std::move(*filter)});
+    auto tombstone = std::make_shared<Tombstone>();
+    tombstone->record = std::move(record);
+    tombstone->filter = std::move(*filter);
     std::lock_guard lock(tenant->mutex);
     tenant->change([&](View& view) { view.tombstones.push_back(std::move(tombstone)); });
   }
@@ -138,6 +143,9 @@ Result<> StoreImpl::replay() {
     std::uint64_t memory = 0;
     for (const RecordReader::Stream& part : reader.streams()) {
       const std::uint64_t hash = hash64(part.labels);
+      if (is_spilled(part.labels)) {
+        for (const std::string& name : SpilledStream(part.labels).names()) tenant->spill.add(name, time);
+      }
       auto stream = tenant->index.find(part.labels, hash);
       if (!stream) stream = tenant->index.add(part.labels, hash, 0, time);
       std::lock_guard lock(tenant->stripe(stream->id));

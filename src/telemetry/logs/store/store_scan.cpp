@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -22,8 +23,8 @@ namespace {
 
 class StoreScan final : public Scan {
  public:
-  StoreScan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view)
-      : tenant_(std::move(tenant)), view_(std::move(view)) {}
+  StoreScan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view, StreamChoice choice = {})
+      : tenant_(std::move(tenant)), view_(std::move(view)), choice_(std::move(choice)) {}
   Result<> prepare(const Selection& selection, const TenantLimits& limits, TimestampNs now, const Context& context);
 
   std::span<const Labels> streams() const override { return streams_; }
@@ -47,6 +48,14 @@ class StoreScan final : public Scan {
   }
 
  private:
+  // Filters for spilled streams whose rows carry the same ones of the labels that the selection names.
+  struct SpillClass {
+    Names names;
+    Selection selection;
+    std::optional<RowFilter> filter;
+    std::shared_ptr<const CompiledSelection> compiled;  // made for the first segment
+    bool narrows = false;                               // wants few of the rows: an equality on what they carry
+  };
   // What a morsel is made of: pieces of the heads, or a row group of a segment.
   struct Work {
     std::size_t first_piece = 0;
@@ -58,23 +67,44 @@ class StoreScan final : public Scan {
     std::shared_ptr<const std::vector<std::uint32_t>> map;  // shared by the groups of the segment
     bool masked = false;                                    // some row may be hidden
     bool full = false;                                      // and the mask looks at line or metadata
+    const SpillClass* spill = nullptr;                      // of spilled streams: Row::stream is one of `spilled_`
   };
   struct HeadPart {
     std::uint64_t order_base;
     HeadPiece piece;
   };
 
+  Result<SpillClass*> spill_class(const Selection& selection, const SpilledStream& stream);
+  std::uint32_t spilled_number(std::string_view label_bytes, const SpilledStream& stream);
+  void add_pushed(const Selection& selection, const SpilledStream& stream, std::span<const LabelView> pairs,
+                  std::uint64_t key, StreamSet& set);
+  Result<> add_spilled_heads(const Selection& selection, StreamSet& set);
+  Result<> add_spilled_segment(const Selection& selection, const SegmentEntry& entry,
+                               const std::shared_ptr<const OpenSegment>& open, StreamSet& set, const Context& context);
+  void add_groups(const SegmentEntry& entry, const std::shared_ptr<const OpenSegment>& open,
+                  const std::shared_ptr<const std::vector<std::uint32_t>>& map, const SpillClass* spill,
+                  std::span<const char> chosen = {});
   Result<bool> group_patterns(const Work& work, const Context& context,
                               const SegmentReader::PatternVisitor& visit) const;
   void add_heads(const Selection& selection, StreamSet& set);
+  void add_head_pieces(std::span<const HeadPiece> pieces, std::uint64_t first_order, Work& work, Morsel& morsel);
   Result<> add_segments(const Selection& selection, StreamSet& set, const Context& context);
-  void add_groups(const ChosenSegment& segment, const std::shared_ptr<const std::vector<std::uint32_t>>& map);
   void finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now);
   void close_head_morsel(Work& work, Morsel& morsel);
   void decide_masks();
   void warn(std::string text) const {
     std::lock_guard lock(mutex_);
     if (std::find(warnings_.begin(), warnings_.end(), text) == warnings_.end()) warnings_.push_back(std::move(text));
+  }
+  // Gives a spilled row the stream it was pushed with; false when that is not chosen.
+  bool as_pushed(Row& row) const {
+    const SpilledStream& stream = spilled_[row.stream].second;
+    const std::size_t count = spilled_pairs(row.metadata);
+    const auto found = pushed_.find(stream.key(row.metadata.first(count)));
+    if (found == pushed_.end()) return false;
+    row.stream = found->second;
+    row.metadata = row.metadata.subspan(count);
+    return true;
   }
   bool hidden(const Row& row, std::int64_t tombstone) const {
     return (!floors_.empty() && row.time < floors_[row.stream]) ||
@@ -86,6 +116,7 @@ class StoreScan final : public Scan {
 
   std::shared_ptr<Tenant> tenant_;    // the stripes of its locks
   std::shared_ptr<const View> view_;  // keeps heads and files
+  StreamChoice choice_;
   TimestampNs start_ = 0;
   TimestampNs end_ = 0;
   bool want_line_ = true;
@@ -98,6 +129,9 @@ class StoreScan final : public Scan {
   std::vector<Labels> streams_;
   std::vector<TimestampNs> floors_;  // of retention, by stream; empty without
   std::vector<DeleteMask> masks_;    // by stream; empty without
+  std::vector<std::unique_ptr<SpillClass>> classes_;
+  std::vector<std::pair<std::string, SpilledStream>> spilled_;  // label bytes as stored
+  std::unordered_map<std::uint64_t, std::uint32_t> pushed_;     // SpilledStream::key(): number of the stream
   std::vector<HeadPart> parts_;
   std::vector<Work> work_;
   std::vector<Morsel> morsels_;
@@ -116,6 +150,7 @@ Result<> StoreScan::prepare(const Selection& selection, const TenantLimits& limi
   if (start_ >= end_) return {};
   StreamSet set;
   add_heads(selection, set);
+  TRY(add_spilled_heads(selection, set));
   TRY(add_segments(selection, set, context));
   finish_streams(set, limits, now);
   decide_masks();
@@ -132,8 +167,8 @@ Result<> StoreScan::prepare(const Selection& selection, const TenantLimits& limi
 void StoreScan::close_head_morsel(Work& work, Morsel& morsel) {
   if (work.piece_count == 0) return;
   morsels_.push_back(morsel);
-  work_.push_back(std::move(work));
-  work = {};
+  work_.push_back(work);
+  work.piece_count = 0;
   morsel = {};
 }
 
@@ -142,30 +177,203 @@ void StoreScan::add_heads(const Selection& selection, StreamSet& set) {
   Morsel morsel;
   std::vector<HeadPiece> pieces;
   for_each_head_stream(*tenant_, *view_, selection.matchers, [&](const Head& head, const HeadStream& rows) {
+    if (choice_ && !choice_(rows.stream().labels)) return;
     pieces.clear();
     add_pieces(rows, 0, start_, end_, pieces);
     if (pieces.empty()) return;
     const std::uint32_t stream = set.add(rows.stream().hash, rows.stream().labels);
-    for (HeadPiece& piece : pieces) {
-      piece.stream = stream;
-      if (work.piece_count == 0) {
-        work.first_piece = parts_.size();
-        morsel = {piece.min_time, piece.max_time, 0};
-      }
-      parts_.push_back({head_order(head.sequence()), piece});
-      ++work.piece_count;
-      morsel.min_time = std::min(morsel.min_time, piece.min_time);
-      morsel.max_time = std::max(morsel.max_time, piece.max_time);
-      morsel.rows += piece.end_row - piece.first_row;
-      if (morsel.rows >= HeadBloom::kRows) close_head_morsel(work, morsel);
-    }
+    for (HeadPiece& piece : pieces) piece.stream = stream;
+    add_head_pieces(pieces, head_order(head.sequence()), work, morsel);
   });
   close_head_morsel(work, morsel);
 }
 
+void StoreScan::add_head_pieces(std::span<const HeadPiece> pieces, std::uint64_t first_order, Work& work,
+                                Morsel& morsel) {
+  for (const HeadPiece& piece : pieces) {
+    if (work.piece_count == 0) {
+      work.first_piece = parts_.size();
+      morsel = {piece.min_time, piece.max_time, 0};
+    }
+    parts_.push_back({first_order, piece});
+    ++work.piece_count;
+    morsel.min_time = std::min(morsel.min_time, piece.min_time);
+    morsel.max_time = std::max(morsel.max_time, piece.max_time);
+    morsel.rows += piece.end_row - piece.first_row;
+    if (morsel.rows >= HeadBloom::kRows) {
+      close_head_morsel(work, morsel);
+    }
+  }
+}
+
+// The filters for a spilled stream: what the selection asks of labels that its rows carry is asked of the rows.
+Result<StoreScan::SpillClass*> StoreScan::spill_class(const Selection& selection, const SpilledStream& stream) {
+  Names names;
+  for (const auto* list : {&selection.matchers, &selection.label_filters}) {
+    for (const Matcher& matcher : *list) {
+      if (stream.has(matcher.name())) names.insert(matcher.name());
+    }
+  }
+  for (const auto& known : classes_) {
+    if (known->names == names) return known.get();
+  }
+  auto made = std::make_unique<SpillClass>();
+  Selection& own = made->selection;
+  own = selection;
+  own.matchers.clear();
+  own.label_filters.clear();
+  auto stored = [](const Matcher& matcher) {
+    return Matcher::create(matcher.type(), kReserved + matcher.name(), matcher.value());
+  };
+  for (const Matcher& matcher : selection.matchers) {
+    if (!names.contains(matcher.name())) continue;
+    own.label_filters.push_back(TRY(stored(matcher)));
+    if (!matcher.negative() && !matcher.matches_empty() &&
+        (matcher.type() == Matcher::Type::equal || matcher.literals())) {
+      made->narrows = true;
+    }
+  }
+  for (const Matcher& matcher : selection.label_filters) {
+    own.label_filters.push_back(names.contains(matcher.name()) ? TRY(stored(matcher)) : matcher);
+  }
+  own.want_metadata = true;
+  own.want_line = own.want_line || std::any_of(view_->tombstones.begin(), view_->tombstones.end(),
+                                               [](const auto& tombstone) { return bool(tombstone->filter.row); });
+  made->names = std::move(names);
+  made->filter = TRY(RowFilter::create(own));
+  return classes_.emplace_back(std::move(made)).get();
+}
+
+std::uint32_t StoreScan::spilled_number(std::string_view label_bytes, const SpilledStream& stream) {
+  for (std::uint32_t i = 0; i < spilled_.size(); ++i) {
+    if (spilled_[i].first == label_bytes) return i;
+  }
+  spilled_.emplace_back(label_bytes, stream);
+  return static_cast<std::uint32_t>(spilled_.size() - 1);
+}
+
+// A stream as it was pushed.
+void StoreScan::add_pushed(const Selection& selection, const SpilledStream& stream, std::span<const LabelView> pairs,
+                           std::uint64_t key, StreamSet& set) {
+  if (pushed_.contains(key) || !stream.row_matches(selection.matchers, pairs)) return;
+  std::string bytes;
+  stream.fold(pairs, bytes);
+  pushed_.emplace(key, set.add(hash64(bytes), bytes));
+}
+
+Result<> StoreScan::add_spilled_heads(const Selection& selection, StreamSet& set) {
+  Work work;
+  Morsel morsel;
+  std::vector<HeadPiece> pieces;
+  std::vector<std::string> names;  // that the rows of the morsel carry
+  Result<> outcome;
+  auto add = [&](const Head& head, const HeadStream& rows, const SpilledStream& stream) -> Result<> {
+    if (choice_ && !choice_(rows.stream().labels)) return {};
+    pieces.clear();
+    add_pieces(rows, spilled_number(rows.stream().labels, stream), start_, end_, pieces);
+    if (pieces.empty()) return {};
+    const SpillClass* filters = TRY(spill_class(selection, stream));
+    // As in segments: those whose rows carry different labels are read apart.
+    if (work.spill != filters || names != stream.names()) close_head_morsel(work, morsel);
+    names = stream.names();
+    work.spill = filters;
+    work.masked = true;
+    add_head_pieces(pieces, head_order(head.sequence()) + kSpilledOrder, work, morsel);
+    // After the pieces: so no row of theirs is missing.
+    for_each_spilled(rows, stream, start_, end_, [&](std::span<const LabelView> pairs, std::uint64_t key, TimestampNs) {
+      add_pushed(selection, stream, pairs, key, set);
+    });
+    return {};
+  };
+  for_each_spilled_head_stream(*tenant_, *view_, selection.matchers,
+                               [&](const Head& head, const HeadStream& rows, const SpilledStream& stream) {
+                                 if (outcome) outcome = add(head, rows, stream);
+                               });
+  close_head_morsel(work, morsel);
+  return outcome;
+}
+
+Result<> StoreScan::add_spilled_segment(const Selection& selection, const SegmentEntry& entry,
+                                        const std::shared_ptr<const OpenSegment>& open, StreamSet& set,
+                                        const Context& context) {
+  const SegmentReader& reader = *open->reader;
+  const auto streams = reader.streams();
+  // Those whose rows carry different labels are read apart: some of them may be one stream as it was pushed.
+  using Kind = std::pair<SpillClass*, std::vector<std::string>>;
+  std::map<Kind, std::shared_ptr<std::vector<std::uint32_t>>> maps;
+  std::string bytes;
+  for (std::size_t i = 0; i < streams.size() && is_spilled(streams[i].labels); ++i) {
+    if (streams[i].max_time < start_ || streams[i].min_time >= end_) continue;
+    bytes.clear();
+    encode_labels(streams[i].labels, bytes);
+    const SpilledStream stream(bytes);
+    if ((choice_ && !choice_(bytes)) || !stream.plain_matches(selection.matchers)) continue;
+    auto& map = maps[{TRY(spill_class(selection, stream)), stream.names()}];
+    if (!map) map = std::make_shared<std::vector<std::uint32_t>>(streams.size(), SegmentReader::kSkipStream);
+    (*map)[i] = spilled_number(bytes, stream);
+  }
+  std::vector<LabelView> scratch;
+  for (const auto& [kind, map] : maps) {
+    SpillClass* const filters = kind.first;
+    TRY(context.check());
+    if (!filters->compiled) filters->compiled = TRY(compile(filters->selection));
+    auto sets = open->known_spilled();
+    if (!sets && !filters->narrows) sets = TRY(open->spilled());
+    if (sets) {
+      for (const SpilledSets::Set& one : sets->sets) {
+        if ((*map)[one.stream] == SegmentReader::kSkipStream || one.max_time < start_ || one.min_time >= end_) continue;
+        add_pushed(selection, sets->streams.at(one.stream), sets->pairs(one, scratch), one.key, set);
+      }
+    } else {
+      // Few rows are wanted: they are found faster than all sets of the segment are gathered.
+      auto take = [&](std::span<const Row> rows) -> Result<bool> {
+        for (const Row& row : rows) {
+          const SpilledStream& stream = spilled_[row.stream].second;
+          const auto pairs = row.metadata.first(spilled_pairs(row.metadata));
+          add_pushed(selection, stream, pairs, stream.key(pairs), set);
+        }
+        return true;
+      };
+      const auto groups = reader.groups();
+      for (std::uint32_t g = 0; g < groups.size() && is_spilled(streams[groups[g].first_stream].labels); ++g) {
+        ScanStats ignored;
+        auto done = reader.scan(g, *filters->compiled, *map, start_, end_, context, take, ignored);
+        if (!done && done.error().kind != ErrorKind::internal) return done;  // damage is told when it is read again
+      }
+    }
+    add_groups(entry, open, map, filters);
+  }
+  return {};
+}
+
+void StoreScan::add_groups(const SegmentEntry& entry, const std::shared_ptr<const OpenSegment>& open,
+                           const std::shared_ptr<const std::vector<std::uint32_t>>& map, const SpillClass* spill,
+                           std::span<const char> chosen) {
+  const auto groups = open->reader->groups();
+  for (std::uint32_t g = 0; g < groups.size(); ++g) {
+    if (!chosen.empty() && chosen[g] == 0) continue;
+    const SegmentGroup& group = groups[g];
+    if (group.max_time < start_ || group.min_time >= end_) continue;
+    bool wanted = false;
+    for (std::uint32_t i = 0; i < group.stream_count && !wanted; ++i) {
+      wanted = (*map)[group.first_stream + i] != SegmentReader::kSkipStream;
+    }
+    if (!wanted) continue;
+    Work work;
+    work.entry = &entry;
+    work.open = open;
+    work.group = g;
+    work.order_base = segment_order(entry.record().rank);
+    work.map = map;
+    work.spill = spill;
+    work.masked = spill != nullptr;
+    work_.push_back(std::move(work));
+    morsels_.push_back({group.min_time, group.max_time, group.rows});
+  }
+}
+
 Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, const Context& context) {
-  const SegmentChooser::Wanted everyone;
-  SegmentChooser chooser(selection, everyone, [](const Labels&) { return false; });
+  SegmentChooser chooser(selection, choice_, [](const Labels& labels) { return is_spilled(labels); });
   std::vector<ChosenSegment> chosen;
   for (const auto& entry : view_->segments) {
     if (!entry->overlaps(start_, end_)) continue;
@@ -176,36 +384,17 @@ Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, con
       continue;
     }
     ++covered_.segments;
+    if ((*open)->has_spilled()) TRY(add_spilled_segment(selection, *entry, *open, set, context));
     if (!compiled_) compiled_ = TRY(compile(selection));
     if (auto segment = chooser.choose(*entry, *open)) chosen.push_back(std::move(*segment));
   }
   const bool filtered = !selection.line_filters.empty() || !selection.label_filters.empty();
   if (selection.probe && filtered) TRY(probe(chosen, selection, *compiled_, context, covered_));
   for (const ChosenSegment& segment : chosen) {
-    if (const auto map = number_streams(segment, selection, set)) add_groups(segment, map);
+    const auto map = number_streams(segment, selection, set);
+    if (map) add_groups(*segment.entry, segment.open, map, nullptr, segment.groups);
   }
   return {};
-}
-
-void StoreScan::add_groups(const ChosenSegment& segment, const std::shared_ptr<const std::vector<std::uint32_t>>& map) {
-  const auto groups = segment.open->reader->groups();
-  for (std::uint32_t g = 0; g < groups.size(); ++g) {
-    if (segment.groups[g] == 0) continue;
-    const SegmentGroup& group = groups[g];
-    bool wanted = false;
-    for (std::uint32_t i = 0; i < group.stream_count && !wanted; ++i) {
-      wanted = (*map)[group.first_stream + i] != SegmentReader::kSkipStream;
-    }
-    if (!wanted) continue;
-    Work work;
-    work.entry = segment.entry;
-    work.open = segment.open;
-    work.group = g;
-    work.order_base = segment_order(segment.entry->record().rank);
-    work.map = map;
-    work_.push_back(std::move(work));
-    morsels_.push_back({group.min_time, group.max_time, group.rows});
-  }
 }
 
 void StoreScan::finish_streams(const StreamSet& set, const TenantLimits& limits, TimestampNs now) {
@@ -223,6 +412,7 @@ void StoreScan::decide_masks() {
   if (floors_.empty() && masks_.empty()) return;
   for (std::size_t m = 0; m < work_.size(); ++m) {
     Work& work = work_[m];
+    if (work.spill != nullptr) continue;  // looked at row by row in any case
     auto look = [&](std::uint32_t stream) {
       if (!floors_.empty() && morsels_[m].min_time < floors_[stream]) work.masked = true;
       if (!masks_.empty() && masks_[stream].touches(morsels_[m].min_time, morsels_[m].max_time)) {
@@ -252,7 +442,8 @@ Result<> StoreScan::scan(std::size_t index, TimestampNs start, TimestampNs end, 
   std::vector<Row> left;
   const Visitor filtered = [&](std::span<const Row> rows) -> Result<bool> {
     left.clear();
-    for (const Row& row : rows) {
+    for (Row row : rows) {
+      if (work.spill != nullptr && !as_pushed(row)) continue;
       if (hidden(row, tombstone)) continue;
       Row& kept = left.emplace_back(row);
       if (!want_line_) kept.line = {};
@@ -264,7 +455,9 @@ Result<> StoreScan::scan(std::size_t index, TimestampNs start, TimestampNs end, 
   };
   const Visitor& sink = work.masked ? filtered : visit;
   if (work.entry != nullptr) return scan_segment(work, start, end, context, sink, stats);
-  const RowFilter& filter = work.full && full_filter_ ? *full_filter_ : *filter_;
+  const RowFilter& filter = work.spill != nullptr       ? *work.spill->filter
+                            : work.full && full_filter_ ? *full_filter_
+                                                        : *filter_;
   for (std::size_t p = 0; p < work.piece_count; ++p) {
     const HeadPart& part = parts_[work.first_piece + p];
     if (part.piece.max_time < start || part.piece.min_time >= end) continue;
@@ -277,7 +470,9 @@ Result<> StoreScan::scan(std::size_t index, TimestampNs start, TimestampNs end, 
 
 Result<> StoreScan::scan_segment(const Work& work, TimestampNs start, TimestampNs end, const Context& context,
                                  const Visitor& visit, ScanStats& stats) const {
-  const CompiledSelection& compiled = work.full && full_compiled_ ? *full_compiled_ : *compiled_;
+  const CompiledSelection& compiled = work.spill != nullptr         ? *work.spill->compiled
+                                      : work.full && full_compiled_ ? *full_compiled_
+                                                                    : *compiled_;
   std::vector<Row> ordered;
   bool visitor_failed = false;
   const Visitor place = [&](std::span<const Row> rows) -> Result<bool> {
@@ -320,7 +515,8 @@ void StoreScan::leave_out(const Work& work, const Error& error) const {
       names += ", …";
       break;
     }
-    names += (names.empty() ? "" : ", ") + streams_[stream].to_string(false);
+    const Labels& labels = work.spill == nullptr ? streams_[stream] : decode_labels(spilled_[stream].second.plain());
+    names += (names.empty() ? "" : ", ") + labels.to_string(false);
   }
   Registry::global()
       .counter("tocayo_logs_damaged_groups_total",
@@ -432,8 +628,9 @@ Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const Vie
 
 Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                                         std::shared_ptr<const TenantLimits> limits, TimestampNs now,
-                                        const Selection& selection, const Context& context) {
-  auto scan = std::make_unique<StoreScan>(std::move(tenant), std::move(view));
+                                        const Selection& selection, const Context& context,
+                                        const StreamChoice& choice) {
+  auto scan = std::make_unique<StoreScan>(std::move(tenant), std::move(view), choice);
   TRY(scan->prepare(selection, *limits, now, context));
   return std::unique_ptr<Scan>(std::move(scan));
 }

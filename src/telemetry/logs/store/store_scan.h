@@ -11,9 +11,13 @@
 
 namespace tocayo::logs {
 
+// Whether the rows of a stream (by its label bytes as they are stored) are wanted at all; empty: all are.
+using StreamChoice = std::function<bool(std::string_view stored_labels)>;
+
 Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                                         std::shared_ptr<const TenantLimits> limits, TimestampNs now,
-                                        const Selection& selection, const Context& context);
+                                        const Selection& selection, const Context& context,
+                                        const StreamChoice& choice = {});
 
 // Visits the kind of each line that the selection chooses: its template with <_> for what varies.
 Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
@@ -23,8 +27,12 @@ Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const Vie
 // The warning for a segment that cannot be read.
 std::string unreadable(const SegmentEntry& entry, const Error& error);
 
-// Streams of the view's heads that match; one per head.
+// Streams of the view's heads that match, one per head; without the spilled ones.
 void for_each_head_stream(Tenant& tenant, const View& view, std::span<const Matcher> matchers,
                           const std::function<void(const Head&, const HeadStream&)>& visit);
+// Spilled streams of the view's heads whose shared labels match.
+using SpilledStreamVisit = std::function<void(const Head&, const HeadStream&, const SpilledStream&)>;
+void for_each_spilled_head_stream(Tenant& tenant, const View& view, std::span<const Matcher> matchers,
+                                  const SpilledStreamVisit& visit);
 
 }  // namespace tocayo::logs

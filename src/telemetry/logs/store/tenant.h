@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/registry.h"
+#include "logs/store/spill.h"
 #include "logs/store/view.h"
 
 namespace tocayo::logs {
@@ -33,6 +34,7 @@ struct Tenant {
   const std::string name;
   const std::uint32_t ordinal;  // of this process, in refs
   StreamIndex index;
+  SpillState spill;
   std::array<std::mutex, kStripes> stripes;
 
   std::shared_ptr<const View> view() const {
@@ -59,6 +61,7 @@ struct Tenant {
   std::atomic<TimestampMs> next_try{0};        // of a cut that failed
   std::atomic<TimestampMs> next_merge_try{0};  // of a merge that failed
   std::map<std::string, std::int64_t> warned;  // label: day of the last warning; of the merging thread
+  std::vector<std::filesystem::path> retired;  // files that readers may still hold; with `mutex`
   std::mutex rate_mutex;
   double tokens = -1;  // bytes; negative: full
   TimestampMs refilled = 0;

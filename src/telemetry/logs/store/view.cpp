@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "logs/store/view.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
+#include <unordered_map>
 
 #include "core/hash.h"
 #include "core/log.h"
@@ -28,13 +30,90 @@ OpenSegment::Texts OpenSegment::gathered(const std::string& name, bool names) co
   std::set<std::string_view> found;
   for (const SegmentStream& stream : reader->streams()) {
     if (names) {
-      for (const Label& label : stream.labels) found.insert(label.name);
+      for (const Label& label : stream.labels) {
+        if (label.name == kSpillMark) continue;
+        found.insert(label.name);
+      }
     } else if (const std::string_view value = stream.labels.get(name); !value.empty()) {
       found.insert(value);
     }
   }
+  if (names && has_spilled()) {
+    std::set<std::string> all(found.begin(), found.end());
+    for (const SegmentStream& stream : reader->streams()) {
+      if (!is_spilled(stream.labels)) break;
+      std::string bytes;
+      encode_labels(stream.labels, bytes);
+      for (const std::string& spilled_name : SpilledStream(bytes).names()) all.insert(spilled_name);
+    }
+    texts = std::make_shared<const std::vector<std::string>>(all.begin(), all.end());
+    return texts;
+  }
   texts = std::make_shared<const std::vector<std::string>>(found.begin(), found.end());
   return texts;
+}
+
+std::shared_ptr<const SpilledSets> OpenSegment::known_spilled() const {
+  std::shared_ptr<const SpilledSets> known;
+  {
+    std::lock_guard lock(mutex_);
+    known = spilled_.lock();
+  }
+  if (known) keep_spilled_sets(known);
+  return known;
+}
+
+Result<std::shared_ptr<const SpilledSets>> OpenSegment::spilled() const {
+  if (!has_spilled()) return std::shared_ptr<const SpilledSets>();
+  if (auto known = known_spilled()) return known;
+  auto sets = std::make_shared<SpilledSets>();
+  const auto streams = reader->streams();
+  std::vector<std::uint32_t> map(streams.size(), SegmentReader::kSkipStream);
+  std::uint32_t count = 0;
+  std::string bytes;
+  for (; count < streams.size() && is_spilled(streams[count].labels); ++count) {  // the mark comes before other labels
+    map[count] = count;
+    bytes.clear();
+    encode_labels(streams[count].labels, bytes);
+    sets->streams.emplace(count, SpilledStream(bytes));
+  }
+  Selection selection;
+  selection.start = std::numeric_limits<TimestampNs>::min();
+  selection.end = std::numeric_limits<TimestampNs>::max();
+  selection.want_line = false;
+  const auto compiled = TRY(compile(selection));
+  std::unordered_map<std::uint64_t, std::size_t> by_key;
+  const auto groups = reader->groups();
+  for (std::uint32_t g = 0; g < groups.size() && groups[g].first_stream < count; ++g) {
+    ScanStats stats;
+    auto take = [&](std::span<const Row> rows) -> Result<bool> {
+      for (const Row& row : rows) {
+        const auto pairs = row.metadata.first(spilled_pairs(row.metadata));
+        const std::uint64_t key = sets->streams.at(row.stream).key(pairs);
+        auto [at, fresh] = by_key.try_emplace(key, sets->sets.size());
+        if (!fresh) {
+          SpilledSets::Set& set = sets->sets[at->second];
+          set.min_time = std::min(set.min_time, row.time);
+          set.max_time = std::max(set.max_time, row.time);
+          continue;
+        }
+        const std::size_t offset = sets->bytes.size();
+        encode_labels(pairs, sets->bytes);
+        const auto size = static_cast<std::uint32_t>(sets->bytes.size() - offset);
+        sets->sets.push_back({row.stream, size, offset, row.time, row.time, key});
+      }
+      return true;
+    };
+    // A damaged group is told of when its rows are read.
+    auto done = reader->scan(g, *compiled, map, selection.start, selection.end, {}, take, stats);
+    if (!done && done.error().kind != ErrorKind::internal) return std::unexpected(std::move(done.error()));
+  }
+  std::stable_sort(sets->sets.begin(), sets->sets.end(),
+                   [](const auto& a, const auto& b) { return a.stream < b.stream; });
+  keep_spilled_sets(sets);
+  std::lock_guard lock(mutex_);
+  spilled_ = sets;
+  return sets;
 }
 
 Result<std::shared_ptr<const OpenSegment>> SegmentEntry::open() const {
@@ -67,6 +146,19 @@ Result<std::shared_ptr<const OpenSegment>> SegmentEntry::open() const {
 
 bool retention_set(const TenantLimits& limits) {
   return limits.retention_period.count() > 0 || !limits.retention_stream.empty();
+}
+
+TimestampNs longest_floor(const TenantLimits& limits, std::string_view label_bytes, TimestampNs now) {
+  if (!is_spilled(label_bytes)) return retention_floor(limits, label_bytes, now);
+  const SpilledStream spilled(label_bytes);
+  auto longest = limits.retention_period;
+  for (const RetentionRule& rule : limits.retention_stream) {
+    if (longest.count() <= 0) break;
+    if (spilled.plain_matches(rule.matchers))
+      longest = rule.period.count() <= 0 ? rule.period : std::max(longest, rule.period);
+  }
+  if (longest.count() <= 0 || longest.count() > now / 1'000'000'000) return std::numeric_limits<TimestampNs>::min();
+  return now - std::chrono::nanoseconds(longest).count();
 }
 
 TimestampNs retention_floor(const TenantLimits& limits, std::string_view label_bytes, TimestampNs now) {

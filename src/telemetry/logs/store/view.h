@@ -14,6 +14,7 @@
 #include "logs/head/head.h"
 #include "logs/segment.h"
 #include "logs/store/catalogue.h"
+#include "logs/store/spill.h"
 
 namespace tocayo::logs {
 
@@ -24,15 +25,23 @@ struct OpenSegment {
 
   // All label names, and all values of one, ascending; gathered at the first call. Thread-safe.
   std::shared_ptr<const std::vector<std::string>> label_names() const { return gathered({}, true); }
+  // (Values that its rows carry are not among these.)
   std::shared_ptr<const std::vector<std::string>> label_values(const std::string& name) const {
     return gathered(name, false);
   }
+  // Of its spilled streams; null when it has none. Reads their rows the first time; may be forgotten between uses.
+  // Thread-safe.
+  Result<std::shared_ptr<const SpilledSets>> spilled() const;
+  // The same when it is known; null when it is not.
+  std::shared_ptr<const SpilledSets> known_spilled() const;
+  bool has_spilled() const { return !reader->streams().empty() && is_spilled(reader->streams()[0].labels); }
 
  private:
   using Texts = std::shared_ptr<const std::vector<std::string>>;
   Texts gathered(const std::string& name, bool names) const;
   mutable std::mutex mutex_;
   mutable std::map<std::pair<bool, std::string>, Texts> gathered_;
+  mutable std::weak_ptr<const SpilledSets> spilled_;
 };
 
 // One live segment. Thread-safe. Opened when it is first used; its file goes when it was retired and nobody holds it.
@@ -74,6 +83,8 @@ class SegmentEntry {
 struct Tombstone {
   TombstoneRecord record;
   DeleteFilter filter;
+  // Where the journal ended when no segment had rows of it any more: what lies before must go too. 0: not so far.
+  mutable std::atomic<std::uint64_t> journal_end{0};
 };
 
 struct View {
@@ -88,6 +99,8 @@ inline std::uint64_t head_order(std::uint64_t sequence) { return (0x800000 | (se
 
 // What a tenant's retention keeps of a stream: rows at or after this time.
 TimestampNs retention_floor(const TenantLimits& limits, std::string_view label_bytes, TimestampNs now);
+// The same; of a spilled stream what it keeps of any row.
+TimestampNs longest_floor(const TenantLimits& limits, std::string_view label_bytes, TimestampNs now);
 bool retention_set(const TenantLimits& limits);
 
 }  // namespace tocayo::logs
