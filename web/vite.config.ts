@@ -53,12 +53,23 @@ export default defineConfig({
     // Whole pages are shown: on a busy machine that takes its time.
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // One file in place of six thousand.
-    alias: { '@tabler/icons-react': here('./node_modules/@tabler/icons-react/dist/cjs/tabler-icons-react.cjs') },
+    alias: [
+      // One file in place of six thousand.
+      {
+        find: '@tabler/icons-react',
+        replacement: here('./node_modules/@tabler/icons-react/dist/cjs/tabler-icons-react.cjs'),
+      },
+      {
+        find: /^@prometheus-io\/codemirror-promql$/,
+        replacement: here('./node_modules/@prometheus-io/codemirror-promql/dist/esm/index.js'),
+      },
+    ],
+    // One copy of the editor, as in the page.
+    server: { deps: { inline: [/codemirror/, /lezer/] } },
     // `--coverage` (as `npm test` does) fails below these figures.
     coverage: {
       provider: 'v8',
-      reporter: ['text-summary', 'json-summary'],
+      reporter: ['text-summary'],
       include: ['src/**/*.{ts,tsx}'],
       exclude: ['src/**/*.d.ts', 'src/**/*.test.{ts,tsx}', 'src/shared/testing/**'],
       thresholds: { [LOGIC]: { lines: 95 }, [COMPONENTS]: { lines: 80 } },
