@@ -8,7 +8,7 @@
 // while lines come in (part of `all`). With --work, raw files and data stay in DIR, where `queries` and `users` find
 // them again instead of loading them.
 // VictoriaLogs is started beside it, loaded with the same bodies and asked the same in its own language when
-// TOCAYO_BENCH_VICTORIALOGS names its binary; Loki is compared as a target. A peer that is not there is reported
+// TOCAYO_BENCH_VICTORIALOGS names its binary, Loki when TOCAYO_BENCH_LOKI does. A peer that is not there is reported
 // absent, never estimated.
 #include <fmt/format.h>
 #include <snappy.h>
@@ -30,6 +30,7 @@
 #include <thread>
 
 #include "bench/logs/corpus.h"
+#include "bench/logs/loki_peer.h"
 #include "bench/logs/system.h"
 #include "tests/support/server_process.h"
 
@@ -253,6 +254,19 @@ void compare(const System& own, const System* victoria, const Corpus& corpus) {
   }
 }
 
+// The same questions in the same language.
+void compare_loki(const System& own, const System& loki) {
+  fmt::print("{:<34} {:>10} {:>10} {:>9}\n", "query (median of 5, ms)", own.name, loki.name, "ratio");
+  for (const auto& query : queries()) {
+    const Timed mine = ask_logql(own, query);
+    const Timed theirs = ask_logql(loki, query);
+    fmt::print("{:<34} {:>10} {:>10} {:>9}\n", query.name, cell(mine), cell(theirs), ratio(mine, theirs));
+    if (theirs.reply.status != 200) fmt::print("  {}\n", theirs.reply.body.substr(0, 200));
+    if (!query.lines) fmt::print("  counted {}, loki {}\n", sum_of(mine.reply), sum_of(theirs.reply));
+    std::fflush(stdout);
+  }
+}
+
 // VictoriaLogs, started on a directory of its own with the defaults of its single binary; null when it is not there.
 struct Victoria {
   System system;
@@ -334,9 +348,21 @@ int run(const Options& wanted) {
                [&] { (void)testing::http_get(victoria->system.base + "/internal/force_flush"); });
     tell_size("victorialogs", settled_size(victoria->data), corpus.zstd);
   }
+  const auto loki = again ? nullptr : start_loki(work);
+  if (loki) {
+    (void)load(loki->system, work / "raw", wanted, [&] {
+      if (!loki->flush()) fmt::print("Loki has not written everything\n");
+    });
+    tell_size("loki", settled_size(loki->data), corpus.zstd);
+  }
   if (wanted.only == "ingest") return ingested.refused == 0 ? 0 : 1;
   compare(own, victoria ? &victoria->system : nullptr, corpus);
-  fmt::print("Loki: absent (give --target URL of a running one)\n");
+  if (loki) {
+    compare_loki(own, loki->system);
+    loki->process->signal(SIGTERM);
+  } else {
+    fmt::print("Loki: absent (TOCAYO_BENCH_LOKI names its binary)\n");
+  }
   if (!victoria) fmt::print("VictoriaLogs: absent (TOCAYO_BENCH_VICTORIALOGS names its binary)\n");
   if (victoria) victoria->process->signal(SIGTERM);
   bool good = ingested.refused == 0;
