@@ -20,6 +20,7 @@ Result<> AgentLogs::apply_queues(const AgentConfig& config) {
     agent::LogQueueOptions options;
     options.dir = data_dir_ + "/log-queues/" + agent::directory_name(destination.name);
     options.user_agent = user_agent_;
+    options.host = config.instance;
     opened[destination.name] = std::shared_ptr(TRY(agent::LogQueue::open(std::move(options), destination, client_)));
   }
   std::map<std::string, std::shared_ptr<agent::LogQueue>> next;

@@ -160,8 +160,13 @@ void LogAgentImpl::run(std::stop_token stop) {
       next_save = at + kSaveEvery;
     }
     if (more) continue;
-    std::unique_lock lock(wait_mutex_);
-    wait_.wait_for(lock, stop, options_.poll, [] { return false; });
+    // Names that changed are looked at soon, but not for each of many.
+    constexpr std::chrono::milliseconds kScanAgain{200};
+    const auto due = std::chrono::ceil<std::chrono::milliseconds>(next_scan - SteadyClock::now());
+    const auto most = std::max(std::min(due, options_.poll), std::chrono::milliseconds(1));
+    if (watch_.wait(most, stop) == FileWatch::Woken::names) {
+      next_scan = std::min(next_scan, scanned_ + kScanAgain);
+    }
   }
   // What was written up to now, in one attempt; held lines go as they are.
   std::stop_source ended;

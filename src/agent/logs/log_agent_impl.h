@@ -14,6 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "agent/logs/file_watch.h"
 #include "agent/logs/journal_reader.h"
 #include "agent/logs/log_agent.h"
 #include "agent/logs/pipeline.h"
@@ -143,6 +144,8 @@ class LogAgentImpl final : public LogAgent {
   std::size_t own_bytes_ = 0;
   TimestampNs last_own_ = 0;
   std::atomic<bool> handing_over_{false};
+  FileWatch watch_;
+  SteadyClock::time_point scanned_{};
   std::mutex wait_mutex_;
   std::condition_variable_any wait_;
   std::jthread thread_;

@@ -115,8 +115,8 @@ class Collect : public ::testing::Test {
     options.promtail_positions = logs.positions_file;
     options.own_lines = false;
     options.first_bytes = 0;
-    options.poll = 2ms;
-    options.rescan = 15ms;
+    options.poll = poll;
+    options.rescan = rescan;
     options.linger = 60ms;
     auto made = LogAgent::create(std::move(options), to ? to : sink, registry);
     EXPECT_TRUE(made) << made.error().message;
@@ -147,6 +147,8 @@ class Collect : public ::testing::Test {
     EXPECT_EQ(lines.size(), static_cast<std::size_t>(count));
   }
 
+  std::chrono::milliseconds poll = 2ms;
+  std::chrono::milliseconds rescan = 15ms;
   fs::path dir;
   std::shared_ptr<MemorySink> sink = std::make_shared<MemorySink>();
   Registry registry;
@@ -180,6 +182,26 @@ scrape_configs:
   }));
   running->stop();
   EXPECT_EQ(sink->count(), 2U);
+}
+
+TEST_F(Collect, IsWokenByWritesAndNewNames) {
+  poll = rescan = std::chrono::minutes(10);  // neither comes before the test gives up
+  append("a.log", "line 0\n");
+  auto running = agent(kPlain);
+  ASSERT_TRUE(eventually([&] { return sink->count() == 1; }));
+  append("a.log", "line 1\n");
+  ASSERT_TRUE(eventually([&] { return sink->count() == 2; })) << "written";
+  append("b.log", "line 2\n");
+  ASSERT_TRUE(eventually([&] { return sink->count() == 3; })) << "a new file";
+  fs::rename(dir / "logs/a.log", dir / "logs/a.log.1");
+  append("a.log", "line 3\n");
+  ASSERT_TRUE(eventually([&] { return sink->count() == 4; })) << "in place of another";
+  append("a.log", "line 4\n");
+  ASSERT_TRUE(eventually([&] { return sink->count() == 5; }));
+  const auto begun = std::chrono::steady_clock::now();
+  running->stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s) << "a stop wakes it as well";
+  expect_each_once(5);
 }
 
 TEST_F(Collect, RotationByRenameAndCompressionAndRestarts) {

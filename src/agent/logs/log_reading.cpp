@@ -135,6 +135,20 @@ void LogAgentImpl::scan() {
   first_start_ = false;
   promtail_ = {};
   waiting_gauge_.set(static_cast<double>(files_waiting_));
+  std::set<std::string> files;
+  std::set<std::string> directories;
+  for (const auto& job : jobs_) {
+    for (const auto& tailed : job->files) files.insert(tailed->file.path());
+    for (const auto& target : job->targets) {
+      // The last directory without a wild card: what appears there is read at once.
+      const std::string fixed = target.pattern.substr(0, target.pattern.find_first_of("*?[{"));
+      if (const auto slash = fixed.rfind('/'); slash != std::string::npos && slash > 0) {
+        directories.insert(fixed.substr(0, slash));
+      }
+    }
+  }
+  watch_.follow(files, std::move(directories));
+  scanned_ = SteadyClock::now();
 }
 
 void LogAgentImpl::begin(Job& job, LogFile found, std::map<Inode, const Tailed*>& open) {

@@ -42,6 +42,7 @@ LogQueueImpl::LogQueueImpl(LogQueueOptions options, LogDestination destination, 
       clock_(clock),
       name_(destination.name),
       dead_letters_(options_.dir + "/dead_letters.jsonl", options_.dead_letter_limit),
+      gaps_(options_.dir + "/gaps"),
       endpoint_(std::make_shared<LogEndpoint>(std::move(destination), client)),
       random_(std::random_device{}()) {
   const Labels labels{{"destination", name_}, {"signal", "logs"}};
@@ -78,6 +79,7 @@ Result<> LogQueueImpl::load() {
   trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);
   journal_ = TRY(journal::open_local_journal(std::move(journal)));
   partition_ = TRY(journal_->open_partition(0));
+  gaps_.load();
   TRY(load_cursor());
   TRY(partition_->read(partition_->first(), [&](const journal::Record& record) -> Result<> {
     auto head = decode_log_head(record.payload);
@@ -172,6 +174,7 @@ Result<> LogQueueImpl::save() {
   std::erase_if(settled_, [&](const auto& entry) { return entry.second <= base; });
   for (const auto& [tenant, settled] : settled_) text += fmt::format("{} {}\n", settled, tenant);
   text += fmt::format("crc {:08x}\n", crc32c(text));
+  TRY(gaps_.save());
   TRY(replace_file(options_.dir + "/cursor", text, true));
   saved_base_ = base;
   saved_delivered_ = delivered;
@@ -273,6 +276,7 @@ LogQueueStatus LogQueueImpl::status() const {
   status.retries = retries_;
   status.dead_letters = dead_lettered_;
   status.last_success = last_success_;
+  status.untold_gaps = gaps_.size();
   std::lock_guard lock(mutex_);
   status.delivered = delivered_;
   status.dropped = dropped_;
@@ -296,6 +300,7 @@ void LogQueueImpl::count_dropped(std::string_view reason, std::uint64_t lines, T
       .counter("tocayo_agent_dropped_total", "Rows that will not reach the destination.",
                {{"destination", name_}, {"signal", "logs"}, {"reason", std::string(reason)}})
       .add(static_cast<double>(lines));
+  gaps_.add(reason, lines, min_time, max_time);
   {
     std::lock_guard lock(mutex_);
     dropped_ += lines;

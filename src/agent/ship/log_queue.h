@@ -22,6 +22,7 @@ namespace tocayo::agent {
 struct LogQueueOptions {
   std::string dir;  // of this destination; created
   std::string user_agent = "Tocayo";
+  std::string host;  // in reports of what was lost
   journal::SyncMode sync = journal::SyncMode::batch;
   std::uint64_t dead_letter_limit = 64ULL << 20;
   journal::Faults* faults = nullptr;  // tests
@@ -35,6 +36,7 @@ struct LogQueueStatus {
   std::uint64_t handed_in = 0;
   std::uint64_t retries = 0, dead_letters = 0;  // of this process
   std::size_t tenants = 0;                      // that have lines waiting
+  std::size_t untold_gaps = 0;                  // drops that the server has not recorded yet
   TimestampMs last_success = 0;                 // 0: none in this process
   TimestampMs oldest_pending = 0;               // of the lines waiting; 0 when there are none
   std::string last_error;                       // of the last attempt, empty after a success
@@ -52,7 +54,8 @@ struct LogBatchMarks {
 // Each tenant has a lane: one request under way, its own pauses, its own place in the queue. A tenant that the server
 // throttles holds up nobody. Lines of a stream arrive in the order of the appends. A crash may send again what the
 // server acknowledged in the last quarter of a second: the same lines with the same times, which Loki and Tocayo store
-// once.
+// once. Requests are numbered (metrics/api/sequence.h), so that a Tocayo server takes one that is sent again within the
+// life of this process once; what was dropped is told to it.
 class LogQueue {
  public:
   static Result<std::unique_ptr<LogQueue>> open(LogQueueOptions options, LogDestination destination,

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/ship/gaps.h"
 #include "agent/ship/log_queue.h"
 #include "agent/ship/queue_files.h"
 
@@ -50,7 +51,10 @@ struct LogLane {
   std::uint64_t settled = 0;                   // lines of the loaded parts that found their end
   bool in_flight = false;
   unsigned attempts = 0;
-  unsigned refused = 0;  // single lines refused since the last success
+  unsigned refused = 0;                // single lines refused since the last success
+  std::string name;                    // for the server, of this lane and process
+  std::uint64_t offset = 0;            // lines before the front request, in this process
+  std::vector<std::string> told_gaps;  // that the request under way carries
   std::chrono::steady_clock::time_point not_before{};
 };
 
@@ -87,6 +91,8 @@ class LogQueueImpl final : public LogQueue {
   void fill(const std::string& tenant, LogLane& lane);
   void launch(const std::string& tenant, LogLane& lane, std::stop_token stop);
   void handle(const std::string& tenant, LogLane& lane, Reply reply);
+  void number_request(LogLane& lane, http::ClientRequest& request);
+  void heed_sequence(LogLane& lane, const http::ClientResponse& reply);
   void settle(LogLane& lane, bool delivered);
   void retry(LogLane& lane, std::string problem, std::chrono::milliseconds retry_after);
   void refuse(const std::string& tenant, LogLane& lane, int status, const std::string& reason);
@@ -104,6 +110,7 @@ class LogQueueImpl final : public LogQueue {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<journal::Partition> partition_;
   DeadLetters dead_letters_;
+  GapBook gaps_;
 
   std::atomic<std::uint64_t> base_{0};
   std::atomic<std::uint64_t> delivered_{0}, dropped_{0}, pending_{0}, retries_{0}, dead_lettered_{0};
@@ -133,6 +140,8 @@ class LogQueueImpl final : public LogQueue {
   std::map<std::string, std::uint64_t> settled_;  // by tenant: behind its last settled part
   std::uint64_t saved_base_ = 0, saved_delivered_ = 0, saved_dropped_ = 0;
   Steady::time_point saved_at_{}, complained_{};
+  bool numbered_ = false;  // the server knows numbered requests
+  bool telling_ = false;   // a request with gaps is under way
   std::minstd_rand random_;
 
   Counter *handed_in_, *delivered_total_, *retries_total_, *dead_total_, *requests_, *bytes_total_;

@@ -206,6 +206,82 @@ TEST_F(LogShip, LinesArriveWithLabelsMetadataAndTenant) {
   expect_balanced(*queue);
 }
 
+// A server as ours: takes a numbered request once, and records gaps.
+TEST_F(LogShip, RequestsAreNumberedAndDropsAreTold) {
+  struct Heard {
+    std::mutex mutex;
+    std::map<std::string, std::uint64_t> acknowledged;  // by queue
+    std::vector<std::string> gaps;
+    std::vector<std::string> taken;
+    bool lose_answers = true;
+    bool down = false;
+  } heard;
+  server.answer([&](const std::vector<Seen>& seen, const http::ClientRequest& request) {
+    std::lock_guard lock(heard.mutex);
+    http::ClientResponse response{.status = 503};
+    if (heard.down) return response;
+    char queue[33];
+    unsigned long long begin = 0, end = 0;
+    EXPECT_EQ(std::sscanf(std::string(request.headers.get("X-Tocayo-Sequence")).c_str(),
+                          "queue=%32[^;]; window=1; nonce=0000000000000001; lane=0; begin=%llu; end=%llu", queue,
+                          &begin, &end),
+              3)
+        << request.headers.get("X-Tocayo-Sequence");
+    EXPECT_EQ(end - begin, seen.size());
+    auto& known = heard.acknowledged[queue];
+    const bool repeated = begin < known;
+    if (repeated) {
+      EXPECT_LE(end, known) << "the same requests again";
+    } else {
+      for (const Seen& one : seen) heard.taken.push_back(one.line);
+      known = end;
+    }
+    if (!repeated && heard.lose_answers && known % 3 == 0) return response;
+    response.status = 204;
+    response.headers.add("X-Tocayo-Sequence", repeated ? "repeated" : "ok");
+    for (const auto& [name, value] : request.headers) {
+      if (name == "X-Tocayo-Gap") heard.gaps.push_back(value);
+    }
+    response.headers.add("X-Tocayo-Gaps-Recorded", std::to_string(heard.gaps.size()));
+    return response;
+  });
+  auto to = destination();
+  to.when_full = WhenFull::drop_oldest;
+  to.max_disk = 1 << 20;
+  auto queue = open(to);
+  std::vector<std::string> all;
+  for (int i = 0; i < 60; ++i) {
+    all.push_back("line " + std::to_string(i));
+    ASSERT_TRUE(append(*queue, {all.back()}));
+  }
+  ASSERT_TRUE(eventually([&] { return queue->status().delivered == 60; }));
+  {
+    std::lock_guard lock(heard.mutex);
+    EXPECT_EQ(heard.taken, all) << "once each, in order, though answers were lost";
+    heard.down = true;
+    heard.lose_answers = false;
+  }
+  // More than the queue holds: what is dropped is told when the server is back.
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(eventually([&] { return append(*queue, {to_hex(random_bytes(20'000))}).has_value(); }));
+  }
+  ASSERT_TRUE(eventually([&] { return queue->status().dropped > 0; }));
+  EXPECT_GE(queue->status().untold_gaps, 1U);
+  {
+    std::lock_guard lock(heard.mutex);
+    heard.down = false;
+  }
+  ASSERT_TRUE(eventually([&] { return queue->status().pending_lines == 0; }));
+  ASSERT_TRUE(append(*queue, {"one more"}));
+  ASSERT_TRUE(eventually([&] {
+    std::lock_guard lock(heard.mutex);
+    return !heard.gaps.empty();
+  }));
+  std::lock_guard lock(heard.mutex);
+  EXPECT_NE(heard.gaps[0].find("signal=logs; reason=queue_full; rows="), std::string::npos) << heard.gaps[0];
+  expect_balanced(*queue);
+}
+
 TEST_F(LogShip, OutagesLoseNothingAndKeepTheOrder) {
   server.answer(nullptr);
   auto queue = open();

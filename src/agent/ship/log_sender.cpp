@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 
 #include "agent/ship/answer.h"
 #include "agent/ship/log_queue_impl.h"
 #include "agent/ship/ship_queue.h"
 #include "core/log.h"
 #include "core/task.h"
+#include "core/text.h"
 #include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
@@ -189,6 +191,7 @@ void LogQueueImpl::launch(const std::string& tenant, LogLane& lane, std::stop_to
   request.max_response_bytes = 1 << 20;
   request.headers.add("Content-Type", "application/x-protobuf");
   request.headers.add("User-Agent", options_.user_agent);
+  number_request(lane, request);
   const std::string& org = tenant.empty() ? to->destination.tenant : tenant;
   if (!org.empty()) request.headers.add("X-Scope-OrgID", org);
   for (const auto& [name, value] : to->destination.headers) request.headers.set(name, value);
@@ -205,8 +208,40 @@ void LogQueueImpl::launch(const std::string& tenant, LogLane& lane, std::stop_to
                });
 }
 
+// What a server that knows numbered requests needs to know a repeated one, and what it has to be told. The lines of a
+// lane are counted on, also over those that are dropped, so that a number never means two things.
+void LogQueueImpl::number_request(LogLane& lane, http::ClientRequest& request) {
+  if (lane.name.empty()) lane.name = to_hex(random_bytes(16));
+  request.headers.add("X-Tocayo-Sequence",
+                      fmt::format("queue={}; window=1; nonce={:016x}; lane=0; begin={}; end={}", lane.name, 1,
+                                  lane.offset, lane.offset + lane.requests.front().lines()));
+  lane.told_gaps.clear();
+  if (!numbered_ || telling_) return;
+  for (const Gap& gap : gaps_.due(Steady::now())) {
+    request.headers.add("X-Tocayo-Gap", gap_header(gap, "logs", options_.host));
+    lane.told_gaps.push_back(gap.id);
+  }
+  telling_ = !lane.told_gaps.empty();
+}
+
+void LogQueueImpl::heed_sequence(LogLane& lane, const http::ClientResponse& reply) {
+  if (!reply.headers.has("X-Tocayo-Sequence")) return;
+  numbered_ = true;
+  if (reply.status / 100 != 2 || lane.told_gaps.empty()) return;
+  std::size_t count = 0;
+  const std::string_view text = reply.headers.get("X-Tocayo-Gaps-Recorded");
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  gaps_.recorded(std::span(lane.told_gaps).first(std::min(count, lane.told_gaps.size())));
+  if (auto saved = gaps_.save(); !saved)
+    log::warn("agent", "the gaps of the log queue were not written",
+              {{"destination", name_}, {"error", saved.error()}});
+}
+
 void LogQueueImpl::handle(const std::string& tenant, LogLane& lane, Reply reply) {
   lane.in_flight = false;
+  if (!lane.told_gaps.empty()) telling_ = false;
+  if (reply) heed_sequence(lane, *reply);
+  lane.told_gaps.clear();
   if (!reply) return retry(lane, reply.error().message, std::chrono::milliseconds(0));
   const int status = reply->status;
   if (status / 100 == 2) {
@@ -235,6 +270,7 @@ void LogQueueImpl::handle(const std::string& tenant, LogLane& lane, Reply reply)
 void LogQueueImpl::settle(LogLane& lane, bool delivered) {
   const auto lines = lane.requests.front().lines();
   lane.requests.pop_front();
+  lane.offset += lines;
   lane.attempts = 0;
   lane.not_before = {};
   lane.settled += lines;
@@ -364,6 +400,8 @@ void LogQueueImpl::drop_oldest() {
       part = oldest->parts.front();
       // Of what is loaded a part may be delivered already.
       lines = part.lines - (oldest->loaded > 0 ? std::min(part.lines, oldest->settled) : 0);
+      // Of what was given up the server may have some.
+      for (const LogRequest& request : oldest->requests) oldest->offset += request.lines();
       oldest->requests.clear();
       oldest->rows.clear();
       oldest->loaded = 0;
