@@ -41,6 +41,12 @@ run_programs() {  # run_programs <prefix> <test program…>: two at a time
   wait
 }
 
+run_halves() {  # run_halves <name> <test program>: its tests in two processes side by side
+  local i
+  for i in 0 1; do GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$i run "$1-$((i + 1))" "$2" --gtest_brief=1 & done
+  wait
+}
+
 (need build test) || exit 1
 web_build || exit 1
 build release || exit 1
@@ -61,7 +67,7 @@ for kind in "${kinds[@]}"; do
         run conformance-http "$bin/tests/conformance_http_test" --gtest_brief=1
       fi
       ;;
-    e2e) run e2e "$bin/tests/e2e_test" --gtest_brief=1 ;;
+    e2e) run_halves e2e "$bin/tests/e2e_test" ;;
     clients) run clients scripts/clients_test.sh ;;
     fault) run fault "$bin/tests/fault_test" --gtest_brief=1 ;;
     browser) run browser scripts/browser_test.sh ;;
@@ -78,7 +84,7 @@ for kind in "${kinds[@]}"; do
     fuzz)  # every parser of outside bytes
       mapfile -t targets < <(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)
       build dev "${targets[@]}" || { result fuzz-build FAIL; continue; }
-      run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log
+      TOCAYO_FUZZ_INPUTS=300000 run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log
       ;;
     *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac
