@@ -151,6 +151,41 @@ Result<> StoreSeriesSet::read(std::size_t index, SampleColumns& out) const {
   return {};
 }
 
+// Texts without doubles: all, or only the first `limit` (0: all) in order and whether there were more. Of a limited
+// list most texts are passed over without a copy.
+class FoundNames {
+ public:
+  explicit FoundNames(std::size_t limit) : limit_(limit) {}
+
+  void add(std::string_view text) {
+    if (limit_ == 0) {
+      all_.emplace(text);
+    } else if (first_.size() <= limit_) {
+      first_.emplace(text);
+    } else if (text < *first_.rbegin() && first_.emplace(text).second) {
+      first_.erase(std::prev(first_.end()));
+    }
+  }
+
+  NameList take() && {
+    NameList result;
+    if (limit_ == 0) {
+      result.names.assign(std::move_iterator(all_.begin()), std::move_iterator(all_.end()));
+      std::ranges::sort(result.names);
+    } else {
+      result.truncated = first_.size() > limit_;
+      if (result.truncated) first_.erase(std::prev(first_.end()));
+      result.names.assign(first_.begin(), first_.end());
+    }
+    return result;
+  }
+
+ private:
+  std::size_t limit_;
+  std::unordered_set<std::string> all_;
+  std::set<std::string, std::less<>> first_;
+};
+
 class StoreQuerier final : public Querier {
  public:
   explicit StoreQuerier(std::shared_ptr<Tenant> tenant)
@@ -172,7 +207,7 @@ class StoreQuerier final : public Querier {
                            const Context& context) const;
   // Adds every label name, or value of `name`, to `found`.
   Result<> gather(const std::string* name, std::span<const Matcher> matchers, TimestampMs start, TimestampMs end,
-                  std::unordered_set<std::string>& found, const Context& context) const;
+                  FoundNames& found, const Context& context) const;
   Result<NameList> list(const std::string* name, std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
                         TimestampMs end, std::size_t limit, const Context& context) const;
 
@@ -285,7 +320,7 @@ Result<std::unique_ptr<SeriesSet>> StoreQuerier::select(std::span<const Matcher>
 }
 
 Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> matchers, TimestampMs start,
-                              TimestampMs end, std::unordered_set<std::string>& found, const Context& context) const {
+                              TimestampMs end, FoundNames& found, const Context& context) const {
   for (const auto& shard : tenant_->shards) {
     const HeadShard& head = *shard;
     std::shared_lock lock(head.mutex);
@@ -304,12 +339,12 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
       if (name != nullptr) {
         if (const LabelIndex::Name* values = head.index().find(wanted)) {
           for (const auto& value : values->values) {
-            if (any(value)) found.emplace(head.text(value.symbol));
+            if (any(value)) found.add(head.text(value.symbol));
           }
         }
       } else {
         for (const auto& [symbol, values] : head.index().names()) {
-          if (std::any_of(values.values.begin(), values.values.end(), any)) found.emplace(head.text(symbol));
+          if (std::any_of(values.values.begin(), values.values.end(), any)) found.add(head.text(symbol));
         }
       }
       continue;
@@ -326,7 +361,7 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
         }
       }
     }
-    for (Symbol symbol : symbols) found.emplace(head.text(symbol));
+    for (Symbol symbol : symbols) found.add(head.text(symbol));
   }
   auto segments = tenant_->segments();
   for (const SegmentEntry& entry : *segments) {
@@ -336,14 +371,14 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
     if (auto ok = context.check(); !ok) return ok;
     if (matchers.empty()) {
       if (name == nullptr) {
-        segment.for_each_name([&](std::string_view label) { found.emplace(label); });
+        segment.for_each_name([&](std::string_view label) { found.add(label); });
       } else {
         segment.for_each_pair(*name, [&](std::string_view, std::string_view value, std::span<const std::uint32_t> ids) {
           const bool live = std::any_of(ids.begin(), ids.end(), [&](std::uint32_t id) {
             const auto [min_time, max_time] = segment.time_range(id);
             return min_time <= end && max_time >= start;
           });
-          if (live) found.emplace(value);
+          if (live) found.add(value);
           return true;
         });
       }
@@ -354,9 +389,9 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
       if (min_time > end || max_time < start) continue;
       for (const Label& label : segment.labels(series)) {
         if (name == nullptr) {
-          found.insert(label.name);
+          found.add(label.name);
         } else if (label.name == *name) {
-          found.insert(label.value);
+          found.add(label.value);
         }
       }
     }
@@ -367,7 +402,7 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
 Result<NameList> StoreQuerier::list(const std::string* name, std::span<const std::vector<Matcher>> matcher_sets,
                                     TimestampMs start, TimestampMs end, std::size_t limit,
                                     const Context& context) const {
-  std::unordered_set<std::string> found;
+  FoundNames found(limit);
   if (matcher_sets.empty()) {
     if (auto ok = gather(name, {}, start, end, found, context); !ok) return std::unexpected(std::move(ok.error()));
   }
@@ -375,14 +410,7 @@ Result<NameList> StoreQuerier::list(const std::string* name, std::span<const std
     if (auto ok = gather(name, matchers, start, end, found, context); !ok)
       return std::unexpected(std::move(ok.error()));
   }
-  NameList result;
-  result.names.assign(found.begin(), found.end());
-  std::sort(result.names.begin(), result.names.end());
-  if (limit != 0 && result.names.size() > limit) {
-    result.names.resize(limit);
-    result.truncated = true;
-  }
-  return result;
+  return std::move(found).take();
 }
 
 Result<NameList> StoreQuerier::label_names(std::span<const std::vector<Matcher>> matcher_sets, TimestampMs start,
