@@ -389,7 +389,7 @@ Result<> StoreScan::add_segments(const Selection& selection, StreamSet& set, con
     if (auto segment = chooser.choose(*entry, *open)) chosen.push_back(std::move(*segment));
   }
   const bool filtered = !selection.line_filters.empty() || !selection.label_filters.empty();
-  if (selection.probe && filtered) TRY(probe(chosen, selection, *compiled_, context, covered_));
+  if (selection.probe && filtered && !chosen.empty()) TRY(probe(chosen, selection, *compiled_, context, covered_));
   for (const ChosenSegment& segment : chosen) {
     const auto map = number_streams(segment, selection, set);
     if (map) add_groups(*segment.entry, segment.open, map, nullptr, segment.groups);
