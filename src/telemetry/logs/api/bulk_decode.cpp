@@ -38,10 +38,11 @@ Result<TimestampNs> read_time(std::string_view text) {
   const auto end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data(), end, number);
   if (parsed.ec == std::errc{} && (parsed.ptr == end || (*parsed.ptr == '.' && all_digits({parsed.ptr + 1, end})))) {
-    const auto size = std::abs(number);
-    if (size > 100'000'000'000'000'000) return number;
-    if (size > 100'000'000'000'000) return number * 1'000;
-    return number * 1'000'000;
+    const auto beyond = [number](std::int64_t bound) { return number > bound || number < -bound; };
+    if (beyond(100'000'000'000'000'000)) return number;
+    TimestampNs time = 0;
+    if (!__builtin_mul_overflow(number, beyond(100'000'000'000'000) ? 1'000 : 1'000'000, &time)) return time;
+    return fail(ErrorKind::bad_input, fmt::format("failed to parse date field [{}]", text));
   }
   if (text.size() > kLongestTime) return fail(ErrorKind::bad_input, "the date field is too long to be a date");
   std::string whole(text);

@@ -43,8 +43,7 @@ bool read_rfc3339(std::string_view text, TimestampNs& out) {
   if (whole.size() < 20 || whole[4] != '-') return false;
   const auto seconds = parse_time(whole);
   if (!seconds) return false;
-  out = *seconds * 1'000'000 + nanos;
-  return true;
+  return !__builtin_mul_overflow(*seconds, 1'000'000, &out) && !__builtin_add_overflow(out, nanos, &out);
 }
 
 }  // namespace
@@ -61,7 +60,11 @@ Result<TimestampNs> parse_api_time(std::string_view text) {
   std::int64_t value = 0;
   const auto end = text.data() + text.size();
   if (const auto parsed = std::from_chars(text.data(), end, value); parsed.ec == std::errc{} && parsed.ptr == end) {
-    return text.size() <= 10 ? value * kSecondNs : value;
+    if (text.size() > 10) return value;
+    TimestampNs time = 0;
+    if (__builtin_mul_overflow(value, kSecondNs, &time))
+      return fail(ErrorKind::bad_input, fmt::format("the time \"{}\" is out of range", text));
+    return time;
   }
   TimestampNs time = 0;
   if (read_rfc3339(text, time)) return time;

@@ -4,6 +4,7 @@
 
 #include "logs/api/bulk_decode.h"
 #include "logs/api/journal_export.h"
+#include "logs/api/params.h"
 
 namespace tocayo::logs::api {
 namespace {
@@ -118,6 +119,18 @@ TEST(Bulk, ADamagedDocumentIsItsItemsError) {
   ASSERT_EQ(made->rows.lines(), 1U);
   EXPECT_EQ(made->rows.entries(made->rows.streams()[0])[0].line, "good");
   EXPECT_EQ(metadata_text(made->rows.entries(made->rows.streams()[0])[0]), "");
+}
+
+TEST(Bulk, ADateBeyondTheRangeIsItsItemsError) {
+  for (const std::string date :
+       {"\"1013-11-30T10:00:00.5Z\"", "\"2300-01-01T00:00:00.5Z\"", "99999999999999999", "-9999999999999999"}) {
+    const auto made = bulk("{\"create\":{\"_index\":\"i\"}}\n{\"message\":\"x\",\"@timestamp\":" + date + "}\n");
+    ASSERT_EQ(made->items.size(), 1U) << date;
+    EXPECT_NE(made->items[0].error.find("failed to parse date field"), std::string::npos) << date;
+  }
+  EXPECT_TRUE(parse_api_time("2020-01-01T00:00:00.5Z"));
+  for (const char* text : {"9999999999", "1013-11-30T10:00:00.5Z", "9999-11-30T10:00:00Z"})
+    EXPECT_FALSE(parse_api_time(text)) << text;
 }
 
 TEST(Bulk, ADamagedActionRefusesTheBody) {
