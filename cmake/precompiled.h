@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Headers of the standard library and fmt that most files include, parsed once (rooms.cmake). A file still includes what it uses.
+// Headers of the standard library and fmt that most files include, parsed once (rooms.cmake). A file still includes
+// what it uses.
 #pragma once
 #include <algorithm>
 #include <atomic>

@@ -77,9 +77,7 @@ const std::vector<ConfigKey>& config_keys() {
       {"logs.head.cut_age", duration, "30m", "age of the oldest line in memory before it is written to a segment"},
       {"logs.head.memory", bytes, "1GiB", "memory of lines: largest heads are written at 3/4, pushes refused at 3/2"},
       {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},
-      {"logs.syslog",
-       tree,
-       "",
+      {"logs.syslog", tree, "",
        "listeners for syslog: [{listen: tcp://:1514 or udp://:1514, tenant, labels: {…}, label_fields: [host, app, "
        "facility, severity], format: auto|rfc3164|rfc5424, idle_timeout: 2m, max_message: 64KiB}]"},
       {"limits", tree, "", "limits of every tenant, with Mimir's key names", true},

@@ -325,8 +325,7 @@ std::unique_ptr<Accumulator> make_accumulator(const RangeAggregation& aggregatio
     case RangeOp::first_over_time: return std::make_unique<StateAccumulator<FirstState>>(windows, 1);
     case RangeOp::last_over_time: return std::make_unique<StateAccumulator<LastState>>(windows, 1);
     case RangeOp::rate_counter: return std::make_unique<RateCounterAccumulator>(windows);
-    case RangeOp::quantile_over_time:
-      return make_quantile(windows, aggregation.parameter.value_or(0));
+    case RangeOp::quantile_over_time: return make_quantile(windows, aggregation.parameter.value_or(0));
   }
   return nullptr;
 }
