@@ -154,7 +154,7 @@ void LinePrinter::bare_selector(const VectorSelector& expr) {
   }
   std::sort(matchers.begin(), matchers.end());
   out += expr.name;
-  if (matchers.empty()) return;
+  if (matchers.empty() && !expr.name.empty()) return;
   out += fmt::format("{{{}}}", fmt::join(matchers, ","));
 }
 
