@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "core/fd.h"
 #include "core/registry.h"
 
 namespace tocayo::blob {
@@ -21,24 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kPutRetries = 16;  // a concurrent remove may take the directory away between mkdir and rename
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> errno_failure(const std::string& doing, int code = errno) {
   return std::unexpected(error_from_errno(doing, code));

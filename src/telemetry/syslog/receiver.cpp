@@ -18,6 +18,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "core/fd.h"
 #include "core/log.h"
 #include "core/task.h"
 #include "syslog/framer.h"
@@ -35,23 +36,6 @@ constexpr std::chrono::milliseconds kRetry{500};
 constexpr int kSocketBuffer = 8 << 20;  // asked for; the system may give less
 constexpr std::size_t kLongestDatagram = 65'536;
 using Steady = std::chrono::steady_clock;
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string address_text(const sockaddr_storage& address, socklen_t size) {
   std::array<char, NI_MAXHOST> host{};
