@@ -32,33 +32,67 @@ run() {  # run <name> <command…>
     grep -nE 'Failure|FAILED|ERROR|error:|not ok|^FAIL' "$log" | head -15; tail -25 "$log"
   fi
 }
-run_programs() {  # run_programs <prefix> <test program…>: two at a time
+tests=()  # the processes of `beside`
+beside() { run "$@" & tests+=($!); }  # beside <name> <command…>: as run, two at a time; ended by `together`
+together() { wait "${tests[@]}"; tests=(); }
+one_of_two() {  # waits until at most one of them still runs
+  local pid running
+  while :; do
+    running=()
+    for pid in "${tests[@]}"; do ! kill -0 "$pid" 2>/dev/null || running+=("$pid"); done
+    tests=("${running[@]}")
+    [ ${#tests[@]} -ge 2 ] || return 0
+    wait -n "${tests[@]}"
+  done
+}
+run_programs() {  # run_programs <prefix> <test program…>
   local prefix=$1 program; shift
   for program in "$@"; do
-    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
-    run "$prefix-$(basename "$program")" "$program" --gtest_brief=1 &
+    one_of_two
+    beside "$prefix-$(basename "$program")" "$program" --gtest_brief=1
   done
-  wait
+  together
 }
 
 run_halves() {  # run_halves <name> <test program>: its tests in two processes side by side
   local i
-  for i in 0 1; do GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$i run "$1-$((i + 1))" "$2" --gtest_brief=1 & done
-  wait
+  for i in 0 1; do GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$i beside "$1-$((i + 1))" "$2" --gtest_brief=1; done
+  together
 }
+
+sanitized_rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api syslog agent ui)
+tsan_rooms=(core journal metrics logs logql)  # the rooms with threads of their own, without Beast
+build_sanitized() { build dev "${sanitized_rooms[@]/%/_test}"; }
+build_tsan() { build tsan "${tsan_rooms[@]/%/_test}"; }
+build_fuzz() {  # a target for every parser of outside bytes
+  local targets
+  mapfile -t targets < <(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)
+  build dev "${targets[@]}"
+}
+# The builds of the later kinds go on while the earlier kinds run, with what those leave of the processors.
+ahead=
+build_ahead() {
+  chrt --idle --pid 0 $BASHPID
+  local kind
+  for kind in "${kinds[@]}"; do
+    case $kind in sanitized | fuzz | tsan) build_$kind ;; esac
+  done
+}
+finish_ahead() { [ -z "$ahead" ] || { wait "$ahead"; ahead=; cat $logs/ahead.log; }; }
 
 (need build test) || exit 1
 web_build || exit 1
 build release || exit 1
 bin=$PWD/build/release
 export TOCAYO_BINARY=$bin/src/main/tocayo
+if [ ${#kinds[@]} -gt 1 ]; then build_ahead >$logs/ahead.log 2>&1 & ahead=$!; fi
 
 for kind in "${kinds[@]}"; do
   say "$kind"
   case $kind in
     unit)
+      beside unit-web bash -c ". ./dev --functions; web_modules && cd web && \$NPM run --silent typecheck && \$NPM test --silent && \$NPM run --silent check:size"
       run_programs unit $(find "$bin/src" -name '*_test' -type f -perm -u+x | sort)
-      run unit-web bash -c ". ./dev --functions; web_modules && cd web && \$NPM run --silent typecheck && \$NPM test --silent && \$NPM run --silent check:size"
       ;;
     conformance)
       if [ -n "$dir" ]; then
@@ -73,18 +107,19 @@ for kind in "${kinds[@]}"; do
     browser) run browser scripts/browser_test.sh ;;
     sanitized)
       export ASAN_OPTIONS=detect_leaks=1
-      rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api syslog agent ui)
-      build dev "${rooms[@]/%/_test}" || { result sanitized-build FAIL; continue; }
+      finish_ahead
+      build_sanitized || { result sanitized-build FAIL; continue; }
       run_programs asan $(find build/dev/src -name '*_test' -type f -perm -u+x | sort)
       ;;
-    tsan)  # the rooms with threads of their own, without Beast
-      build tsan core_test journal_test metrics_test logs_test logql_test || { result tsan-build FAIL; continue; }
+    tsan)
+      finish_ahead
+      build_tsan || { result tsan-build FAIL; continue; }
       run_programs tsan $(find build/tsan/src -name '*_test' -type f -perm -u+x | sort)
       ;;
-    fuzz)  # every parser of outside bytes
-      mapfile -t targets < <(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)
-      build dev "${targets[@]}" || { result fuzz-build FAIL; continue; }
-      TOCAYO_FUZZ_INPUTS=300000 run fuzz scripts/fuzz.sh; cat build/test-logs/fuzz.log
+    fuzz)
+      finish_ahead
+      build_fuzz || { result fuzz-build FAIL; continue; }
+      TOCAYO_FUZZ_INPUTS=300000 run fuzz scripts/fuzz.sh; cat $logs/fuzz.log
       ;;
     *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cost and size of one segment on lines of the usual kinds, or on the lines of files: CPU to write, bytes against
-// zstd -3, needles found.   segment_bench [--rows N] [--level N] [FILE…]
+// zstd -3, needles found.   segment_bench [--rows N] [--level N] [--otlp] [FILE…]
 // With --corpus MIB the lines of side_by_side (300 hosts x 12 services), cut every 256 MiB into four segments as the
 // store does, and its queries without server and engine, on one core.
+// With --otlp: what structured metadata that is equal on every row of a stream costs.
 #include <fmt/format.h>
 #include <time.h>
 #include <zstd.h>
@@ -210,6 +211,70 @@ void corpus(std::uint64_t bytes, std::uint32_t level) {
   for (const auto& path : paths) std::filesystem::remove(path);
 }
 
+// Lines as OpenTelemetry sends them: ten pairs of the resource, equal on every row of a stream, a trace and a span.
+// Once as they are, once with the number of the set in the place of the ten pairs, once without them.
+void otlp(std::size_t rows, std::uint32_t level) {
+  constexpr std::size_t kServices = 12;
+  constexpr std::size_t kPods = 25;
+  constexpr std::size_t kPairs = 10;
+  const char* const names[kPairs] = {
+      "k8s_pod_name",        "k8s_node_name", "k8s_deployment_name", "host_name",          "service_version",
+      "service_instance_id", "container_id",  "cloud_region",        "telemetry_sdk_name", "deployment_environment"};
+  for (const char* how : {"ten pairs", "a set's number", "none"}) {
+    std::mt19937_64 random(7);
+    const auto path = std::filesystem::temp_directory_path() / "tocayo-bench.tseg";
+    double seconds = 0;
+    std::uint64_t raw = 0;
+    auto writer = must(SegmentWriter::create(path, {.tenant = "bench", .level = level}));
+    for (std::size_t stream = 0; stream < kServices * kPods; ++stream) {
+      const auto service = stream / kPods;
+      const auto pod = fmt::format("service-{:02}-{}-{}", service, sample::hex(random, 9), sample::hex(random, 5));
+      const std::string values[kPairs] = {pod,
+                                          fmt::format("ip-10-0-{}-{}", stream % 7, stream % 13),
+                                          fmt::format("service-{:02}", service),
+                                          fmt::format("ip-10-0-{}-{}.internal", stream % 7, stream % 13),
+                                          fmt::format("1.{}.{}", service, service * 3),
+                                          sample::hex(random, 32),
+                                          sample::hex(random, 64),
+                                          stream % 2 == 0 ? "eu-west-1" : "us-east-1",
+                                          "opentelemetry",
+                                          "production"};
+      const auto set = std::to_string(stream);
+      std::vector<std::string> lines;
+      std::vector<std::string> ids;
+      TimestampNs time = 1'764'000'000'000'000'000;
+      for (std::size_t i = 0; i < rows / (kServices * kPods); ++i) {
+        lines.push_back(
+            sample::line(static_cast<unsigned>(service % 5), random, time + static_cast<TimestampNs>(i) * 1'000'000));
+        ids.push_back(sample::hex(random, 32));
+        ids.push_back(sample::hex(random, 16));
+        raw += lines.back().size();
+      }
+      const auto start = cpu();
+      must(writer.start_stream(Labels{{"pod", fmt::format("{:03}", stream)}, {"service_name", values[2]}}));
+      std::vector<LabelView> metadata;
+      for (std::size_t i = 0; i < lines.size(); ++i) {
+        metadata.clear();
+        if (how[0] == 't') {
+          for (std::size_t k = 0; k < kPairs; ++k) metadata.push_back({names[k], values[k]});
+        } else if (how[0] == 'a') {
+          metadata.push_back({"set", set});
+        }
+        metadata.push_back({"span_id", ids[2 * i + 1]});
+        metadata.push_back({"trace_id", ids[2 * i]});
+        must(writer.add({.time = time += 1'000'000, .line = lines[i], .metadata = metadata}));
+      }
+      seconds += cpu() - start;
+    }
+    const auto start = cpu();
+    const auto info = must(writer.finish());
+    seconds += cpu() - start;
+    fmt::print("{:<15} {} rows, {:.1f} MB of lines: {} bytes, {:.2f} CPU us a row\n", how, info.rows,
+               static_cast<double>(raw) / 1e6, info.file_bytes, seconds / static_cast<double>(info.rows) * 1e6);
+    std::filesystem::remove(path);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -217,16 +282,23 @@ int main(int argc, char** argv) {
   std::uint64_t corpus_mib = 0;
   std::uint32_t level = 0;
   std::vector<std::string> files;
+  bool resources = false;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--rows") == 0 && i + 1 < argc) {
       rows = std::strtoull(argv[++i], nullptr, 10);
     } else if (std::strcmp(argv[i], "--level") == 0 && i + 1 < argc) {
       level = static_cast<std::uint32_t>(std::strtoul(argv[++i], nullptr, 10));
+    } else if (std::strcmp(argv[i], "--otlp") == 0) {
+      resources = true;
     } else if (std::strcmp(argv[i], "--corpus") == 0 && i + 1 < argc) {
       corpus_mib = std::strtoull(argv[++i], nullptr, 10);
     } else {
       files.emplace_back(argv[i]);
     }
+  }
+  if (resources) {
+    otlp(rows, level);
+    return 0;
   }
   if (corpus_mib != 0) {
     corpus(corpus_mib << 20, level);

@@ -2,14 +2,13 @@
 // Logs: a deterministic corpus, pushed through Loki's API, then queries; beside ripgrep on the raw files and zstd -3 of
 // them. One JSON line a measure, then a table.
 //   logs_side_by_side [--bytes 1GiB] [--target URL] [--format protobuf|json] [--work DIR]
-//                     [--only all|ingest|restart|queries|users]
+//                     [--only all|ingest|restart|queries|users|peers] [--xz yes]
 // A target is any running server with Loki's API. `ingest` leaves out the queries; `restart` keeps all lines in the
 // journal, kills the server and measures how long it takes to be ready again; `users` asks with eight users at once
-// while lines come in (part of `all`). With --work, raw files and data stay in DIR, where `queries` and `users` find
-// them again instead of loading them.
-// VictoriaLogs is started beside it, loaded with the same bodies and asked the same in its own language when
-// TOCAYO_BENCH_VICTORIALOGS names its binary, Loki when TOCAYO_BENCH_LOKI does. A peer that is not there is reported
-// absent, never estimated.
+// while lines come in (part of `all`). With --work, raw files and data stay in DIR, where `queries`, `users` and
+// `peers` find them again instead of loading them; `peers` loads the peers alone and asks all. VictoriaLogs is started
+// beside it, loaded with the same bodies and asked the same in its own language when TOCAYO_BENCH_VICTORIALOGS names
+// its binary, Loki when TOCAYO_BENCH_LOKI does. A peer that is not there is reported absent, never estimated.
 #include <fmt/format.h>
 #include <snappy.h>
 
@@ -69,6 +68,7 @@ struct Options {
   bool as_json = false;
   std::string only = "all";
   fs::path work;  // empty: a temporary directory
+  bool xz = false;
 };
 
 // Kills the server and counts what is there afterwards.
@@ -187,8 +187,12 @@ Timed ask_logql(const System& system, const Query& query) {
 
 Timed ask_logsql(const System& system, const Query& query) {
   if (query.logsql.empty()) return {};
-  std::string form =
-      "query=" + testing::url_encode(query.logsql) + fmt::format("&start={}&end={}", kStart, kStart + kDay - 1);
+  std::string form = "query=" + testing::url_encode(query.logsql);
+  if (query.at_noon) {
+    form += fmt::format("&start={}&end={}", kStart + kDay / 2 - kDay / 24, kStart + kDay / 2);
+    return ask(system.base + "/select/logsql/query", form);
+  }
+  form += fmt::format("&start={}&end={}", kStart, kStart + kDay - 1);
   form += query.lines ? "&limit=1000" : query.name[1] == '4' ? "&step=1m" : "&step=1h";
   return ask(system.base + (query.lines ? "/select/logsql/query" : "/select/logsql/stats_query_range"), form);
 }
@@ -204,7 +208,7 @@ Timed ask_rg(const std::string& rg, const Query& query, const fs::path& raw) {
     if (std::system(command.c_str()) < 0) return {};
     if (i != 0) times.push_back(milliseconds(at));
   }
-  return {median(times), {.status = 200, .headers = {}, .body = {}}};
+  return {.median = median(times), .reply = {.status = 200, .headers = {}, .body = {}}};
 }
 
 // The sum of all points of a matrix, as Loki and VictoriaLogs both give it.
@@ -228,21 +232,43 @@ std::string ratio(const Timed& own, const Timed& peer) {
   return fmt::format("{:.1f}x", peer.median / own.median);
 }
 
+std::size_t occurrences(std::string_view text, std::string_view word) {
+  std::size_t count = 0;
+  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) ++count;
+  return count;
+}
+
+// The opening of a page of logs.
+void compare_page(const System& own, const System* loki) {
+  double together = 0;
+  for (const auto& [name, path] : page_opening(kStart, kStart + kDay)) {
+    const Timed mine = ask_get(own.base + path);
+    const Timed theirs = loki ? ask_get(loki->base + path) : Timed{};
+    together += mine.median;
+    fmt::print("{:<34} {:>10.1f} {:>10} {:>10} {:>9}\n", name, mine.first, cell(mine), loki ? cell(theirs) : "",
+               ratio(mine, theirs));
+    if (mine.reply.status != 200) fmt::print("  {}\n", mine.reply.body.substr(0, 200));
+  }
+  fmt::print("{:<34} {:>10} {:>10.1f}\n", "Q12 together", "", together);
+}
+
 void compare(const System& own, const System* victoria, const Corpus& corpus) {
   const auto rg = testing::find_program("rg");
-  fmt::print("{:<34} {:>10} {:>10} {:>9} {:>13} {:>9}\n", "query (median of 5, ms)", own.name, rg ? "rg" : "rg absent",
-             "ratio", victoria ? "victorialogs" : "", victoria ? "ratio" : "");
+  fmt::print("{:<34} {:>10} {:>10} {:>10} {:>9} {:>13} {:>9}\n", "query (median of 5, ms)", "first", own.name,
+             rg ? "rg" : "rg absent", "ratio", victoria ? "victorialogs" : "", victoria ? "ratio" : "");
   for (const auto& query : queries()) {
     const Timed mine = ask_logql(own, query);
     const Timed grep = rg ? ask_rg(*rg, query, corpus.directory) : Timed{};
     const Timed theirs = victoria ? ask_logsql(*victoria, query) : Timed{};
-    fmt::print("{:<34} {:>10} {:>10} {:>9} {:>13} {:>9}\n", query.name, cell(mine), cell(grep), ratio(mine, grep),
-               cell(theirs), ratio(mine, theirs));
+    fmt::print("{:<34} {:>10.1f} {:>10} {:>10} {:>9} {:>13} {:>9}\n", query.name, mine.first, cell(mine), cell(grep),
+               ratio(mine, grep), cell(theirs), ratio(mine, theirs));
     for (const Timed* timed : {&mine, &theirs}) {
       if (timed->median != 0 && timed->reply.status != 200) fmt::print("  {}\n", timed->reply.body.substr(0, 200));
       if (timed->median != 0 && query.name[1] == '1' && query.name[2] == ' ' &&
           timed->reply.body.find(kNeedle) == std::string::npos)
         fmt::print("  the needle was not found\n");
+      if (timed->median != 0 && query.name[2] == '4' && occurrences(timed->reply.body, "trace_id=") < corpus.traced)
+        fmt::print("  lines of the trace are missing\n");
     }
     if (!query.lines && !query.rg.empty()) {
       fmt::print("  counted {}", sum_of(mine.reply));
@@ -307,7 +333,8 @@ int run(const Options& wanted) {
   if (wanted.work.empty()) temporary.emplace();
   const fs::path work = temporary ? temporary->path() : wanted.work;
   if (!wanted.target.empty()) return run_target(wanted, work);
-  const bool again = wanted.only == "queries" || wanted.only == "users";
+  const bool peers_only = wanted.only == "peers";
+  const bool again = peers_only || wanted.only == "queries" || wanted.only == "users";
   auto kept = remembered(work / "raw");
   if (again && !kept) {
     fmt::print(stderr, "--only {} needs --work with the directory of a run that has loaded its data\n", wanted.only);
@@ -341,14 +368,21 @@ int run(const Options& wanted) {
   tell("corpus lines", "", static_cast<double>(corpus.lines), "lines");
   tell("raw files", "zstd -3", static_cast<double>(corpus.zstd) / 1e6, "MB");
   tell_size(own.name, size_of(server.data_dir(), ".tseg"), corpus.zstd);
+  if (wanted.xz) {
+    const auto xz = static_cast<double>(xz_size(corpus.directory));
+    tell("raw files", "xz -9e", xz / 1e6, "MB");
+    if (xz != 0)
+      tell("size", own.name + " / xz -9e", static_cast<double>(size_of(server.data_dir(), ".tseg")) / xz, "");
+  }
   if (wanted.only == "users") return measure_users(own, kUsersTime) ? 0 : 1;
-  const auto victoria = again ? nullptr : start_victoria(work);
+  const bool with_peers = peers_only || !again;
+  const auto victoria = !with_peers ? nullptr : start_victoria(work);
   if (victoria) {
     (void)load(victoria->system, work / "raw", wanted,
                [&] { (void)testing::http_get(victoria->system.base + "/internal/force_flush"); });
     tell_size("victorialogs", settled_size(victoria->data), corpus.zstd);
   }
-  const auto loki = again ? nullptr : start_loki(work);
+  const auto loki = !with_peers ? nullptr : start_loki(work);
   if (loki) {
     (void)load(loki->system, work / "raw", wanted, [&] {
       if (!loki->flush()) fmt::print("Loki has not written everything\n");
@@ -357,6 +391,7 @@ int run(const Options& wanted) {
   }
   if (wanted.only == "ingest") return ingested.refused == 0 ? 0 : 1;
   compare(own, victoria ? &victoria->system : nullptr, corpus);
+  compare_page(own, loki ? &loki->system : nullptr);
   if (loki) {
     compare_loki(own, loki->system);
     loki->process->signal(SIGTERM);
@@ -392,6 +427,8 @@ int main(int argc, char** argv) {
       options.as_json = std::strcmp(argv[i + 1], "json") == 0;
     } else if (std::strcmp(argv[i], "--work") == 0) {
       options.work = argv[i + 1];
+    } else if (std::strcmp(argv[i], "--xz") == 0) {
+      options.xz = std::strcmp(argv[i + 1], "yes") == 0;
     } else if (std::strcmp(argv[i], "--only") == 0) {
       options.only = argv[i + 1];
     }

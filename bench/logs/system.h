@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/server_process.h"
@@ -58,6 +59,7 @@ struct Query {
   bool lines = true;
   std::vector<std::string> rg = {};  // the same with ripgrep; empty: there is none
   std::string logsql = {};           // the same for VictoriaLogs; empty: there is none
+  bool at_noon = false;              // asked for one moment, not for the whole day
 };
 // Needles are whole words for VictoriaLogs, which its index of words serves best; what is counted must be the same
 // lines.
@@ -65,11 +67,15 @@ std::vector<Query> queries();
 
 struct Timed {
   double median = 0;  // ms; 0: not asked
+  double first = 0;   // ms of the first time, before anything of its answer is kept
   testing::HttpReply reply;
 };
-// Asks once to warm and five times for the median.
+// Asks once to warm and five times for the median; less often when that takes more than 20 s.
 Timed ask(const std::string& url, const std::string& form);
+Timed ask_get(const std::string& url);
 testing::HttpReply post_form(const std::string& url, const std::string& form);
+// What a page of logs asks when it opens (Q12): names and paths with their parameters.
+std::vector<std::pair<std::string, std::string>> page_opening(std::int64_t start, std::int64_t end);
 // The form of a query over [start, end].
 std::string logql_form(const Query& query, std::int64_t start, std::int64_t end);
 

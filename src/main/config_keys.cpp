@@ -73,7 +73,7 @@ const std::vector<ConfigKey>& config_keys() {
        "batch: acknowledge after fsync; interval: fsync every second; off",
        false,
        {"batch", "interval", "off"}},
-      {"logs.head.cut_bytes", bytes, "256MiB", "lines in a tenant's memory before they are written to segments"},
+      {"logs.head.cut_bytes", bytes, "128MiB", "lines in a tenant's memory before they are written to segments"},
       {"logs.head.cut_age", duration, "30m", "age of the oldest line in memory before it is written to a segment"},
       {"logs.head.memory", bytes, "1GiB", "memory of lines: largest heads are written at 3/4, pushes refused at 3/2"},
       {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},

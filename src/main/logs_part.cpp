@@ -94,6 +94,7 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   api.store = &part->gate_;
   api.engine = part->engine_.get();
   api.compute = options.compute;
+  api.queries = options.queries;
   api.limits = [limits](std::string_view tenant) { return limits->of(tenant); };
   api.tocayo_version = options.version;
   api.revision = options.revision;

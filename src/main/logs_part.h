@@ -28,6 +28,7 @@ class LogsPart {
     std::string data_dir;
     db::Database* database = nullptr;
     Pool* compute = nullptr;
+    Pool* queries = nullptr;
     std::uint64_t memory_limit = 0;  // of the process; a query may hold a quarter
     std::string version;
     std::string revision;

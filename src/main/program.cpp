@@ -80,13 +80,16 @@ void show_reload(bool successful) {
       .set(successful ? 1 : 0);
 }
 
+constexpr int kQueryNiceness = 5;  // a third of the weight of what comes in
+
 class ProgramImpl final : public Program {
  public:
   explicit ProgramImpl(ProgramOptions options)
       : config_(std::make_shared<const Config>(std::move(options.config))),
         reload_config_(std::move(options.reload)),
         port_file_(std::move(options.port_file)),
-        compute_("compute", std::max(2U, std::thread::hardware_concurrency())) {}
+        compute_("compute", std::max(2U, std::thread::hardware_concurrency())),
+        queries_("queries", std::max(8U, 4 * std::thread::hardware_concurrency()), kQueryNiceness) {}
   ~ProgramImpl() override {
     if (!stopped_) (void)stop();
   }
@@ -128,6 +131,7 @@ class ProgramImpl final : public Program {
 
   // In order of construction; destroyed in reverse.
   Pool compute_;
+  Pool queries_;  // more threads than processors: a short query does not wait for long ones
   std::unique_ptr<db::Database> database_;
   std::unique_ptr<tenancy::Service> tenancy_;
   std::unique_ptr<tenancy::LimitsService> limits_;
@@ -245,6 +249,7 @@ Result<> ProgramImpl::open_api() {
   connect_store(api, store_);
   api.engine = engine_.get();
   api.compute = &compute_;
+  api.queries = &queries_;
   api.limits = [this](std::string_view tenant) { return api_limits(*limits_->limits(tenant)); };
   query_limits_ = std::make_unique<QueryLimitsCache>(*limits_);
   api.query_limits = [this](std::string_view tenant) { return query_limits_->get(tenant); };
@@ -278,6 +283,7 @@ Result<> ProgramImpl::open_api() {
       {.data_dir = data_dir_,
        .database = database_.get(),
        .compute = &compute_,
+       .queries = &queries_,
        .memory_limit = memory_limit,
        .version = version_text(),
        .revision = TOCAYO_REVISION,

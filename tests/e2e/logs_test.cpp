@@ -313,6 +313,15 @@ TEST(Logs, LimitsOfReads) {
   const auto near =
       "step=1&start=" + std::to_string(base / 1'000'000'000 - 10) + "&end=" + std::to_string(base / 1'000'000'000 + 10);
   refusal(near, "count_over_time({app=\"x\"}[1m])", "maximum number of series (2) reached for a single query");
+  // An end equal to the start asks for one point; one before it is a mistake.
+  const auto at = std::to_string(base + 1);
+  const auto point = ask("limit=10&step=1&start=" + at + "&end=" + at, "sum(count_over_time({app=\"x\"}[1m]))");
+  ASSERT_EQ(point.status, 200) << point.body;
+  const auto values = json::parse(point.body).at("data").at("result").at(0).at("values").as_array();
+  ASSERT_EQ(values.size(), 1U);
+  EXPECT_EQ(values[0].at(1).as_string(), "9");
+  refusal("limit=10&start=" + at + "&end=" + std::to_string(base), "{app=\"x\"}",
+          "end timestamp must not be before or equal to start time");
   // Before the lookback there is nothing.
   const auto old = std::to_string(base / 1'000'000'000 - 200'000);
   const auto older = std::to_string(base / 1'000'000'000 - 203'000);

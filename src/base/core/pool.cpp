@@ -2,6 +2,8 @@
 #include "core/pool.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,10 +11,11 @@
 
 namespace tocayo {
 
-Pool::Pool(std::string name, std::size_t threads) : name_(std::move(name)) {
+Pool::Pool(std::string name, std::size_t threads, int niceness) : name_(std::move(name)) {
   for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {
-    threads_.emplace_back([this](std::stop_token stop) {
+    threads_.emplace_back([this, niceness](std::stop_token stop) {
       pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+      if (niceness != 0) (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);  // of this thread
       run(stop);
     });
   }
@@ -38,16 +41,18 @@ std::size_t Pool::queued() const {
 }
 
 void Pool::run(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::move_only_function<void()> work;
-    {
-      std::unique_lock lock(mutex_);
-      ready_.wait(lock, stop, [this] { return !queue_.empty(); });
-      if (queue_.empty()) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
+    ready_.wait(lock, stop, [this] { return !queue_.empty(); });
+    if (queue_.empty()) return;
+    auto work = std::move(queue_.front());
+    queue_.pop_front();
+    ++running_;
+    lock.unlock();
     work();
+    work = nullptr;  // what it holds goes before the lock is taken
+    lock.lock();
+    --running_;
   }
 }
 
@@ -78,7 +83,13 @@ void Pool::parallel_for(std::size_t count, const std::function<void(std::size_t)
       }
     }
   };
-  std::size_t helpers = std::min(count - 1, threads_.size());
+  std::size_t busy = 0;
+  {
+    std::lock_guard lock(mutex_);
+    busy = running_ + queue_.size();
+  }
+  const std::size_t room = std::min<std::size_t>(threads_.size(), std::max(1U, std::thread::hardware_concurrency()));
+  const std::size_t helpers = std::min(count - 1, room > busy ? room - busy : 0);
   for (std::size_t i = 0; i < helpers; ++i) post(work);
   work();
   std::unique_lock lock(state->mutex);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Thread pools. The program has three kinds: io (inside http: network and timers only), compute (decoding, queries,
-// sealing) and blocking (SQLite, files that may stall). Changing pools is one visible call: `co_await pool.schedule()`.
+// Thread pools. The program has four kinds: io (inside http: network and timers only), compute (decoding, sealing,
+// short answers), queries (what may take long; of lower priority, so that asking never holds up what comes in) and
+// blocking (SQLite, files that may stall). Changing pools is one visible call: `co_await pool.schedule()`.
 #pragma once
 
 #include <condition_variable>
@@ -18,8 +19,8 @@ namespace tocayo {
 // Fixed number of threads over one FIFO queue. Thread-safe. The destructor runs what is queued, then joins.
 class Pool {
  public:
-  // `name` names the threads (at most 15 bytes are kept by the kernel).
-  Pool(std::string name, std::size_t threads);
+  // `name` names the threads (at most 15 bytes are kept by the kernel); `niceness` 0 to 19 gives way to other threads.
+  Pool(std::string name, std::size_t threads, int niceness = 0);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -41,8 +42,9 @@ class Pool {
     return Awaiter{*this};
   }
 
-  // Runs body(i) for i in [0, count) on idle pool threads and the calling thread; returns when all are done. The
-  // calling thread may itself belong to this pool (it works too, so there is no deadlock).
+  // Runs body(i) for i in [0, count) on the calling thread and on idle ones of the pool, while that has less running
+  // than there are processors; returns when all are done. The calling thread may itself belong to this pool (it works
+  // too, so there is no deadlock).
   void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body);
 
  private:
@@ -52,6 +54,7 @@ class Pool {
   mutable std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<std::move_only_function<void()>> queue_;
+  std::size_t running_ = 0;  // guarded by mutex_
   std::vector<std::jthread> threads_;
 };
 

@@ -160,10 +160,12 @@ class SegmentReader {
   // `worst`: how many templates to name. Reads the index, no rows.
   Result<SegmentReport> report(std::size_t worst = 10) const;
 
-  // A template as mined, slots as <_>, with the rows that have it (for pattern queries).
-  using PatternVisitor = std::function<void(std::string_view pattern, std::string_view level, TimestampNs time)>;
+  // For pattern queries: `visit` with each chosen row and its template, slots as <_>; `loose` with the line of rows
+  // that have no template. Needs metadata (the level), no lines.
+  using PatternVisitor = std::function<void(std::string_view text, std::string_view level, TimestampNs time)>;
   Result<> patterns(std::uint32_t group, const CompiledSelection& selection, std::span<const std::uint32_t> stream_map,
-                    TimestampNs start, TimestampNs end, const Context& context, const PatternVisitor& visit) const;
+                    TimestampNs start, TimestampNs end, const Context& context, const PatternVisitor& visit,
+                    const PatternVisitor& loose) const;
 
  private:
   struct Impl;

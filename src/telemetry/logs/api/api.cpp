@@ -101,7 +101,7 @@ Handled in_turn(ApiCore& core, http::Request& request, double cost,
     core.refused.add();
     co_return too_many_requests();
   }
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   core.queue_seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count());
   auto response = answer();
   co_return response ? std::move(*response) : error_text(response.error());
@@ -115,14 +115,17 @@ PushOptions push_options(const ApiDependencies& deps) {
   };
   return options;
 }
+ApiDependencies with_queries(ApiDependencies deps) {
+  if (deps.queries == nullptr) deps.queries = deps.compute;
+  return deps;
+}
 }  // namespace
 
 ApiCore::ApiCore(ApiDependencies dependencies)
-    : deps(std::move(dependencies)),
-      gate(deps.query_concurrency != 0 ? deps.query_concurrency
-                                       : 2 * std::max<std::size_t>(deps.compute->thread_count(), 1),
-           deps.query_queue, *deps.compute),
-      share(*deps.compute),
+    : deps(with_queries(std::move(dependencies))),
+      gate(deps.query_concurrency != 0 ? deps.query_concurrency : deps.queries->thread_count(), deps.query_queue,
+           *deps.queries),
+      share(*deps.queries),
       push(*deps.store, *deps.compute, deps.limits, *deps.registry, push_options(deps), *deps.clock),
       tail(*deps.store, *deps.engine, *deps.compute, deps.limits, *deps.registry, *deps.clock,
            {.still_allowed = deps.still_allowed}),

@@ -23,6 +23,7 @@ struct ApiDependencies {
   Store* store = nullptr;
   const logql::Engine* engine = nullptr;
   Pool* compute = nullptr;
+  Pool* queries = nullptr;  // what may take long; null: `compute`
   LimitsLookup limits;
   Registry* registry = &Registry::global();
   const Clock* clock = &Clock::system();
@@ -36,7 +37,7 @@ struct ApiDependencies {
   std::function<Task<http::Response>(http::Request&, std::move_only_function<Task<http::Response>()> append)> push_door;
   // Whether the one who opened a tail may still read; asked every 2 s. Empty: always.
   std::function<Task<bool>(const http::Request&)> still_allowed;
-  std::size_t query_concurrency = 0;  // queries evaluated at once; 0: two per thread of `compute`
+  std::size_t query_concurrency = 0;  // queries evaluated at once; 0: as many as `queries` has threads
   std::size_t query_queue = 10'000;   // waiting, per tenant
 };
 

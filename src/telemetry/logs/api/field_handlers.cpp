@@ -25,7 +25,7 @@ Result<logql::FieldQuery> field_query(const ApiCore& core, const http::Request& 
 
 logql::QueryOptions options_of(const ApiCore& core) {
   logql::QueryOptions options;
-  options.pool = core.deps.compute;
+  options.pool = core.deps.queries;
   return options;
 }
 

@@ -276,6 +276,7 @@ Handled handle_patterns(ApiCore& core, http::Request& request) {
       selection.matchers = log.matchers;
       selection.start = bounds.start;
       selection.end = bounds.end;
+      selection.pool = core.deps.queries;
       logql::PatternMerger merger(options);
       for (const auto& pattern :
            TRY(core.deps.store->patterns(request.identity.tenant, selection, step, 5'000, request.context))) {
@@ -285,7 +286,7 @@ Handled handle_patterns(ApiCore& core, http::Request& request) {
     } else {
       const auto querier = TRY(core.querier(request));
       logql::QueryOptions query_options;
-      query_options.pool = core.deps.compute;
+      query_options.pool = core.deps.queries;
       patterns = TRY(logql::find_patterns(*querier, form.get_or("query", ""), bounds.start, bounds.end, options,
                                           query_options, request.context));
     }

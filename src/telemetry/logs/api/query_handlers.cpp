@@ -42,7 +42,7 @@ logql::QueryOptions options_of(const ApiCore& core, const LogLimits& limits) {
   options.timeout = limits.query_timeout;
   options.max_series = static_cast<std::size_t>(limits.max_query_series);
   options.max_entries = static_cast<std::size_t>(limits.max_entries_limit_per_query);
-  options.pool = core.deps.compute;
+  options.pool = core.deps.queries;
   return options;
 }
 
@@ -68,7 +68,7 @@ Result<logql::QueryParams> range_params(const ApiCore& core, const http::Params&
   logql::QueryParams params;
   params.start = bounds.start;
   params.end = bounds.end;
-  if (bounds.end <= bounds.start)
+  if (bounds.end < bounds.start)  // Loki refuses no less than its message says it does
     return fail(ErrorKind::bad_input, "end timestamp must not be before or equal to start time");
   params.limit = TRY(limit_of(form, "limit", 100));
   params.direction = TRY(logql::parse_direction(form.get_or("direction", "")));
@@ -127,7 +127,7 @@ void write_to_log(const Prepared& query, const Result<logql::QueryResult>& resul
               {"error", result ? std::string() : result.error().message}});
 }
 
-// On a compute thread.
+// On a thread for queries.
 Result<http::Response> answer(ApiCore& core, const Prepared& query, const Context& context, Steady::duration queued) {
   const auto began = Steady::now();
   const auto querier = TRY(querier_of(*core.deps.store, query.tenant));
@@ -164,7 +164,7 @@ Task<http::Response> execute(ApiCore& core, std::shared_ptr<const Prepared> quer
     core.refused.add();
     co_return too_many_requests();
   }
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   const auto queued = Steady::now() - asked;
   core.queue_seconds.observe(std::chrono::duration<double>(queued).count());
   flight->begin();
@@ -205,7 +205,7 @@ Task<Result<>> export_lines(ApiCore& core, std::shared_ptr<const Prepared> query
     std::string chunk;
     {
       CO_TRY(auto permit, co_await core.gate.acquire(query->tenant, context, cost_of(params)));
-      co_await core.deps.compute->schedule();
+      co_await core.deps.queries->schedule();
       CO_TRY(const auto querier, querier_of(*core.deps.store, query->tenant));
       CO_TRY(const auto result, core.deps.engine->query(*querier, query->expr, params, options, context));
       const auto& page = std::get<logql::LogValue>(result.value);

@@ -6,6 +6,7 @@
 
 #include "logs/head/bloom.h"
 #include "logs/head/label_bytes.h"
+#include "logs/required_literals.h"
 
 namespace tocayo::logs {
 namespace {
@@ -19,11 +20,16 @@ struct Hit {
   const Slab* slab;
 };
 
-// Whether the filter is one literal that must be there: then the slab's lines are searched as one text.
+// Whether the filter is nothing but one literal that must be there.
 bool one_literal(const LineMatcher& matcher) {
   const LineFilter& filter = matcher.filter();
   return filter.kind == LineFilter::Kind::contains && !filter.negated && filter.operands.size() == 1 &&
          filter.operands[0].size() >= 2;
+}
+
+// Whether no line passes without one literal: then a slab's lines are searched for it as one text.
+bool needs_literal(const LineMatcher& matcher) {
+  return one_literal(matcher) || (!matcher.filter().negated && matcher.required().any_of.size() == 1);
 }
 
 class PieceScan {
@@ -66,6 +72,12 @@ void PieceScan::cover(const Slab& slab, std::uint32_t from, std::uint32_t to, bo
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
   std::uint64_t metadata = 0;
+  if (whole && from == 0 && to >= slab.count()) {
+    rows = to;
+    bytes = slab.lines(to).size();
+    metadata = slab.metadata_total();
+    to = 0;
+  }
   for (std::uint32_t at = from; at < to; ++at) {
     if (!whole && !in_range(slab.time(at))) continue;
     ++rows;
@@ -91,14 +103,18 @@ bool PieceScan::passes(const Slab& slab, std::uint32_t at, std::size_t first_fil
 
 void PieceScan::slab_rows(const Slab& slab, std::uint32_t from, std::uint32_t to) {
   const bool whole = slab.min_time() >= start_ && slab.max_time() < end_;
-  if (!filter_.lines().empty() && one_literal(filter_.lines()[0])) {
-    const std::string& needle = filter_.lines()[0].filter().operands[0];
+  if (!filter_.lines().empty() && needs_literal(filter_.lines()[0])) {
+    const LineMatcher& first = filter_.lines()[0];
+    const bool decided = one_literal(first);
+    const bool fold = !decided && first.required().fold;
+    const std::string& needle = decided ? first.filter().operands[0] : first.required().any_of[0];
     const std::string_view text = slab.lines(to);
     stats_.bytes_read += text.size();
     std::size_t base = slab.place(from).offset;
     std::uint32_t at = from;
     for (;;) {
-      const std::size_t found = find_bytes(text.substr(base), needle);
+      const auto rest = text.substr(base);
+      const std::size_t found = fold ? find_folded(rest, needle) : find_bytes(rest, needle);
       if (found == std::string_view::npos) return;
       const std::size_t place = base + found;
       // The row that holds the place: its line is the last one that begins at or before it and is not empty there.
@@ -114,7 +130,7 @@ void PieceScan::slab_rows(const Slab& slab, std::uint32_t from, std::uint32_t to
         base = place + 1;
         continue;
       }
-      if ((whole || in_range(slab.time(at))) && passes(slab, at, 1)) take(slab, at);
+      if ((whole || in_range(slab.time(at))) && passes(slab, at, decided ? 1 : 0)) take(slab, at);
       base = line_end;
       if (++at >= to) return;
     }
@@ -202,6 +218,7 @@ Result<RowFilter> RowFilter::create(const Selection& selection) {
   filter.want_metadata_ = selection.want_metadata;
   for (const LineFilter& line : selection.line_filters) filter.lines_.push_back(TRY(LineMatcher::create(line)));
   // A literal goes first: it is searched for in a whole slab at once.
+  std::stable_partition(filter.lines_.begin(), filter.lines_.end(), needs_literal);
   std::stable_partition(filter.lines_.begin(), filter.lines_.end(), one_literal);
   return filter;
 }

@@ -97,6 +97,7 @@ bool Slab::append(TimestampNs time, std::string_view line, std::string_view meta
   const_cast<TimestampNs*>(times())[row] = time;
   const_cast<Place*>(places())[row] = {line_bytes_, static_cast<std::uint32_t>(line.size()), metadata_at};
   line_bytes_ += static_cast<std::uint32_t>(line.size());
+  metadata_total_.store(metadata_total_.load(std::memory_order_relaxed) + metadata.size(), std::memory_order_relaxed);
   if (row == 0) {
     min_time_.store(time, std::memory_order_relaxed);
     max_time_.store(time, std::memory_order_relaxed);

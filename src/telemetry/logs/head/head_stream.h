@@ -38,6 +38,8 @@ class Slab {
   std::uint32_t first_row() const { return first_row_; }  // number of its first row in the stream
   TimestampNs min_time() const { return min_time_.load(std::memory_order_relaxed); }
   TimestampNs max_time() const { return max_time_.load(std::memory_order_relaxed); }
+  // Bytes of the rows' label bytes, those stored once counted for each.
+  std::uint64_t metadata_total() const { return metadata_total_.load(std::memory_order_relaxed); }
   bool ordered() const { return ordered_.load(std::memory_order_relaxed); }  // by time
   TimestampNs time(std::uint32_t row) const { return times()[row]; }
   const TimestampNs* times() const { return reinterpret_cast<const TimestampNs*>(this + 1); }
@@ -72,6 +74,7 @@ class Slab {
   std::uint32_t line_bytes_ = 0;
   std::uint32_t metadata_bytes_ = 0;
   std::uint32_t last_metadata_ = kNone;  // offset of the newest metadata: equal ones are stored once
+  std::atomic<std::uint64_t> metadata_total_{0};
   std::atomic<bool> ordered_{true};
 };
 

@@ -403,7 +403,8 @@ Result<> SegmentReader::verify() const {
 
 Result<> SegmentReader::patterns(std::uint32_t group, const CompiledSelection& selection,
                                  std::span<const std::uint32_t> stream_map, TimestampNs start, TimestampNs end,
-                                 const Context& context, const PatternVisitor& visit) const {
+                                 const Context& context, const PatternVisitor& visit,
+                                 const PatternVisitor& loose) const {
   const auto& view = *TRY(impl_->view(group));
   auto rows = impl_->rows(view);
   std::vector<std::string> texts;
@@ -411,17 +412,36 @@ Result<> SegmentReader::patterns(std::uint32_t group, const CompiledSelection& s
   std::uint64_t order = 0;
   for (std::uint32_t g = 0; g < group; ++g) order += impl_->groups[g].rows;
   ScanStats stats;
+  struct Loose {
+    std::uint32_t row;
+    std::string_view level;
+    TimestampNs time;
+  };
+  std::vector<Loose> without;
+  std::vector<std::uint32_t> which;
+  LineBatch lines;
   auto each = [&](std::span<const Row> batch) -> Result<bool> {
     const auto ids = TRY(rows.template_ids());
+    without.clear();
     for (const auto& row : batch) {
-      const auto local = static_cast<std::size_t>(ids[row.order - order]);
-      if (local >= texts.size()) continue;  // a whole line has no template
+      const auto at = static_cast<std::uint32_t>(row.order - order);
+      const auto local = static_cast<std::size_t>(ids[at]);
       std::string_view level;
       for (const auto& pair : row.metadata) {
         if (pair.name == "detected_level") level = pair.value;
       }
-      visit(texts[local], level, row.time);
+      if (local < texts.size()) {
+        visit(texts[local], level, row.time);
+      } else {
+        without.push_back({at, level, row.time});
+      }
     }
+    if (without.empty()) return true;
+    std::ranges::sort(without, {}, &Loose::row);
+    which.clear();
+    for (const auto& one : without) which.push_back(one.row);
+    TRY(rows.lines(which, lines));
+    for (std::size_t i = 0; i < without.size(); ++i) loose(lines.line(i), without[i].level, without[i].time);
     return true;
   };
   return scan(group, selection, stream_map, start, end, context, each, stats);

@@ -322,10 +322,14 @@ TEST_F(SegmentTest, PatternsMatchTheLinesTheyCount) {
   auto selection = compile(all());
   ASSERT_TRUE(selection);
   std::map<std::string, std::size_t> counts;
+  std::set<std::string, std::less<>> lines;
+  for (const Entry& entry : entries_) lines.emplace(entry.line);
+  std::size_t loose = 0;
   for (std::uint32_t group = 0; group < reader_->groups().size(); ++group) {
     auto done = reader_->patterns(
         group, **selection, everyone(), all().start, all().end, Context{},
-        [&](std::string_view pattern, std::string_view, TimestampNs) { ++counts[std::string(pattern)]; });
+        [&](std::string_view pattern, std::string_view, TimestampNs) { ++counts[std::string(pattern)]; },
+        [&](std::string_view line, std::string_view, TimestampNs) { loose += lines.contains(line) ? 1 : 0; });
     ASSERT_TRUE(done) << done.error().message;
   }
   std::size_t listed = 0;
@@ -338,6 +342,8 @@ TEST_F(SegmentTest, PatternsMatchTheLinesTheyCount) {
     EXPECT_GE(static_cast<std::size_t>(matching), count) << pattern;
   }
   EXPECT_GT(listed, entries_.size() / 2);
+  EXPECT_GT(loose, 0U);
+  EXPECT_EQ(listed + loose, entries_.size());
 }
 
 // Text that repeats from block to block, as free text does: merged segments train zstd on it.

@@ -64,7 +64,7 @@ struct StoreOptions {
   std::chrono::milliseconds journal_batch_delay{5};
   std::chrono::milliseconds journal_interval{1000};
   int journal_compression = 1;             // zstd level of records
-  std::uint64_t cut_bytes = 256ULL << 20;  // of lines in a tenant's head
+  std::uint64_t cut_bytes = 128ULL << 20;  // of lines in a tenant's head
   std::chrono::milliseconds cut_age = std::chrono::minutes(30);
   // Age of a head that gets blooms: one that fills within seconds is on disk before anybody searches it often.
   std::chrono::milliseconds bloom_age = std::chrono::seconds(20);

@@ -19,7 +19,7 @@
 namespace tocayo::logs {
 namespace {
 
-constexpr std::size_t kMaxInputs = 16;   // times a row group of 8 MiB and its rows: the memory of a merge
+constexpr std::size_t kMaxInputs = 8;    // times a row group of 8 MiB and its rows: the memory of a merge
 constexpr std::size_t kMaxWaiting = 64;  // segments of a day that wait for more of them
 constexpr TimestampNs kHour = 3'600LL * 1'000'000'000;
 
@@ -73,6 +73,14 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
     }
     std::sort(entries.begin(), entries.end(),
               [](const auto& a, const auto& b) { return a->record().rank < b->record().rank; });
+    // Segments of one stream group hold the same streams: where enough of them wait, they stay together.
+    std::map<std::uint64_t, std::size_t> by_group;
+    for (const auto& entry : entries) ++by_group[entry->record().group];
+    const auto& [group, members] =
+        *std::ranges::max_element(by_group, {}, [](const auto& pair) { return pair.second; });
+    if (members >= std::max(options_.merge_count, kMaxInputs / 2)) {
+      std::erase_if(entries, [&](const auto& entry) { return entry->record().group != group; });
+    }
     if (entries.size() > kMaxInputs) entries.resize(kMaxInputs);
     return MergeTask{day, level + 1, std::move(entries)};
   }
@@ -102,6 +110,9 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   }
   const std::uint64_t target = std::max<std::uint64_t>(1, task.level == 1 ? options_.merge_bytes : options_.day_bytes);
   const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw + target - 1) / target, 1, 64));
+  const std::uint64_t group = task.inputs.front()->record().group;
+  const bool one_group =
+      std::ranges::all_of(task.inputs, [&](const auto& input) { return input->record().group == group; });
   const std::int64_t tombstone = view->tombstones.empty() ? 0 : view->tombstones.back()->record.sequence;
   std::vector<SegmentCursor> cursors;
   for (const auto& input : task.inputs) cursors.push_back(TRY(SegmentCursor::open(input)));
@@ -148,8 +159,9 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
         const Row& row = next->row();
         if (!rules.drops(row, next->entry().tombstone())) {
           if (!output.writer) {
-            output.record =
-                new_segment(tenant, task.day, groups << 32 | (group_hash(bytes) & (groups - 1)), task.level);
+            output.record = new_segment(
+                tenant, task.day, groups == 1 && one_group ? group : groups << 32 | (group_hash(bytes) & (groups - 1)),
+                task.level);
             std::error_code error;
             std::filesystem::create_directories(path_of(output.record).parent_path(), error);
             if (error) return std::unexpected(error_from_errno("create a segment's directory", error.value()));

@@ -8,21 +8,6 @@
 #include "logs/store/store_scan.h"
 
 namespace tocayo::logs {
-namespace {
-
-struct PatternCount {
-  std::uint64_t total = 0;
-  std::map<TimestampNs, std::uint64_t> samples;
-};
-
-TimestampNs step_start(TimestampNs time, TimestampNs step) {
-  TimestampNs rest = time % step;
-  if (rest < 0) rest += step;
-  return time - rest;
-}
-
-}  // namespace
-
 Result<std::vector<Pattern>> StoreImpl::patterns(std::string_view name, const Selection& selection, TimestampNs step,
                                                  std::size_t limit, const Context& context) {
   auto tenant = find_tenant(name);
@@ -30,24 +15,14 @@ Result<std::vector<Pattern>> StoreImpl::patterns(std::string_view name, const Se
   if (step <= 0) return fail(ErrorKind::bad_input, "the step of a pattern query must be positive");
   Selection whole = selection;
   whole.want_line = whole.want_metadata = true;
-  std::map<std::pair<std::string, std::string>, PatternCount, std::less<>> counts;
-  TRY(scan_patterns(tenant, tenant->view(), limits_of(name), now_ns(), whole, context,
-                    [&](std::string_view pattern, std::string_view level, TimestampNs time) {
-                      PatternCount& count = counts[{std::string(pattern), std::string(level)}];
-                      ++count.total;
-                      ++count.samples[step_start(time, step)];
-                    }));
-  std::vector<decltype(counts)::const_iterator> order;
-  for (auto at = counts.begin(); at != counts.end(); ++at) order.push_back(at);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a->second.total > b->second.total; });
-  if (limit != 0 && order.size() > limit) order.resize(limit);
+  PatternTally tally(step);
+  TRY(scan_patterns(tenant, tenant->view(), limits_of(name), now_ns(), whole, context, tally));
   std::vector<Pattern> out;
-  for (const auto& at : order) {
+  for (const PatternTally::Entry* entry : tally.sorted(limit)) {
     Pattern& pattern = out.emplace_back();
-    pattern.text = at->first.first;
-    pattern.level = at->first.second;
-    pattern.samples.assign(at->second.samples.begin(), at->second.samples.end());
+    pattern.text = entry->pattern;
+    pattern.level = entry->level;
+    pattern.samples.assign(entry->samples.begin(), entry->samples.end());
   }
   return out;
 }

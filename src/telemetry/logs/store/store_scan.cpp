@@ -2,6 +2,7 @@
 #include "logs/store/store_scan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -9,17 +10,24 @@
 #include <unordered_map>
 
 #include "core/hash.h"
+#include "core/pool.h"
 #include "core/registry.h"
 #include "logs/head/bloom.h"
 #include "logs/head/head_scan.h"
 #include "logs/head/label_bytes.h"
-#include "logs/segment/template_shape.h"
 #include "logs/store/masks.h"
 #include "logs/store/segment_choice.h"
 #include "logs/store/stream_set.h"
 
 namespace tocayo::logs {
 namespace {
+
+std::string_view level_of(const Row& row) {
+  for (const LabelView& pair : row.metadata) {
+    if (pair.name == "detected_level") return pair.value;
+  }
+  return {};
+}
 
 class StoreScan final : public Scan {
  public:
@@ -41,7 +49,7 @@ class StoreScan final : public Scan {
   }
   ScanStats covered() const override { return covered_; }
   // All kinds of lines; rows that are only in memory, or some of which are hidden, are looked at one by one.
-  Result<> patterns(const Selection& selection, const Context& context, const SegmentReader::PatternVisitor& visit);
+  Result<> patterns(const Selection& selection, const Context& context, PatternTally& tally);
   std::vector<std::string> warnings() const override {
     std::lock_guard lock(mutex_);
     return warnings_;
@@ -84,8 +92,8 @@ class StoreScan final : public Scan {
   void add_groups(const SegmentEntry& entry, const std::shared_ptr<const OpenSegment>& open,
                   const std::shared_ptr<const std::vector<std::uint32_t>>& map, const SpillClass* spill,
                   std::span<const char> chosen = {});
-  Result<bool> group_patterns(const Work& work, const Context& context,
-                              const SegmentReader::PatternVisitor& visit) const;
+  Result<> count_patterns(std::size_t morsel, const Context& context, LineTemplate& templates,
+                          PatternTally& tally) const;
   void add_heads(const Selection& selection, StreamSet& set);
   void add_head_pieces(std::span<const HeadPiece> pieces, std::uint64_t first_order, Work& work, Morsel& morsel);
   Result<> add_segments(const Selection& selection, StreamSet& set, const Context& context);
@@ -125,7 +133,7 @@ class StoreScan final : public Scan {
   std::optional<RowFilter> full_filter_;
   std::shared_ptr<const CompiledSelection> compiled_;
   std::shared_ptr<const CompiledSelection> full_compiled_;
-  std::shared_ptr<const CompiledSelection> counting_;  // of a pattern query
+  std::shared_ptr<const CompiledSelection> without_lines_;  // of a pattern query
   std::vector<Labels> streams_;
   std::vector<TimestampNs> floors_;  // of retention, by stream; empty without
   std::vector<DeleteMask> masks_;    // by stream; empty without
@@ -527,103 +535,66 @@ void StoreScan::leave_out(const Work& work, const Error& error) const {
        format_rfc3339(group.max_time / 1'000'000) + " are left out: " + error.message);
 }
 
-// The template of one line, as the segment writer would begin with.
-class LineTemplate {
- public:
-  const std::string& of(std::string_view line) {
-    tokenize(line, false, tokens_);
-    text_.clear();
-    std::uint32_t at = 0;
-    for (const Token& token : tokens_) {
-      text_ += line.substr(at, token.slot_begin - at);
-      append_slot_mark(token.kind, text_);
-      at = token.slot_end;
-    }
-    text_ += line.substr(at);
-    auto [known, fresh] = patterns_.try_emplace(text_);
-    if (fresh) {
-      TemplateShape shape;
-      // A line that holds the mark's byte itself stands for itself.
-      known->second = line.find(kSlotMark) == std::string_view::npos && TemplateShape::read(text_, shape)
-                          ? shape.pattern()
-                          : std::string(line);
-    }
-    return known->second;
+// What a morsel adds to the kinds of lines.
+Result<> StoreScan::count_patterns(std::size_t morsel, const Context& context, LineTemplate& templates,
+                                   PatternTally& tally) const {
+  const Work& work = work_[morsel];
+  if (work.entry != nullptr && !work.masked && work.spill == nullptr) {
+    PatternTally found(tally.step());  // of a damaged row group nothing counts
+    auto counted = work.open->reader->patterns(
+        work.group, *without_lines_, *work.map, start_, end_, context,
+        [&](std::string_view pattern, std::string_view level, TimestampNs time) { found.add(pattern, level, time); },
+        [&](std::string_view line, std::string_view level, TimestampNs time) {
+          found.add(templates.of(line), level, time);
+        });
+    if (counted) tally.add(found);
+    if (counted || counted.error().kind != ErrorKind::internal) return counted;
   }
-
- private:
-  std::vector<Token> tokens_;
-  std::string text_;
-  std::unordered_map<std::string, std::string> patterns_;
-};
-
-// The templates of a row group, when they account for each of its rows that the selection chooses.
-Result<bool> StoreScan::group_patterns(const Work& work, const Context& context,
-                                       const SegmentReader::PatternVisitor& visit) const {
-  struct Seen {
-    std::string pattern;
-    std::string level;
-    TimestampNs time;
-  };
-  const CompiledSelection& compiled = full_compiled_ ? *full_compiled_ : *compiled_;
-  std::vector<Seen> seen;
-  auto done = work.open->reader->patterns(work.group, compiled, *work.map, start_, end_, context,
-                                          [&](std::string_view pattern, std::string_view level, TimestampNs time) {
-                                            seen.push_back({std::string(pattern), std::string(level), time});
-                                          });
-  if (!done) return std::unexpected(std::move(done.error()));
   ScanStats stats;
-  std::uint64_t chosen = 0;
-  auto count = [&](std::span<const Row> rows) -> Result<bool> {
-    chosen += rows.size();
-    return true;
-  };
-  TRY(work.open->reader->scan(work.group, *counting_, *work.map, start_, end_, context, count, stats));
-  if (seen.size() != chosen) return false;
-  for (const Seen& row : seen) visit(row.pattern, row.level, row.time);
-  return true;
+  return scan(
+      morsel, start_, end_, context,
+      [&](std::span<const Row> rows) -> Result<bool> {
+        for (const Row& row : rows) tally.add(templates.of(row.line), level_of(row), row.time);
+        return true;
+      },
+      stats);
 }
 
-Result<> StoreScan::patterns(const Selection& selection, const Context& context,
-                             const SegmentReader::PatternVisitor& visit) {
+Result<> StoreScan::patterns(const Selection& selection, const Context& context, PatternTally& tally) {
   Selection bare = selection;
-  bare.want_line = bare.want_metadata = false;
-  counting_ = TRY(compile(bare));
-  LineTemplate templates;
-  for (std::size_t m = 0; m < work_.size(); ++m) {
-    TRY(context.check());
-    const Work& work = work_[m];
-    if (work.entry != nullptr && !work.masked) {
-      auto whole = group_patterns(work, context, visit);
-      if (!whole && whole.error().kind != ErrorKind::internal) return std::unexpected(std::move(whole.error()));
-      if (whole && *whole) continue;
+  bare.want_line = false;
+  without_lines_ = TRY(compile(bare));
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  Result<> outcome;
+  const auto work = [&](std::size_t) {
+    LineTemplate templates;
+    PatternTally mine(tally.step());
+    Result<> went;
+    for (std::size_t m = next++; went && m < work_.size(); m = next++) {
+      went = context.check();
+      if (went) went = count_patterns(m, context, templates, mine);
     }
-    ScanStats stats;
-    TRY(scan(
-        m, start_, end_, context,
-        [&](std::span<const Row> rows) -> Result<bool> {
-          for (const Row& row : rows) {
-            std::string_view level;
-            for (const LabelView& pair : row.metadata) {
-              if (pair.name == "detected_level") level = pair.value;
-            }
-            visit(templates.of(row.line), level, row.time);
-          }
-          return true;
-        },
-        stats));
+    std::lock_guard lock(mutex);
+    tally.add(mine);
+    if (!went && outcome) outcome = std::move(went);
+  };
+  if (selection.pool != nullptr && work_.size() > 1) {
+    selection.pool->parallel_for(std::min(work_.size(), selection.pool->thread_count()), work);
+  } else {
+    work(0);
   }
-  return {};
+  return outcome;
 }
 
 }  // namespace
 
 Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                        std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
-                       const Context& context, const SegmentReader::PatternVisitor& visit) {
+                       const Context& context, PatternTally& tally) {
   StoreScan scan(std::move(tenant), std::move(view));
   TRY(scan.prepare(selection, *limits, now, context));
-  return scan.patterns(selection, context, visit);
+  return scan.patterns(selection, context, tally);
 }
 
 Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,

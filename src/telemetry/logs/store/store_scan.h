@@ -7,6 +7,7 @@
 #include <span>
 
 #include "logs/querier.h"
+#include "logs/store/pattern_tally.h"
 #include "logs/store/tenant.h"
 
 namespace tocayo::logs {
@@ -19,10 +20,11 @@ Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::sha
                                         const Selection& selection, const Context& context,
                                         const StreamChoice& choice = {});
 
-// Visits the kind of each line that the selection chooses: its template with <_> for what varies.
+// Counts the kind of each line that the selection chooses: its template with <_> for what varies. On `selection.pool`
+// too if given.
 Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                        std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
-                       const Context& context, const SegmentReader::PatternVisitor& visit);
+                       const Context& context, PatternTally& tally);
 
 // The warning for a segment that cannot be read.
 std::string unreadable(const SegmentEntry& entry, const Error& error);

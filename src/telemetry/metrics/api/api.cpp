@@ -16,6 +16,11 @@ namespace tocayo::metrics::api {
 
 namespace {
 
+ApiDependencies with_queries(ApiDependencies deps) {
+  if (deps.queries == nullptr) deps.queries = deps.compute;
+  return deps;
+}
+
 std::size_t concurrency_of(const ApiDependencies& deps) {
   if (deps.query_concurrency != 0) return deps.query_concurrency;
   return 2 * std::max<std::size_t>(1, std::thread::hardware_concurrency());
@@ -101,9 +106,9 @@ Task<http::Response> run(std::shared_ptr<ApiCore> core, std::string route, Funct
 }  // namespace
 
 ApiCore::ApiCore(ApiDependencies dependencies)
-    : deps(std::move(dependencies)),
+    : deps(with_queries(std::move(dependencies))),
       memory(deps.memory, *deps.registry),
-      gate(concurrency_of(deps), deps.query_queue, *deps.compute),
+      gate(concurrency_of(deps), deps.query_queue, *deps.queries),
       push(*deps.appender, *deps.compute, deps.limits, *deps.registry, deps.push, *deps.clock),
       sequences(deps.sequences, deps.record_gap),
       samples_read(deps.registry->counter("prometheus_engine_query_samples_total", "Samples loaded by all queries.")),

@@ -78,6 +78,7 @@ struct ApiDependencies {
   QuerierFactory querier;
   const promql::Engine* engine = nullptr;
   Pool* compute = nullptr;
+  Pool* queries = nullptr;  // what may take long; null: `compute`
   LimitsLookup limits = [](std::string_view) { return ApiLimits{}; };                                       // of writes
   QueryLimitsLookup query_limits = [](std::string_view) { return std::make_shared<const QueryLimits>(); };  // of reads
   MemoryGuardOptions memory;

@@ -290,7 +290,7 @@ std::string render_federation(std::span<const FederatedSample> samples, bool pro
 Handled handle_federate(ApiCore& core, http::Request& request) {
   auto sets = [&]() -> Result<std::vector<std::vector<Matcher>>> { return matcher_params(request.form()); }();
   if (!sets) co_return http::Response::text(400, sets.error().message + "\n");
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   auto reading = core.begin(request);
   if (!reading) co_return http::Response::text(503, reading.error().message + "\n");
   std::vector<Sample> samples;

@@ -42,7 +42,7 @@ Result<> read_common(const http::Params& form, const ApiCore& core, const QueryL
     out.options.lookback = *parsed;
   }
   out.options.per_step_stats = out.stats == "all";
-  out.options.pool = core.deps.compute;
+  out.options.pool = core.deps.queries;
   out.options.parallelism = limits.max_query_parallelism;
   return {};
 }
@@ -153,7 +153,7 @@ http::Response render(ApiCore& core, const QueryParameters& parameters, promql::
         if (auto stopped = query->meter().stopped()) return std::unexpected(std::move(*stopped));
         return writer.advance(out);
       },
-      *core.deps.compute);
+      *core.deps.queries);
 }
 
 // Whether this tenant may ask this, and the expression when it had to be parsed to know.
@@ -210,7 +210,7 @@ Handled run_query(ApiCore& core, http::Request& request, QueryParameters paramet
         tocayo::metrics::api::type_of(kind, ErrorType::execution),
         kind == ErrorKind::timeout ? "query timed out in query queue" : "query was canceled in query queue");
   }
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
   auto reading = core.begin(request, context);
   if (!reading) co_return error_response(reading.error());

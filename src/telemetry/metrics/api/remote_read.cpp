@@ -204,7 +204,7 @@ Result<std::string> answer(const Reading& reading, const std::vector<ReadQuery>&
 struct ChunkStream {
   Reading reading;                               // first: the sets read from it
   std::vector<std::unique_ptr<SeriesSet>> sets;  // one per query
-  Pool* compute;
+  Pool* pool;
 };
 
 // One frame: length, CRC-32C (big endian) and a ChunkedReadResponse with some chunks of one series.
@@ -254,7 +254,7 @@ Result<> append_series(std::string& out, const SeriesSet& set, std::size_t index
 }
 
 Task<Result<>> stream_chunks(std::shared_ptr<ChunkStream> stream, http::BodySink& sink) {
-  co_await stream->compute->schedule();
+  co_await stream->pool->schedule();
   SampleColumns samples;
   std::string out;
   for (std::size_t query = 0; query < stream->sets.size(); ++query) {
@@ -269,16 +269,16 @@ Task<Result<>> stream_chunks(std::shared_ptr<ChunkStream> stream, http::BodySink
       }
       if (out.size() < kFrameBytes && (query + 1 < stream->sets.size() || i + 1 < set.size())) continue;
       CO_TRY_VOID(co_await sink.write(std::exchange(out, {})));
-      co_await stream->compute->schedule();  // write() may have resumed on an io thread
+      co_await stream->pool->schedule();  // write() may have resumed on an io thread
     }
   }
   if (!out.empty()) CO_TRY_VOID(co_await sink.write(std::move(out)));
   co_return Result<>{};
 }
 
-Result<http::Response> streamed_answer(Reading reading, const std::vector<ReadQuery>& queries, Pool& compute) {
+Result<http::Response> streamed_answer(Reading reading, const std::vector<ReadQuery>& queries, Pool& pool) {
   // Shared: by the response's function object and the coroutine that it starts.
-  auto stream = std::make_shared<ChunkStream>(ChunkStream{std::move(reading), {}, &compute});
+  auto stream = std::make_shared<ChunkStream>(ChunkStream{std::move(reading), {}, &pool});
   for (const ReadQuery& query : queries) {
     auto set = stream->reading.querier->select(query.matchers, query.hints, stream->reading.query->context());
     if (!set) return std::unexpected(stream->reading.query->cause(std::move(set.error())));
@@ -298,7 +298,7 @@ http::Response plain(const Error& error) {
 }  // namespace
 
 Handled handle_remote_read(ApiCore& core, http::Request& request) {
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   std::string body;
   if (auto decoded = snappy_block_decode(request.body, kMaxRequestBytes, body); !decoded)
     co_return plain(decoded.error());
@@ -310,11 +310,11 @@ Handled handle_remote_read(ApiCore& core, http::Request& request) {
     if (permit.error().kind == ErrorKind::limit) co_return http::Response::text(429, permit.error().message + "\n");
     co_return plain(permit.error());
   }
-  co_await core.deps.compute->schedule();
+  co_await core.deps.queries->schedule();
   auto reading = core.begin(request);
   if (!reading) co_return plain(reading.error());
   if (asked->streamed) {
-    auto streamed = streamed_answer(std::move(*reading), asked->queries, *core.deps.compute);
+    auto streamed = streamed_answer(std::move(*reading), asked->queries, *core.deps.queries);
     if (!streamed) co_return plain(streamed.error());
     co_return std::move(*streamed);
   }
