@@ -140,6 +140,27 @@ class StateAccumulator final : public Accumulator {
     }
   }
 
+  void save(std::size_t series, std::string& out) override {
+    if (series >= series_.size()) return;
+    Series& one = series_[series];
+    compact(one);
+    for (const Entry& entry : one.entries) {
+      put_plain(out, entry.interval);
+      put_plain(out, entry.state);
+    }
+    entries_ -= one.entries.size();
+    one = {};
+  }
+
+  bool load(std::size_t series, std::string_view states) override {
+    Entry entry{};
+    while (!states.empty()) {
+      if (!take_plain(states, entry.interval) || !take_plain(states, entry.state)) return false;
+      state_of(series, entry.interval).merge(entry.state);
+    }
+    return true;
+  }
+
   std::size_t memory_bytes() const override { return series_.size() * sizeof(Series) + entries_ * sizeof(Entry); }
 
  private:
@@ -236,6 +257,22 @@ class SampleAccumulator : public Accumulator {
     std::ranges::sort(samples, {}, [](const RangeSample& s) { return std::tuple(s.time, s.rank, s.order); });
     compute(samples, column);
     return column;
+  }
+
+  void save(std::size_t series, std::string& out) override {
+    if (series >= series_.size()) return;
+    const auto samples = std::exchange(series_[series], {});
+    samples_ -= samples.size();
+    for (const RangeSample& sample : samples) put_plain(out, sample);
+  }
+
+  bool load(std::size_t series, std::string_view states) override {
+    RangeSample sample;
+    while (!states.empty()) {
+      if (!take_plain(states, sample)) return false;
+      add(series, 0, sample);
+    }
+    return true;
   }
 
   std::size_t memory_bytes() const override {

@@ -4,9 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "logql/engine/column.h"
 #include "logql/engine/grid.h"
@@ -43,10 +47,29 @@ class Accumulator {
                      const std::function<std::optional<std::uint32_t>(std::uint32_t)>& place) {
     (void)series, (void)states, (void)place;
   }
+  // Appends the states of a series as bytes for load(), in this process or none; releases them.
+  virtual void save(std::size_t series, std::string& out) = 0;
+  // Merges what an accumulator of the same kind and windows saved. false: it saved something else.
+  virtual bool load(std::size_t series, std::string_view states) = 0;
   // The values of a series; releases its states.
   virtual Column finish(std::size_t series) = 0;
   virtual std::size_t memory_bytes() const = 0;  // about
 };
+
+// For save() and load(): plain values one after the other.
+template <typename T>
+  requires std::is_trivially_copyable_v<T>
+void put_plain(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+template <typename T>
+  requires std::is_trivially_copyable_v<T>
+bool take_plain(std::string_view& from, T& value) {
+  if (from.size() < sizeof value) return false;
+  std::memcpy(&value, from.data(), sizeof value);
+  from.remove_prefix(sizeof value);
+  return true;
+}
 
 // For absent_over_time it counts.
 std::unique_ptr<Accumulator> make_accumulator(const RangeAggregation& aggregation, const Windows& windows);

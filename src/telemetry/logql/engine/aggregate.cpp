@@ -2,9 +2,12 @@
 // Vector aggregations.
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <iterator>
+#include <map>
 #include <unordered_map>
+#include <utility>
 
+#include "logql/engine/merged_series.h"
 #include "logql/engine/metric_eval.h"
 #include "logql/engine/states.h"
 
@@ -91,7 +94,128 @@ void keep_first(std::vector<EvalSeries>& input, const std::vector<Group>& groups
   }
 }
 
+// Keeps the first part as it is: there is seldom another.
+class PartsBase : public PartsAggregator {
+ public:
+  PartsBase(const VectorAggregation& aggregation, const Steps& steps) : aggregation_(aggregation), steps_(steps) {}
+
+  void add(std::vector<EvalSeries> part) final {
+    if (part.empty()) return;
+    ++parts_;
+    if (parts_ == 1) {
+      first_ = std::move(part);
+      return;
+    }
+    if (parts_ == 2) take(std::exchange(first_, {}));
+    take(std::move(part));
+  }
+  std::size_t memory_bytes() const final { return held() + memory_of(first_); }
+  std::vector<EvalSeries> finish() final {
+    return parts_ < 2 ? aggregate(aggregation_, std::move(first_), steps_) : result();
+  }
+
+ protected:
+  virtual void take(std::vector<EvalSeries> part) = 0;
+  virtual std::size_t held() const = 0;
+  virtual std::vector<EvalSeries> result() = 0;
+
+  const VectorAggregation& aggregation_;
+  const Steps steps_;
+
+ private:
+  std::vector<EvalSeries> first_;
+  std::size_t parts_ = 0;
+};
+
+// sort, topk and the like give some of the series themselves: those of the parts that are left are asked again.
+class KeptParts final : public PartsBase {
+ public:
+  using PartsBase::PartsBase;
+
+ protected:
+  void take(std::vector<EvalSeries> part) override {
+    kept_.insert(kept_.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+    if (aggregation_.op != VectorOp::sort && aggregation_.op != VectorOp::sort_desc) {
+      std::ranges::sort(kept_, {}, &EvalSeries::labels);  // decides among equal values
+      kept_ = aggregate(aggregation_, std::move(kept_), steps_);
+      std::erase_if(kept_, [](const EvalSeries& one) { return !one.column.any(); });
+    }
+    bytes_ = memory_of(kept_);
+  }
+  std::size_t held() const override { return bytes_; }
+  std::vector<EvalSeries> result() override { return aggregate(aggregation_, std::move(kept_), steps_); }
+
+ private:
+  std::vector<EvalSeries> kept_;
+  std::size_t bytes_ = 0;
+};
+
+// sum and the like: a state for each group and step.
+template <typename State>
+class FoldedParts final : public PartsBase {
+ public:
+  using PartsBase::PartsBase;
+
+ protected:
+  void take(std::vector<EvalSeries> part) override {
+    const Grouping grouping = aggregation_.grouping.value_or(Grouping{});
+    for (const EvalSeries& one : part) {
+      const auto [at, added] = groups_.try_emplace(group_labels(one.labels, grouping));
+      Folded& group = at->second;
+      if (added) {
+        group.states.resize(steps_.count);
+        group.present.resize(steps_.count);
+        bytes_ += memory_of(at->first) + steps_.count * (sizeof(State) + 1);
+      }
+      for (std::size_t step = 0; step < steps_.count; ++step) {
+        if (!one.column.has(step)) continue;
+        group.states[step].add({.value = one.column.value(step)});
+        group.present[step] = 1;
+      }
+    }
+  }
+  std::size_t held() const override { return bytes_; }
+  std::vector<EvalSeries> result() override {
+    std::vector<EvalSeries> out;
+    for (auto& [labels, group] : groups_) {
+      Column column(steps_.count);
+      for (std::size_t step = 0; step < steps_.count; ++step) {
+        if (group.present[step] != 0) column.set(step, group.states[step].result());
+      }
+      out.push_back({labels, std::move(column), false});
+      group = {};
+    }
+    return out;
+  }
+
+ private:
+  struct Folded {
+    std::vector<State> states;
+    std::vector<std::uint8_t> present;
+  };
+  std::map<Labels, Folded> groups_;
+  std::size_t bytes_ = 0;
+};
+
 }  // namespace
+
+std::unique_ptr<PartsAggregator> aggregate_parts(const VectorAggregation& aggregation, const Steps& steps) {
+  switch (aggregation.op) {
+    case VectorOp::sort:
+    case VectorOp::sort_desc:
+    case VectorOp::topk:
+    case VectorOp::bottomk:
+    case VectorOp::approx_topk: return std::make_unique<KeptParts>(aggregation, steps);
+    case VectorOp::sum: return std::make_unique<FoldedParts<SumState>>(aggregation, steps);
+    case VectorOp::avg: return std::make_unique<FoldedParts<AverageState>>(aggregation, steps);
+    case VectorOp::count: return std::make_unique<FoldedParts<CountState>>(aggregation, steps);
+    case VectorOp::max: return std::make_unique<FoldedParts<MaxState>>(aggregation, steps);
+    case VectorOp::min: return std::make_unique<FoldedParts<MinState>>(aggregation, steps);
+    case VectorOp::stdvar: return std::make_unique<FoldedParts<VarianceState>>(aggregation, steps);
+    case VectorOp::stddev: return std::make_unique<FoldedParts<DeviationState>>(aggregation, steps);
+  }
+  return nullptr;
+}
 
 Labels group_labels(const Labels& labels, const Grouping& grouping) {
   if (!grouping.without) return labels.keep(grouping.labels);
@@ -101,8 +225,8 @@ Labels group_labels(const Labels& labels, const Grouping& grouping) {
   return labels.drop(dropped);
 }
 
-Result<std::vector<EvalSeries>> aggregate(const VectorAggregation& aggregation, std::vector<EvalSeries> input,
-                                          const Steps& steps) {
+std::vector<EvalSeries> aggregate(const VectorAggregation& aggregation, std::vector<EvalSeries> input,
+                                  const Steps& steps) {
   switch (aggregation.op) {
     case VectorOp::sort:
     case VectorOp::sort_desc: {

@@ -13,6 +13,7 @@ namespace tocayo::logql::detail {
 // One value a step, or none.
 class Column {
  public:
+  static constexpr std::size_t kBytesPerStep = sizeof(double) + 1;
   explicit Column(std::size_t steps) : values_(steps), present_(steps) {}
 
   std::size_t steps() const { return values_.size(); }
@@ -29,7 +30,7 @@ class Column {
     }
     return false;
   }
-  std::size_t memory_bytes() const { return values_.size() * (sizeof(double) + 1); }
+  std::size_t memory_bytes() const { return values_.size() * kBytesPerStep; }
 
  private:
   std::vector<double> values_;

@@ -12,6 +12,7 @@
 #include "logql/engine/metric_eval.h"
 #include "logql/engine/partial_cache.h"
 #include "logql/engine/run.h"
+#include "logql/engine/spill.h"
 #include "logql/syntax/parser.h"
 
 namespace tocayo::logql {
@@ -33,6 +34,8 @@ struct Counters {
   Counter& bytes = Registry::global().counter("tocayo_logql_bytes_total", "Bytes of lines covered by queries.");
   Histogram& seconds =
       Registry::global().histogram("tocayo_logql_query_duration_seconds", "Duration of query evaluation.");
+  Counter& spilled = Registry::global().counter("tocayo_logql_spilled_bytes_total",
+                                                "Bytes of states that did not fit into memory and went to disk.");
   Counter& failed = Registry::global().counter("tocayo_logql_query_errors_total", "Queries that ended in an error.");
   static Counters& get() {
     static Counters counters;
@@ -143,6 +146,9 @@ T or_default(T value, T fallback) {
 
 Engine::Engine(EngineOptions options)
     : options_(options), memory_(std::make_shared<detail::QueryMemory>(options.memory_budget)) {
+  if (!options.spill_directory.empty() && options.spill_bytes != 0) {
+    spill_ = std::make_shared<detail::SpillSpace>(options.spill_directory, options.spill_bytes);
+  }
   if (options.partial_cache != 0) partials_ = std::make_shared<detail::PartialCache>(options.partial_cache);
 }
 
@@ -166,6 +172,8 @@ Result<QueryResult> Engine::query(const logs::Querier& querier, const Expr& expr
            .memory_limit = or_default(options.memory_limit, options_.memory_limit),
            .shared = memory_.get(),
            .partials = partials_.get(),
+           .spill = spill_.get(),
+           .spill_states_at = options_.spill_states_at,
            .pool = options.pool,
            .parallelism = options.parallelism},
           limited);
@@ -179,6 +187,7 @@ Result<QueryResult> Engine::query(const logs::Querier& querier, const Expr& expr
   QueryStats stats = run.stats();
   counters.rows.add(static_cast<double>(stats.scan.rows));
   counters.bytes.add(static_cast<double>(stats.scan.bytes));
+  counters.spilled.add(static_cast<double>(stats.spilled_bytes));
   if (!value) {
     counters.failed.add();
     if (value.error().kind == ErrorKind::timeout) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/context.h"
@@ -33,6 +34,7 @@ namespace tocayo::logql {
 namespace detail {
 class PartialCache;
 class QueryMemory;
+class SpillSpace;
 }  // namespace detail
 
 struct EngineOptions {
@@ -43,6 +45,10 @@ struct EngineOptions {
   std::size_t memory_limit = 0;                                 // bytes of one query, 0 = none
   std::size_t partial_cache = 0;                                // bytes of results by row group, 0 = not kept
   std::size_t memory_budget = 0;                                // bytes of all that run at once, 0 = none
+  // Where states of metric queries go that do not fit into memory, in files without names. Empty: such a query ends.
+  std::string spill_directory;
+  std::uint64_t spill_bytes = 0;    // on disk, of all that run at once; the disk's last twentieth is left alone
+  std::size_t spill_states_at = 0;  // tests: put states of so many bytes there although memory would do
 };
 
 // What one query may want differently. 0 = the engine's.
@@ -73,7 +79,8 @@ class Engine {
   explicit Engine(EngineOptions options = {});
 
   // Errors: bad_input (syntax, parameters, a row's error in a metric query, a log query as instant query: Loki's 400),
-  // limit (series, entries, memory: 400 as well), timeout, canceled, and whatever the store fails with.
+  // limit (series, entries, memory and disk: 400 as well), unavailable (too little disk for what memory does not hold),
+  // timeout, canceled, and whatever the store fails with.
   Result<QueryResult> query(const logs::Querier& querier, std::string_view query, const QueryParams& params,
                             const QueryOptions& options = {}, const Context& context = {}) const;
   Result<QueryResult> query(const logs::Querier& querier, const Expr& expr, const QueryParams& params,
@@ -85,6 +92,7 @@ class Engine {
   EngineOptions options_;
   std::shared_ptr<detail::QueryMemory> memory_;  // shared by copies of the engine
   std::shared_ptr<detail::PartialCache> partials_;
+  std::shared_ptr<detail::SpillSpace> spill_;
 };
 
 // "forward" or "backward" in any case, "" is backward; bad_input "invalid direction '…'".

@@ -447,9 +447,25 @@ TEST(LogqlStates, MergingIsAddingInAnyOrder) {
     }
     for (std::size_t i = values.size(); i-- > 0;) backward.add(values[i]);
     left.merge(right);
-    EXPECT_NEAR(left.result(), whole.result(), 1e-9 * whole.result());
+    EXPECT_EQ(left.result(), whole.result());
     EXPECT_EQ(forward.value(), backward.value());
   }
+}
+
+TEST(LogqlStates, VarianceKeepsItsDigits) {
+  detail::VarianceState equal;
+  for (int i = 0; i < 1'000; ++i) equal.add({.value = 0.1});
+  EXPECT_EQ(equal.result(), 0);
+  detail::VarianceState far;  // 1e9 + {4, 7, 13, 16}: a variance of 22.5, of which plain sums of squares leave nothing
+  for (const double value : {4.0, 7.0, 13.0, 16.0}) far.add({.value = 1e9 + value});
+  EXPECT_EQ(far.result(), 22.5);
+  detail::VarianceState one;
+  one.add({.value = 12.34});
+  EXPECT_EQ(one.result(), 0);
+  detail::VarianceState infinite;
+  infinite.add({.value = HUGE_VAL});
+  infinite.add({.value = 1});
+  EXPECT_TRUE(std::isnan(infinite.result()));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <optional>
@@ -487,6 +488,59 @@ TEST_F(Equivalence, OfTheStoreAndPlainRows) {
   }
   // The generator has to make queries that mean something.
   EXPECT_GT(answered, failures == 0 ? cases / 2 : 0);
+}
+
+// The same to the last bit.
+bool identical(const Result<QueryResult>& a, const Result<QueryResult>& b) {
+  const auto bits = [](double value) { return std::isnan(value) ? ~0ULL : std::bit_cast<std::uint64_t>(value); };
+  if (!a || !b) return !a && !b && a.error().message == b.error().message;
+  if (const auto* vector = std::get_if<VectorValue>(&a->value)) {
+    return std::ranges::equal(
+        vector->samples, std::get<VectorValue>(b->value).samples,
+        [&](const auto& x, const auto& y) { return x.labels == y.labels && bits(x.value) == bits(y.value); });
+  }
+  if (const auto* matrix = std::get_if<MatrixValue>(&a->value)) {
+    return std::ranges::equal(
+        matrix->series, std::get<MatrixValue>(b->value).series, [&](const auto& x, const auto& y) {
+          return x.labels == y.labels && std::ranges::equal(x.points, y.points, [&](const Point& p, const Point& q) {
+                   return p.time == q.time && bits(p.value) == bits(q.value);
+                 });
+        });
+  }
+  return same(a, b);
+}
+
+TEST_F(Equivalence, OfStatesOnDiskAndInMemory) {
+  const char* chosen = std::getenv("TOCAYO_TEST_SEED");
+  Dice dice(chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : 815);
+  const auto cases = test_rounds<std::size_t>(3'000, 60'000, 300);
+  constexpr std::size_t kQueries = 50;
+  const Engine spilling{{.partial_cache = 8 << 20,
+                         .spill_directory = (directory_.path() / "spill").string(),
+                         .spill_bytes = 1ULL << 30,
+                         .spill_states_at = 1}};
+  std::size_t spilled = 0;
+  int failures = 0;
+  for (std::size_t done = 0; done < cases && failures < 5; done += kQueries) {
+    const Form form = static_cast<Form>((done / kQueries) % 4);
+    const auto tenant = load(random_lines(dice), form);
+    const auto querier = store_->querier(tenant);
+    for (std::size_t i = 0; i < kQueries; ++i) {
+      const Query query = random_query(dice);
+      if (query.before.empty()) continue;
+      QueryOptions options;
+      if (dice.one_in(2)) options.pool = &pool_;
+      const auto expected = plain_engine_.query(*querier, query.text(), query.params);
+      const auto got = spilling.query(*querier, query.text(), query.params, options);
+      if (got && got->stats.spilled_bytes > 0) ++spilled;
+      if (identical(expected, got)) continue;
+      ++failures;
+      ADD_FAILURE() << query.text() << ", lines " << kForms[static_cast<std::size_t>(form)] << "\nin memory:\n"
+                    << shown(expected) << "on disk:\n"
+                    << shown(got);
+    }
+  }
+  EXPECT_GT(spilled, failures == 0 ? cases / 15 : 0);
 }
 
 }  // namespace

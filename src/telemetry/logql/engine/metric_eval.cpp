@@ -4,7 +4,10 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
+#include "logql/engine/merged_series.h"
 #include "logql/engine/range_eval.h"
 
 namespace tocayo::logql::detail {
@@ -87,14 +90,72 @@ Result<std::vector<EvalSeries>> replace_labels(const LabelReplace& replace, std:
   return series;
 }
 
-Result<std::vector<EvalSeries>> evaluate_absent(MetricEval& eval, const RangeAggregation& aggregation) {
-  const auto present = TRY(evaluate_range(eval.run, aggregation, nullptr, eval.steps));
-  Column column(eval.steps.count);
-  for (std::size_t step = 0; step < eval.steps.count; ++step) {
-    if (std::ranges::none_of(present, [&](const EvalSeries& one) { return one.column.has(step); })) {
-      column.set(step, 1);
+// What an error of kind `limit` says beside, when series fill the memory.
+Error explain(const std::vector<EvalSeries>& series, Error error) {
+  LabelValues values;
+  const std::size_t stride = LabelValues::stride(series.size());
+  for (std::size_t i = 0; i < series.size(); i += stride) {
+    for (const Label& label : series[i].labels) values.add(label.name, label.value);
+  }
+  return values.name_largest(std::move(error));
+}
+
+// Puts parts together.
+class Gathered {
+ public:
+  explicit Gathered(Run& run) : account_(run) {}
+  Result<> add(std::vector<EvalSeries> part) {
+    bytes_ += memory_of(part);
+    if (part.empty()) return {};
+    ++parts_;
+    if (all_.empty()) {
+      all_ = std::move(part);
+    } else {
+      all_.insert(all_.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+    }
+    if (parts_ < 2) return {};  // it was charged when it was made
+    auto held = account_.set(bytes_);
+    return held ? held : std::unexpected(explain(all_, std::move(held.error())));
+  }
+  std::vector<EvalSeries> take() {
+    if (parts_ > 1) std::ranges::sort(all_, {}, &EvalSeries::labels);
+    return std::move(all_);
+  }
+
+ private:
+  Account account_;
+  std::vector<EvalSeries> all_;
+  std::size_t bytes_ = 0;
+  std::size_t parts_ = 0;
+};
+
+// What absent_over_time calls the series that is not there.
+Labels absent_labels(const std::vector<Matcher>& matchers) {
+  Labels labels;
+  std::vector<std::string> ambiguous;
+  for (const Matcher& matcher : matchers) {
+    if (matcher.name() == kMetricName) continue;
+    if (matcher.type() == Matcher::Type::equal && !labels.has(matcher.name())) {
+      labels.set(matcher.name(), matcher.value());
+    } else {
+      ambiguous.push_back(matcher.name());
     }
   }
+  return labels.drop(ambiguous);
+}
+
+Result<std::vector<EvalSeries>> evaluate_absent(MetricEval& eval, const RangeAggregation& aggregation) {
+  Column column(eval.steps.count);
+  for (std::size_t step = 0; step < eval.steps.count; ++step) column.set(step, 1);
+  TRY(evaluate_range(eval.run, aggregation, nullptr, eval.steps, nullptr,
+                     [&](const std::vector<EvalSeries>& present) -> Result<> {
+                       for (const EvalSeries& one : present) {
+                         for (std::size_t step = 0; step < eval.steps.count; ++step) {
+                           if (one.column.has(step)) column.clear(step);
+                         }
+                       }
+                       return {};
+                     }));
   std::vector<EvalSeries> series;
   if (column.any()) series.push_back({absent_labels(aggregation.range.log.matchers), std::move(column), false});
   return series;
@@ -102,50 +163,80 @@ Result<std::vector<EvalSeries>> evaluate_absent(MetricEval& eval, const RangeAgg
 
 struct Visitor {
   MetricEval& eval;
-  using Series = Result<std::vector<EvalSeries>>;
+  const SeriesSink& sink;
 
-  Series operator()(const LogExpr&) const { return fail(ErrorKind::internal, "a log query has no series"); }
-  Series operator()(const Number& number) const { return constant(number.value, eval.steps); }
-  Series operator()(const VectorNumber& number) const { return constant(number.value, eval.steps); }
-  Series operator()(const RangeAggregation& aggregation) const {
-    if (aggregation.op == RangeOp::absent_over_time) return evaluate_absent(eval, aggregation);
-    return evaluate_range(eval.run, aggregation, nullptr, eval.steps);
+  Result<> operator()(const LogExpr&) const { return fail(ErrorKind::internal, "a log query has no series"); }
+  Result<> operator()(const Number& number) const { return sink(constant(number.value, eval.steps)); }
+  Result<> operator()(const VectorNumber& number) const { return sink(constant(number.value, eval.steps)); }
+  Result<> operator()(const RangeAggregation& aggregation) const {
+    if (aggregation.op == RangeOp::absent_over_time) return sink(TRY(evaluate_absent(eval, aggregation)));
+    return evaluate_range(eval.run, aggregation, nullptr, eval.steps, nullptr, sink);
   }
-  Series operator()(const VectorAggregation& aggregation) const {
+  Result<> operator()(const VectorAggregation& aggregation) const {
     if (aggregation.op == VectorOp::approx_topk && !eval.instant) {
       return fail(ErrorKind::bad_input, "approx_topk is only supported on instant queries");
     }
     const auto* range = std::get_if<RangeAggregation>(&aggregation.operand->node);
+    if (range != nullptr && range->op == RangeOp::absent_over_time) range = nullptr;
     const Grouping grouping = aggregation.grouping.value_or(Grouping{});
-    const bool group_rows = range != nullptr && may_group_rows(aggregation.op, *range);
-    auto input =
-        group_rows ? evaluate_range(eval.run, *range, &grouping, eval.steps) : eval.evaluate(*aggregation.operand);
-    if (!input) return input;
-    return aggregate(aggregation, std::move(*input), eval.steps);
+    if (range != nullptr && may_group_rows(aggregation.op, *range)) {
+      return evaluate_range(eval.run, *range, &grouping, eval.steps, nullptr, [&](std::vector<EvalSeries> part) {
+        return sink(aggregate(aggregation, std::move(part), eval.steps));
+      });
+    }
+    const bool sorts = aggregation.op == VectorOp::sort || aggregation.op == VectorOp::sort_desc;
+    OuterGroups outer{.grouping = &grouping, .whole = false};
+    const auto parts = aggregate_parts(aggregation, eval.steps);
+    Account account(eval.run);
+    bool first = true;  // that one was charged when it was made
+    const SeriesSink take = [&](std::vector<EvalSeries> part) -> Result<> {
+      if (outer.whole) return sink(aggregate(aggregation, std::move(part), eval.steps));
+      parts->add(std::move(part));
+      if (std::exchange(first, false)) return {};
+      auto held = account.set(parts->memory_bytes());
+      return held ? held : std::unexpected(explain(parts->finish(), std::move(held.error())));
+    };
+    if (range != nullptr && !sorts) {
+      TRY(evaluate_range(eval.run, *range, nullptr, eval.steps, &outer, [&](std::vector<EvalSeries> part) {
+        drop_empty(part);
+        return take(std::move(part));
+      }));
+    } else {
+      TRY(eval.evaluate(*aggregation.operand, take));
+    }
+    return outer.whole ? Result<>{} : sink(parts->finish());
   }
-  Series operator()(const LabelReplace& replace) const {
-    return replace_labels(replace, TRY(eval.evaluate(*replace.operand)));
+  Result<> operator()(const LabelReplace& replace) const {
+    return sink(TRY(replace_labels(replace, TRY(eval.evaluate(*replace.operand)))));
   }
-  Series operator()(const Binary& binary) const {
+  Result<> operator()(const Binary& binary) const {
     if (const auto* number = std::get_if<Number>(&binary.left->node)) {
-      return combine_with_number(binary, TRY(eval.evaluate(*binary.right)), number->value, true);
+      return sink(combine_with_number(binary, TRY(eval.evaluate(*binary.right)), number->value, true));
     }
     if (const auto* number = std::get_if<Number>(&binary.right->node)) {
-      return combine_with_number(binary, TRY(eval.evaluate(*binary.left)), number->value, false);
+      return sink(combine_with_number(binary, TRY(eval.evaluate(*binary.left)), number->value, false));
     }
     std::vector<EvalSeries> left = TRY(eval.evaluate(*binary.left));
     std::vector<EvalSeries> right = TRY(eval.evaluate(*binary.right));
-    return combine(binary, std::move(left), std::move(right), eval.steps);
+    return sink(TRY(combine(binary, std::move(left), std::move(right), eval.steps)));
   }
 };
 
 }  // namespace
 
-Result<std::vector<EvalSeries>> MetricEval::evaluate(const Expr& expr) {
+Result<> MetricEval::evaluate(const Expr& expr, const SeriesSink& sink) {
   TRY(run.context().check());
-  std::vector<EvalSeries> series = TRY(std::visit(Visitor{*this}, expr.node));
-  drop_empty(series);
-  return series;
+  const SeriesSink without_empty = [&](std::vector<EvalSeries> part) {
+    drop_empty(part);
+    return sink(std::move(part));
+  };
+  return std::visit(Visitor{*this, without_empty}, expr.node);
+}
+
+Result<std::vector<EvalSeries>> MetricEval::evaluate(const Expr& expr) {
+  Gathered all(run);
+  TRY(evaluate(expr, [&](std::vector<EvalSeries> part) { return all.add(std::move(part)); }));
+  return all.take();
 }
 
 }  // namespace tocayo::logql::detail

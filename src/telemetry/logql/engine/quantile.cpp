@@ -103,6 +103,24 @@ class QuantileAccumulator final : public Accumulator {
     }
   }
 
+  void save(std::size_t series, std::string& out) override {
+    settle();
+    if (series >= series_.size()) return;
+    Series one = std::exchange(series_[series], {});
+    entries_ -= one.entries.size();
+    compact(one);
+    for (const Entry& entry : one.entries) put_plain(out, entry);
+  }
+
+  bool load(std::size_t series, std::string_view states) override {
+    Entry entry{0, 0, 0};
+    while (!states.empty()) {
+      if (!take_plain(states, entry)) return false;
+      count(series, entry);
+    }
+    return true;
+  }
+
   Column finish(std::size_t series) override {
     settle();
     Column column(windows_.steps().count);

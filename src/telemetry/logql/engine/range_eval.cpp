@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <mutex>
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
@@ -11,9 +13,12 @@
 
 #include "core/hash.h"
 #include "logql/engine/accumulator.h"
+#include "logql/engine/merged_series.h"
+#include "logql/engine/metric_eval.h"
 #include "logql/engine/partial_cache.h"
 #include "logql/engine/plan.h"
 #include "logql/engine/range_columns.h"
+#include "logql/engine/spill.h"
 #include "logql/syntax/printer.h"
 #include "logs/columns.h"
 
@@ -39,6 +44,8 @@ bool keeps_errors(const RangeAggregation& aggregation, const std::optional<Group
   }
   return aggregation.range.unwrap && std::ranges::any_of(aggregation.range.unwrap->filters, names_error);
 }
+
+constexpr std::size_t kSpillWrite = 256 << 10;
 
 // The earliest row whose error the query did not expect, and how many there are.
 struct Failure {
@@ -84,10 +91,29 @@ struct Failure {
 struct Worker {
   Worker(Run& run, const Plan& plan, const RangeAggregation& aggregation, const Windows& windows,
          std::span<const Labels> streams)
-      : processor(plan.pipeline), cursor(windows), accumulator(make_accumulator(aggregation, windows)), account(run) {
+      : aggregation(aggregation),
+        windows(windows),
+        processor(plan.pipeline),
+        cursor(windows),
+        accumulator(make_accumulator(aggregation, windows)),
+        account(run) {
     if (plan.columns) columns.emplace(*plan.columns, streams);
   }
 
+  std::size_t memory_bytes() const {
+    return processor.memory_bytes() + accumulator->memory_bytes() + (known == nullptr ? 0 : known->memory_bytes());
+  }
+  void begin_anew() {
+    processor.forget();
+    labels = {};
+    accumulator = make_accumulator(aggregation, windows);
+    known = nullptr;
+    known_index.clear();
+    known_labels = {};
+  }
+
+  const RangeAggregation& aggregation;
+  const Windows& windows;
   Processor processor;
   Windows::Cursor cursor;
   std::unique_ptr<Accumulator> accumulator;
@@ -97,6 +123,7 @@ struct Worker {
   std::uint64_t kept = 0;
   Failure failure;
   std::optional<ColumnReader> columns;
+  bool may_spill = true;
 
   // What came out of the cache.
   std::unique_ptr<Accumulator> known;
@@ -146,16 +173,18 @@ bool worth_keeping(const Partial& partial) {
 
 class RangeScan {
  public:
-  // `partial_key` of this query; 0: nothing is kept.
+  // `partial_key` of this query; 0: nothing is kept. `pushed` and `outer` as evaluate_range().
   RangeScan(Run& run, const RangeAggregation& aggregation, const Windows& windows, const Plan& plan, bool keep_errors,
-            const logs::Scan& scan, std::uint64_t partial_key)
+            const logs::Scan& scan, std::uint64_t partial_key, const Grouping* pushed, OuterGroups* outer)
       : run_(run),
         aggregation_(aggregation),
         windows_(windows),
         plan_(plan),
         keep_errors_(keep_errors),
         scan_(scan),
-        partial_key_(partial_key) {
+        partial_key_(partial_key),
+        parted_by_(pushed),
+        outer_(outer) {
     const auto streams = scan.streams();
     std::vector<std::uint32_t> sorted(streams.size());
     std::iota(sorted.begin(), sorted.end(), 0U);
@@ -189,58 +218,129 @@ class RangeScan {
   }
 
   // After read().
-  Result<std::vector<EvalSeries>> series() {
-    std::unordered_map<Labels, std::size_t, LabelsHash> index;
-    std::vector<const Labels*> labels;
-    std::vector<bool> errors;
-    auto all = make_accumulator(aggregation_, windows_);
-    for (auto& worker : workers_) {
-      for (std::size_t id = 0; id < worker->labels.size(); ++id) {
-        const auto& result = worker->labels[id];
-        if (result == nullptr) continue;
-        const auto [at, added] = index.try_emplace(result->labels(), labels.size());
-        if (added) {
-          labels.push_back(&at->first);
-          errors.push_back(result->error);
-        }
-        all->absorb(at->second, *worker->accumulator, id);
+  Result<> deliver(const SeriesSink& sink) {
+    if (file_ == nullptr && (run_.options().spill == nullptr || fits())) {
+      MergedSeries all(aggregation_, windows_);
+      for (auto& worker : workers_) {
+        each_series(*worker, [&](const Labels& labels, bool error, Accumulator& from, std::size_t series) {
+          all.absorb(labels, error, from, series);
+        });
+        TRY(worker->account.set(worker->processor.memory_bytes()));  // less than before
       }
-      for (std::size_t id = 0; id < worker->known_labels.size(); ++id) {
-        const auto& [names, error] = worker->known_labels[id];
-        const auto [at, added] = index.try_emplace(names, labels.size());
-        if (added) {
-          labels.push_back(&at->first);
-          errors.push_back(error);
-        }
-        all->absorb(at->second, *worker->known, id);
-      }
-      if (plan_.rows_only && worker->kept > 0) {
-        const auto [at, added] = index.try_emplace(Labels{}, 0U);
-        if (added) {
-          labels.push_back(&at->first);
-          errors.push_back(false);
-        }
-        all->absorb(at->second, *worker->accumulator, 0);
-      }
+      if (outer_ != nullptr) outer_->whole = true;
+      return sink(TRY(all.finish(run_)));
     }
-    Account account(run_);
-    std::vector<std::size_t> order(labels.size());
-    std::iota(order.begin(), order.end(), 0U);
-    std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return *labels[a] < *labels[b]; });
-    std::vector<EvalSeries> out;
-    std::size_t bytes = 0;
-    for (std::size_t one : order) {
-      TRY(run_.context().check());
-      Column column = all->finish(one);
-      if (!column.any()) continue;
-      bytes += column.memory_bytes();
-      TRY(account.set(bytes + all->memory_bytes()));
-      out.push_back({*labels[one], std::move(column), errors[one]});
-    }
-    return out;
+    for (auto& worker : workers_) TRY(spill(*worker));
+    workers_.clear();
+    for (std::size_t part = 0; part < SpillFile::kParts; ++part) TRY(deliver(part, sink));
+    run_.add_spilled(file_->bytes());
+    return {};
   }
 
  private:
+  // What a worker has gathered: visit(labels, error, accumulator, number in it) for each series.
+  std::size_t series_count(const Worker& worker) const {
+    if (plan_.rows_only) return worker.known_labels.size() + 1;
+    return worker.labels.size() + worker.known_labels.size();
+  }
+  template <typename Visit>
+  void visit_series(const Worker& worker, std::size_t nth, const Visit& visit) const {
+    if (nth < worker.known_labels.size()) {
+      const auto& [labels, error] = worker.known_labels[nth];
+      return visit(labels, error, *worker.known, nth);
+    }
+    nth -= worker.known_labels.size();
+    if (plan_.rows_only) {
+      if (worker.kept > 0) visit(Labels{}, false, *worker.accumulator, 0);
+    } else if (const auto& result = worker.labels[nth]; result != nullptr) {
+      visit(result->labels(), result->error, *worker.accumulator, nth);
+    }
+  }
+  template <typename Visit>
+  void each_series(const Worker& worker, const Visit& visit) const {
+    for (std::size_t i = 0; i < series_count(worker); ++i) visit_series(worker, i, visit);
+  }
+
+  // Whether the series fit into memory over all steps. Their states do, and become less meanwhile.
+  bool fits() {
+    std::size_t bytes = 0;
+    for (auto& worker : workers_) {
+      each_series(*worker, [&](const Labels& labels, bool, Accumulator&, std::size_t) {
+        bytes += memory_of(labels) + windows_.steps().count * Column::kBytesPerStep;
+      });
+    }
+    return Account(run_).set(bytes).has_value();
+  }
+
+  Result<SpillFile*> open_file(const Worker& worker) {
+    std::lock_guard lock(file_mutex_);
+    if (file_ == nullptr) {
+      file_ = TRY(SpillFile::create(*run_.options().spill));
+      if (outer_ != nullptr && has_many_groups(worker)) {
+        parted_by_ = outer_->grouping;
+        outer_->whole = true;
+      }
+    }
+    return file_.get();
+  }
+
+  // Whether the aggregation around this one has enough groups to be parted by them.
+  bool has_many_groups(const Worker& worker) const {
+    std::unordered_set<std::uint64_t> groups;
+    std::size_t series = 0;
+    for (std::size_t i = 0; i < series_count(worker) && groups.size() < 4 * SpillFile::kParts; ++i) {
+      visit_series(worker, i, [&](const Labels& labels, bool, Accumulator&, std::size_t) {
+        groups.insert(group_labels(labels, *outer_->grouping).hash());
+        ++series;
+      });
+    }
+    if (run_.options().spill_states_at != 0) return groups.size() > 1;
+    return groups.size() >= 4 * SpillFile::kParts || (groups.size() >= 16 && groups.size() * 2 >= series);
+  }
+
+  // Puts all that a worker has gathered on disk and begins anew.
+  Result<> spill(Worker& worker) {
+    SpillFile& file = *TRY(open_file(worker));
+    std::array<std::vector<std::uint32_t>, SpillFile::kParts> parts;
+    for (std::size_t i = 0; i < series_count(worker); ++i) {
+      visit_series(worker, i, [&](const Labels& labels, bool, Accumulator&, std::size_t) {
+        const std::uint64_t hash = parted_by_ == nullptr ? labels.hash() : group_labels(labels, *parted_by_).hash();
+        parts[SpillFile::part_of(hash)].push_back(static_cast<std::uint32_t>(i));
+      });
+    }
+    SpillRecords records;
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+      for (const std::uint32_t one : parts[part]) {
+        visit_series(worker, one, [&](const Labels& labels, bool error, Accumulator& from, std::size_t series) {
+          records.add(labels, error, [&](std::string& out) { from.save(series, out); });
+        });
+        if (records.size() < kSpillWrite && one != parts[part].back()) continue;
+        TRY(run_.context().check());
+        if (auto wrote = records.write(file, part); !wrote) {
+          return std::unexpected(explain(worker, std::move(wrote.error())));
+        }
+      }
+    }
+    worker.begin_anew();
+    return {};
+  }
+
+  Result<> deliver(std::size_t part, const SeriesSink& sink) {
+    MergedSeries all(aggregation_, windows_);
+    Account account(run_);
+    TRY(file_->read(part, [&](std::string_view records) -> Result<> {
+      TRY(run_.context().check());
+      const bool read = SpillRecords::parse(records, [&](const Labels& labels, bool error, std::string_view states) {
+        return all.load(labels, error, states);
+      });
+      if (!read) return fail(ErrorKind::internal, "the states of a query cannot be read back");
+      auto held = account.set(all.memory_bytes());
+      return held ? held : std::unexpected(all.explain(std::move(held.error())));
+    }));
+    TRY(account.set(0));
+    return sink(TRY(all.finish(run_)));
+  }
+
   Result<> count(Worker& worker, std::span<const logs::Row> rows) {
     const bool bytes = counts_bytes(aggregation_.op);
     for (const logs::Row& row : rows) {
@@ -249,8 +349,7 @@ class RangeScan {
       ++worker.kept;
       worker.accumulator->add(0, *interval, {row.time, rank_[row.stream], row.order, bytes ? row.length : 1.0});
     }
-    TRY(run_.context().check());
-    return worker.account.set(worker.accumulator->memory_bytes());
+    return settle(worker);
   }
 
   Result<> read(Worker& mine, std::size_t morsel) {
@@ -272,6 +371,7 @@ class RangeScan {
     auto partial = run_.options().partials->find(partial_key_, rows);
     if (partial == nullptr) {
       Worker fresh(run_, plan_, aggregation_, grid.windows(), scan_.streams());
+      fresh.may_spill = false;  // its intervals are others
       TRY(read(fresh, morsel));
       mine.failure.merge(std::move(fresh.failure));
       auto made = std::make_shared<Partial>();
@@ -310,13 +410,15 @@ class RangeScan {
     const auto rows = group.rows();
     for (std::size_t i = 0; i < rows.size(); ++i) TRY(counted.take(group, i, 0, times[rows[i]], 0, 1));
     counted.flush();
-    TRY(run_.context().check());
-    return worker.account.set(worker.accumulator->memory_bytes());
+    return settle(worker);
   }
 
   Result<> process(Worker& worker, logs::ColumnGroup& group) {
     Counted counted(*this, worker);
+    // The reader knows series by their numbers until the group ends.
+    const bool may_spill = std::exchange(worker.may_spill, false);
     TRY(worker.columns->read(group, counted));
+    worker.may_spill = may_spill;
     counted.flush();
     return settle(worker);
   }
@@ -412,27 +514,34 @@ class RangeScan {
     return settle(worker);
   }
 
+  // Charges what a worker holds. What is too much goes to disk, at once or as soon as it may.
   Result<> settle(Worker& worker) {
     TRY(run_.context().check());
-    const std::size_t known = worker.known == nullptr ? 0 : worker.known->memory_bytes();
-    const auto held = worker.account.set(worker.processor.memory_bytes() + worker.accumulator->memory_bytes() + known);
-    return held ? held : std::unexpected(explain(worker, std::move(held.error())));
+    const RunOptions& options = run_.options();
+    const std::size_t bytes = worker.memory_bytes();
+    auto held = worker.account.set(bytes);
+    if (options.spill == nullptr) return held ? held : std::unexpected(explain(worker, std::move(held.error())));
+    if (held && (options.spill_states_at == 0 || bytes < options.spill_states_at)) return {};
+    if (!worker.may_spill) return {};
+    // Another one holds nearly all, and is about to find that out.
+    if (!held && bytes < run_.memory() / 8) return {};
+    TRY(spill(worker));
+    (void)worker.account.set(worker.memory_bytes());  // what is left is no state
+    return {};
   }
 
-  // Names the label that makes most of the series: the one to aggregate away.
   static Error explain(const Worker& worker, Error error) {
-    std::unordered_map<std::string_view, std::unordered_set<std::string_view>> values;
-    std::size_t looked_at = 0;
-    for (const auto& result : worker.labels) {
-      if (result == nullptr) continue;
-      for (const Label& label : result->all) values[label.name].insert(label.value);
-      if (++looked_at == 10'000) break;
+    LabelValues values;
+    const std::size_t stride = LabelValues::stride(worker.labels.size());
+    for (std::size_t i = 0; i < worker.labels.size(); i += stride) {
+      if (worker.labels[i] == nullptr) continue;
+      for (const Label& label : worker.labels[i]->all) values.add(label.name, label.value);
     }
-    const auto most = std::ranges::max_element(values, {}, [](const auto& entry) { return entry.second.size(); });
-    if (most != values.end() && most->second.size() > 1) {
-      error.message += fmt::format(" (label {} alone has {} or more values)", most->first, most->second.size());
+    const std::size_t known_stride = LabelValues::stride(worker.known_labels.size());
+    for (std::size_t i = 0; i < worker.known_labels.size(); i += known_stride) {
+      for (const Label& label : worker.known_labels[i].first) values.add(label.name, label.value);
     }
-    return error;
+    return values.name_largest(std::move(error));
   }
 
   Run& run_;
@@ -442,28 +551,18 @@ class RangeScan {
   const bool keep_errors_;
   const logs::Scan& scan_;
   const std::uint64_t partial_key_;
+  const Grouping* parted_by_;  // what is on disk; null: by all labels
+  OuterGroups* outer_;
+  std::mutex file_mutex_;
+  std::unique_ptr<SpillFile> file_;  // made when something did not fit
   std::vector<std::uint32_t> rank_;  // of streams in the order of their labels
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 }  // namespace
 
-Labels absent_labels(const std::vector<Matcher>& matchers) {
-  Labels labels;
-  std::vector<std::string> ambiguous;
-  for (const Matcher& matcher : matchers) {
-    if (matcher.name() == kMetricName) continue;
-    if (matcher.type() == Matcher::Type::equal && !labels.has(matcher.name())) {
-      labels.set(matcher.name(), matcher.value());
-    } else {
-      ambiguous.push_back(matcher.name());
-    }
-  }
-  return labels.drop(ambiguous);
-}
-
-Result<std::vector<EvalSeries>> evaluate_range(Run& run, const RangeAggregation& aggregation, const Grouping* pushed,
-                                               const Steps& steps) {
+Result<> evaluate_range(Run& run, const RangeAggregation& aggregation, const Grouping* pushed, const Steps& steps,
+                        OuterGroups* outer, const SeriesSink& sink) {
   const Windows windows(steps, aggregation.range.interval_ns, aggregation.range.offset_ns);
   PipelineOptions options;
   options.grouping = aggregation.grouping;
@@ -475,15 +574,15 @@ Result<std::vector<EvalSeries>> evaluate_range(Run& run, const RangeAggregation&
       TRY(make_plan(aggregation.range.log, options, counts_bytes(aggregation.op) ? Wants::length : Wants::labels));
   plan.selection.start = windows.first();
   plan.selection.end = windows.last();
-  if (plan.selection.start >= plan.selection.end) return std::vector<EvalSeries>{};
+  if (plan.selection.start >= plan.selection.end) return {};
   const auto scan = TRY(run.querier().select(plan.selection, run.context()));
   const std::uint64_t key =
       run.options().partials == nullptr ? 0 : partial_key(aggregation, options, keep_errors, windows);
-  RangeScan work(run, aggregation, windows, plan, keep_errors, *scan, key);
+  RangeScan work(run, aggregation, windows, plan, keep_errors, *scan, key, pushed, outer);
   TRY(work.read());
   run.add_warnings(scan->warnings());
   run.add_scan(scan->covered(), 0);
-  return work.series();
+  return work.deliver(sink);
 }
 
 }  // namespace tocayo::logql::detail

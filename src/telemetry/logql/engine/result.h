@@ -82,6 +82,7 @@ struct QueryStats {
   std::uint64_t lines_kept = 0;        // left after the pipeline ("post filter lines")
   std::uint64_t entries_returned = 0;  // lines, or points of all series
   std::uint64_t peak_memory = 0;       // bytes
+  std::uint64_t spilled_bytes = 0;     // of states that did not fit into memory and went to disk
   double exec_seconds = 0;
 };
 

@@ -64,6 +64,7 @@ QueryStats Run::stats() const {
   stats.scan = scan_;
   stats.lines_kept = lines_kept_;
   stats.peak_memory = peak_memory();
+  stats.spilled_bytes = spilled_.load(std::memory_order_relaxed);
   return stats;
 }
 

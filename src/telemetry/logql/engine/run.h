@@ -46,12 +46,16 @@ class QueryMemory {
 };
 
 class PartialCache;
+class SpillSpace;
 
 struct RunOptions {
   std::size_t max_series = 0;
   std::size_t memory_limit = 0;  // of this query; 0 = none
   QueryMemory* shared = nullptr;
   PartialCache* partials = nullptr;
+  SpillSpace* spill = nullptr;  // where states go that do not fit; null: the query ends
+  std::size_t spill_states_at =
+      0;  // bytes of one thread's states that are put there anyway; 0 = only beyond the budget
   Pool* pool = nullptr;
   std::size_t parallelism = 0;
 };
@@ -75,9 +79,13 @@ class Run {
 
   // Adds (or gives back) bytes held by the query; `limit` when it holds too many. The change counts also then.
   Result<> charge(std::int64_t bytes);
+  std::uint64_t memory() const {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(memory_.load(std::memory_order_relaxed), 0));
+  }
   std::uint64_t peak_memory() const { return peak_.load(std::memory_order_relaxed); }
 
   void add_scan(const logs::ScanStats& stats, std::uint64_t lines_kept);
+  void add_spilled(std::uint64_t bytes) { spilled_.fetch_add(bytes, std::memory_order_relaxed); }
   void add_warnings(std::vector<std::string> warnings);
   QueryStats stats() const;
   std::vector<std::string> warnings() const;
@@ -94,6 +102,7 @@ class Run {
   const Context context_;
   std::atomic<std::int64_t> memory_{0};
   std::atomic<std::uint64_t> peak_{0};
+  std::atomic<std::uint64_t> spilled_{0};
   mutable std::mutex mutex_;
   logs::ScanStats scan_;
   std::uint64_t lines_kept_ = 0;

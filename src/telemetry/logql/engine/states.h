@@ -4,6 +4,7 @@
 // rounding of the order vanish).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -40,6 +41,8 @@ class PreciseSum {
     if (std::isfinite(high_)) add(other.low_);
   }
   double value() const { return high_ + low_; }
+  double high() const { return high_; }
+  double low() const { return low_; }
 
  private:
   double high_ = 0;
@@ -92,26 +95,44 @@ struct MaxState {
   double result() const { return value; }
 };
 
-// Welford's running mean and squared distance, merged by Chan's formula.
+// Sums of the values and of their squares, both exact enough that the difference which the variance is keeps its
+// digits, and that no order of adding and merging changes them (a running mean would).
 struct VarianceState {
-  double count = 0;
-  double mean = 0;
-  double squares = 0;
+  PreciseSum sum;
+  PreciseSum squares;
+  double smallest = std::numeric_limits<double>::infinity();
+  double largest = -std::numeric_limits<double>::infinity();
+  std::uint64_t count = 0;
   void add(const RangeSample& sample) {
-    count += 1;
-    const double delta = sample.value - mean;
-    mean += delta / count;
-    squares += delta * (sample.value - mean);
+    const double square = sample.value * sample.value;
+    sum.add(sample.value);
+    squares.add(square);
+    if (std::isfinite(square)) squares.add(std::fma(sample.value, sample.value, -square));
+    smallest = std::min(smallest, sample.value);
+    largest = std::max(largest, sample.value);
+    ++count;
   }
   void merge(const VarianceState& other) {
-    if (other.count == 0) return;
-    const double total = count + other.count;
-    const double delta = other.mean - mean;
-    mean += delta * other.count / total;
-    squares += other.squares + delta * delta * count * other.count / total;
-    count = total;
+    sum.merge(other.sum);
+    squares.merge(other.squares);
+    smallest = std::min(smallest, other.smallest);
+    largest = std::max(largest, other.largest);
+    count += other.count;
   }
-  double result() const { return squares / count; }
+  // (squares - sum * mean) / count, every product and quotient with what its rounding left.
+  double result() const {
+    if (smallest == largest && std::isfinite(sum.value())) return 0;
+    const auto n = static_cast<double>(count);
+    const double mean = sum.value() / n;
+    const double mean_rest = (std::fma(-mean, n, sum.high()) + sum.low()) / n;
+    const double product = sum.high() * mean;
+    const double product_rest =
+        std::fma(sum.high(), mean, -product) + (sum.high() * mean_rest + sum.low() * (mean + mean_rest));
+    PreciseSum difference;
+    for (const double part : {squares.high(), -product, squares.low(), -product_rest}) difference.add(part);
+    const double distance = difference.value();
+    return distance < 0 ? 0 : distance / n;  // less than nothing is rounding
+  }
 };
 struct DeviationState : VarianceState {
   double result() const { return std::sqrt(VarianceState::result()); }
