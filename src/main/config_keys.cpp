@@ -76,6 +76,8 @@ const std::vector<ConfigKey>& config_keys() {
       {"logs.head.cut_bytes", bytes, "128MiB", "lines in a tenant's memory before they are written to segments"},
       {"logs.head.cut_age", duration, "30m", "age of the oldest line in memory before it is written to a segment"},
       {"logs.head.memory", bytes, "1GiB", "memory of lines: largest heads are written at 3/4, pushes refused at 3/2"},
+      {"logs.query.spill", bytes, "4GiB",
+       "disk for metric queries that need more than their memory, of all that run; 0 = they are refused"},
       {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},
       {"logs.syslog", tree, "",
        "listeners for syslog: [{listen: tcp://:1514 or udp://:1514, tenant, labels: {…}, label_fields: [host, app, "

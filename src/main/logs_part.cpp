@@ -70,6 +70,8 @@ Result<std::unique_ptr<LogsPart>> LogsPart::open(const Config& config, Options o
   logql::EngineOptions engine;
   engine.memory_budget = options.memory_limit / 4;
   engine.partial_cache = options.memory_limit / 32;
+  engine.spill_directory = options.data_dir + "/spill";
+  engine.spill_bytes = config.bytes("logs.query.spill");
   part->engine_ = std::make_unique<logql::Engine>(engine);
 
   auto* limits = part->limits_.get();
