@@ -11,11 +11,19 @@
 
 namespace tocayo {
 
+namespace {
+// The calling thread takes that much less than the process it belongs to.
+void give_way(int niceness) {
+  const auto thread = static_cast<id_t>(::gettid());
+  (void)::setpriority(PRIO_PROCESS, thread, ::getpriority(PRIO_PROCESS, thread) + niceness);
+}
+}  // namespace
+
 Pool::Pool(std::string name, std::size_t threads, int niceness) : name_(std::move(name)) {
   for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {
     threads_.emplace_back([this, niceness](std::stop_token stop) {
       pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
-      if (niceness != 0) (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);  // of this thread
+      if (niceness != 0) give_way(niceness);
       run(stop);
     });
   }
