@@ -26,6 +26,7 @@
 #include "main/api_description.h"
 #include "main/health.h"
 #include "main/logs_part.h"
+#include "main/refusals.h"
 #include "main/scrape_view.h"
 #include "main/store_gate.h"
 #include "main/wiring.h"
@@ -291,6 +292,7 @@ Result<> ProgramImpl::open_api() {
                         http::Request& request, auto append) { return door->pass(request, std::move(append)); },
        .still_allowed = [this](const http::Request& opener) { return may_still_read(opener); }}));
   logs_->mount(router_);
+  set_native_refusals(router_);
   tenancy::add_routes(
       router_, *tenancy_, *limits_,
       {.base_path = base_path_, .external_https = config->text("server.external_url").starts_with("https://")});

@@ -160,4 +160,17 @@ void Router::alias(std::string_view from, std::string_view to) {
   }
 }
 
+void Router::set_refusals(std::string prefix, RefusalShape shape) {
+  impl_->refusals.emplace_back(std::move(prefix), std::move(shape));
+  std::ranges::stable_sort(impl_->refusals, std::ranges::greater(),
+                           [](const auto& entry) { return entry.first.size(); });
+}
+
+const RefusalShape* Router::Impl::refusal_of(std::string_view path) const {
+  for (const auto& [prefix, shape] : refusals) {
+    if (path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/')) return &shape;
+  }
+  return nullptr;
+}
+
 }  // namespace tocayo::http

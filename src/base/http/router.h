@@ -30,6 +30,16 @@ struct RouteOptions {
   std::string metric_name;       // route label of request metrics; default: the pattern
 };
 
+// What the server says by itself, before a handler runs or instead of one: no such path, who are you, a body over the
+// limit …
+struct Refusal {
+  int status = 500;
+  std::string_view code;  // of our own APIs' errors: "bad_input"
+  std::string_view message;
+};
+// How that is put. Headers such as Allow and Retry-After are added to what it returns.
+using RefusalShape = std::function<Response(const Request&, const Refusal&)>;
+
 class Router {
  public:
   Router();
@@ -47,6 +57,11 @@ class Router {
   // Makes every route below `from` also answer below `to`: alias("/api/v1", "/prometheus/api/v1"). Call after adding
   // the routes.
   void alias(std::string_view from, std::string_view to);
+
+  // The shape of refusals of `prefix` and all paths below it, whether they have routes or not; of several prefixes the
+  // longest decides. A path without a route is refused there, too, instead of given to the fallback. Elsewhere a
+  // refusal is a JSON object of our own APIs. Before the server starts.
+  void set_refusals(std::string prefix, RefusalShape shape);
 
   struct Match;  // private to this room
   struct Impl;

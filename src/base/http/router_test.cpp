@@ -85,5 +85,30 @@ TEST(RouterDeathTest, WiringMistakesEndTheProgram) {
   EXPECT_DEATH(router.add("GET", "/{x...}/b", nothing), "last segment");
 }
 
+TEST(Router, RefusalsOfTheLongestPrefix) {
+  Router router;
+  const auto say = [](int status) {
+    return [status](const Request&, const Refusal&) { return Response::empty(status); };
+  };
+  router.set_refusals("/loki", say(1));
+  router.set_refusals("/loki/api/v1", say(2));
+  router.set_refusals("/x", say(3));
+  const auto of = [&](std::string_view path) {
+    const auto* shape = router.impl().refusal_of(path);
+    return shape == nullptr ? 0 : (*shape)(Request(), Refusal()).status;
+  };
+  EXPECT_EQ(of("/loki"), 1);
+  EXPECT_EQ(of("/loki/api"), 1);
+  EXPECT_EQ(of("/loki/api/v1/push"), 2);
+  EXPECT_EQ(of("/loki/api/v10"), 1);
+  EXPECT_EQ(of("/lokix"), 0);
+  EXPECT_EQ(of("/x/y"), 3);
+  EXPECT_EQ(of(""), 0);
+  router.set_refusals("", say(4));
+  EXPECT_EQ(of("/lokix"), 4);
+  EXPECT_EQ(of(""), 4);
+  EXPECT_EQ(of("/x"), 3);
+}
+
 }  // namespace
 }  // namespace tocayo::http

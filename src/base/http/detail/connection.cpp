@@ -363,7 +363,9 @@ bool Connection::find_route(const ExchangePtr& x, std::string_view target_text) 
                   std::move(allow)),
            false;
   }
-  x->route = match.route != nullptr ? match.route : table.fallback.get();
+  // What is not there below another system's path is not the page either.
+  const bool page = table.refusal_of(request.path) == nullptr;
+  x->route = match.route != nullptr ? match.route : page ? table.fallback.get() : nullptr;
   if (x->route == nullptr) return refuse(404, "not_found", "nothing is served at " + request.path), false;
   request.path_params = std::move(match.params);
   x->label = state_->label_of(x->route);
@@ -401,7 +403,7 @@ void Connection::on_authenticated(const ExchangePtr& x, Result<> result) {
     exchange_.reset();
     return;
   }
-  if (!result) return respond_now(x, error_response(result.error()));
+  if (!result) return refuse(result.error());
   if (x->route->websocket) return upgrade(x);
   if (!admit_body(x)) return;
   phase_ = State::body;
@@ -472,7 +474,7 @@ void Connection::on_decoded(const ExchangePtr& x, Result<std::string> body) {
     exchange_.reset();
     return;
   }
-  if (!body) return respond_now(x, error_response(body.error()));
+  if (!body) return refuse(body.error());
   x->request.body = std::move(*body);
   run_handler(x);
 }

@@ -80,6 +80,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_response(const ExchangePtr& x);
   void respond_now(const ExchangePtr& x, Response response);  // not from a handler
   void refuse(int status, std::string_view code, std::string_view message, Headers extra = {});
+  void refuse(const Error& error);
   void send_response(const ExchangePtr& x);
   std::string build_header(Exchange& x, bool stream, std::size_t length);
   void add_cors(const Request& request, Headers& headers) const;

@@ -58,9 +58,17 @@ void Connection::refuse(int status, std::string_view code, std::string_view mess
     exchange_->request.remote_address = transport_->remote_address();
     exchange_->request.request_id = state_->new_request_id();
   }
-  auto response = Response::json(status, error_body(code, message));
-  for (const auto& [name, value] : extra) response.headers.add(name, value);
+  const auto* shape = state_->router.impl().refusal_of(exchange_->request.path);
+  auto response = shape != nullptr ? (*shape)(exchange_->request, {.status = status, .code = code, .message = message})
+                                   : Response::json(status, error_body(code, message));
+  for (const auto& [name, value] : extra) response.headers.set(name, value);
   respond_now(exchange_, std::move(response));
+}
+
+void Connection::refuse(const Error& error) {
+  Headers extra;
+  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::limit) extra.add("Retry-After", "5");
+  refuse(status_of(error.kind), to_string(error.kind), error.message, std::move(extra));
 }
 
 void Connection::respond_now(const ExchangePtr& x, Response response) {
@@ -228,7 +236,7 @@ void Connection::on_stream_end(const ExchangePtr& x, Result<> result) {
     // Nothing is out yet: the client can still get a proper answer.
     if (auto writer = x->sink->close()) state_->post_work([writer] { writer.resume(); });
     x->encoded = Coding::identity;
-    return respond_now(x, error_response(result.error()));
+    return refuse(result.error());
   }
   stream_ended_ = true;
   if (!result) {

@@ -53,7 +53,11 @@ struct Router::Impl {
   Match match(std::string_view method, const std::vector<std::string>& segments) const;
   void insert(std::string_view pattern, const detail::Route* route);
 
+  // nullptr: that of our own APIs.
+  const RefusalShape* refusal_of(std::string_view path) const;
+
   std::vector<std::unique_ptr<detail::Route>> routes;
+  std::vector<std::pair<std::string, RefusalShape>> refusals;  // longest first
   std::unique_ptr<detail::Route> fallback;
   std::vector<std::pair<std::string, const detail::Route*>> patterns;  // as inserted, aliases included
   Node root;
