@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemons } from './daemons.mjs';
 import { Server, until } from './server.mjs';
@@ -26,11 +27,23 @@ const freeUdp = () =>
 const server = new Server();
 let tcp;
 let udp;
+let tls;
+const pem = (name) => join(server.work, `${name}.pem`);
+const makeCertificate = (name) =>
+  execFileSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`],
+    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', pem(`${name}-key`), '-out', pem(name)],
+  ], { stdio: 'pipe' });
 before(async () => {
   tcp = await freeTcp();
   udp = await freeUdp();
+  tls = await freeTcp();
+  makeCertificate('serving');
+  makeCertificate('sender');
   server.settings['logs.syslog'] =
-    `[{listen: 'tcp://127.0.0.1:${tcp}', labels: {via: tcp}}, {listen: 'udp://127.0.0.1:${udp}', tenant: nets, labels: {via: udp}}]`;
+    `[{listen: 'tcp://127.0.0.1:${tcp}', labels: {via: tcp}}, {listen: 'udp://127.0.0.1:${udp}', tenant: nets, labels: {via: udp}},
+      {listen: 'tcp://127.0.0.1:${tls}', labels: {via: tls},
+       tls: {cert_file: '${pem('serving')}', key_file: '${pem('serving-key')}', client_ca_file: '${pem('sender')}'}}]`;
   await server.start();
 });
 after(() => server.stop());
@@ -120,4 +133,15 @@ test('syslog-ng sends by its syslog() and network() drivers', () =>
     daemons.file('in.log.2', `${messages.join('\n')}\n`);
     for (const app of ['new', 'old'])
       assert.deepEqual((await server.texts(`{app="${app}"}`, COUNT)).sort(), [...messages].sort());
+  }));
+
+test('syslog-ng over TLS, with certificates on both sides', () =>
+  withDaemons(async (daemons) => {
+    const source = daemons.file('in.log', `${messages.join('\n')}\n`);
+    const files = `ca-file("${pem('serving')}") cert-file("${pem('sender')}") key-file("${pem('sender-key')}")`;
+    daemons.syslogNg(`
+      source lines { file("${source}" flags(no-parse) follow-freq(0.2) program-override("sealed")); };
+      destination sealed { syslog("127.0.0.1" port(${tls}) transport("tls") tls(${files} peer-verify(required-trusted))); };
+      log { source(lines); destination(sealed); };`);
+    assert.deepEqual((await server.texts('{app="sealed", via="tls"}', COUNT)).sort(), [...messages].sort());
   }));

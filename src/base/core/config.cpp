@@ -233,8 +233,8 @@ std::string Config::to_yaml(bool with_comments) const {
     out += indent + std::string(parts.back()) + ":";
     switch (value.key.type) {
       case ConfigType::tree:
-        if (value.text.empty()) {
-          out += " {}\n";
+        if (value.text.empty() || value.text == "[]") {
+          out += value.text.empty() ? " {}\n" : " []\n";
         } else {
           out += '\n';
           for (std::string_view line : split(value.text, '\n')) out += indent + "  " + std::string(line) + '\n';
@@ -278,7 +278,7 @@ std::string Config::json_schema(std::span<const ConfigKey> keys) {
       case ConfigType::integer: leaf["type"] = "integer", leaf["default"] = *to_integer(key.default_value); break;
       case ConfigType::number: leaf["type"] = "number", leaf["default"] = *to_number(key.default_value); break;
       case ConfigType::list: leaf["type"] = "array", leaf["items"] = json::object{{"type", "string"}}; break;
-      case ConfigType::tree: leaf["type"] = "object"; break;
+      case ConfigType::tree: leaf["type"] = key.default_value == "[]" ? "array" : "object"; break;
       case ConfigType::bytes:
         leaf["type"] = json::array{"string", "integer"}, leaf["default"] = key.default_value;
         break;

@@ -23,6 +23,7 @@
 #include "core/task.h"
 #include "syslog/framer.h"
 #include "syslog/rows.h"
+#include "syslog/tls.h"
 
 namespace tocayo::syslog {
 
@@ -35,6 +36,8 @@ constexpr std::chrono::milliseconds kBatchDelay{100};
 constexpr std::chrono::milliseconds kRetry{500};
 constexpr int kSocketBuffer = 8 << 20;  // asked for; the system may give less
 constexpr std::size_t kLongestDatagram = 65'536;
+constexpr std::chrono::seconds kHandshake{10};
+constexpr std::chrono::seconds kRefresh{10};  // looks at the certificate's files
 using Steady = std::chrono::steady_clock;
 
 std::string address_text(const sockaddr_storage& address, socklen_t size) {
@@ -47,7 +50,8 @@ std::string address_text(const sockaddr_storage& address, socklen_t size) {
 }
 
 std::string name_of(const ListenerConfig& config) {
-  return fmt::format("{}://{}:{}", config.tcp ? "tcp" : "udp", config.host, config.port);
+  const bool tls = !config.tls.cert_file.empty();
+  return fmt::format("{}://{}:{}", tls ? "tls" : config.tcp ? "tcp" : "udp", config.host, config.port);
 }
 
 Result<Fd> bind_to(const ListenerConfig& config) {
@@ -108,8 +112,10 @@ std::uint16_t port_of(int fd) {
 
 class Receiver::Listener {
  public:
-  Listener(ListenerConfig config, Fd socket, logs::api::PushHandler& push, Registry& registry, const Clock& clock)
+  Listener(ListenerConfig config, std::unique_ptr<TlsContext> tls, Fd socket, logs::api::PushHandler& push,
+           Registry& registry, const Clock& clock)
       : config_(std::move(config)),
+        tls_(std::move(tls)),
         socket_(std::move(socket)),
         port_(port_of(socket_.get())),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
@@ -122,6 +128,8 @@ class Receiver::Listener {
                                   "Messages that were lost: datagrams that came faster than they were read, and what "
                                   "the store did not take.",
                                   labels())),
+        refused_(registry.counter("tocayo_syslog_refused_connections_total",
+                                  "Connections that were turned away: too many, or no handshake of TLS.", labels())),
         connections_(registry.gauge("tocayo_syslog_connections", "Open connections of senders.", labels())) {
     watch(socket_.get());
     watch(wake_.get());
@@ -140,10 +148,13 @@ class Receiver::Listener {
   struct Connection {
     Connection(Fd socket, std::string from, std::size_t max_message)
         : fd(std::move(socket)), peer(std::move(from)), framer(max_message) {}
+    bool established() const { return tls == nullptr || tls->established(); }
     Fd fd;
     std::string peer;
     Framer framer;
-    Steady::time_point last = Steady::now();
+    std::unique_ptr<TlsStream> tls;  // nullptr: plain
+    bool waits_to_write = false;
+    Steady::time_point began = Steady::now(), last = began;
   };
 
   Labels labels() const { return Labels{{"listener", name_of(config_)}}; }
@@ -176,6 +187,7 @@ class Receiver::Listener {
       if (Steady::now() - swept > std::chrono::seconds(1)) {
         swept = Steady::now();
         close_idle(swept, stop);
+        refresh_tls(swept);
       }
     }
     for (auto& [fd, connection] : open_) take_rest(*connection, stop);
@@ -202,13 +214,65 @@ class Receiver::Listener {
       Fd fd(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (fd.get() < 0) return;
       if (open_.size() >= config_.max_connections) {
-        log::warn(kRoom, "a sender was turned away: max_connections are open", {{"listener", name_of(config_)}});
+        refused_.add();
+        complain("a sender was turned away", address_text(address, size), "max_connections are open");
         continue;
       }
       const int key = fd.get();
-      open_.emplace(key, std::make_unique<Connection>(std::move(fd), address_text(address, size), config_.max_message));
+      auto made = std::make_unique<Connection>(std::move(fd), address_text(address, size), config_.max_message);
+      if (tls_ && !(made->tls = tls_->accept(key))) continue;
+      open_.emplace(key, std::move(made));
       connections_.add(1);
       watch(key);
+    }
+  }
+
+  using Open = std::unordered_map<int, std::unique_ptr<Connection>>;
+
+  void read_tls(Open::iterator at, const std::stop_token& stop) {
+    auto& connection = *at->second;
+    // What OpenSSL has taken from the socket the system does not tell of again.
+    do {
+      std::size_t got = 0;
+      const auto status = connection.tls->read(buffer_, got);
+      if (status == TlsStream::Status::failed) {
+        refused_.add();
+        complain("a connection failed", connection.peer, connection.tls->error());
+      }
+      if (status == TlsStream::Status::failed || status == TlsStream::Status::ended) {
+        close(at, stop);
+        return;
+      }
+      const bool write = status == TlsStream::Status::wait_writable;
+      if (write != connection.waits_to_write) {
+        connection.waits_to_write = write;
+        epoll_event event{};
+        event.events = write ? EPOLLIN | EPOLLOUT : EPOLLIN;
+        event.data.fd = at->first;
+        (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, at->first, &event);
+      }
+      if (status != TlsStream::Status::ok) return;
+      connection.last = Steady::now();
+      connection.framer.put({buffer_.data(), got},
+                            [&](std::string_view message) { take(message, connection.peer, stop); });
+    } while (connection.tls->pending());
+  }
+
+  // At most once a minute: who knocks often must not fill the log.
+  void complain(std::string_view what, const std::string& peer, std::string_view why) {
+    if (complained_ != Steady::time_point{} && Steady::now() - complained_ < std::chrono::minutes(1)) return;
+    complained_ = Steady::now();
+    log::warn(kRoom, what, {{"listener", name_of(config_)}, {"sender", peer}, {"error", why}});
+  }
+
+  void refresh_tls(Steady::time_point now) {
+    if (!tls_ || now - refreshed_ < kRefresh) return;
+    refreshed_ = now;
+    auto read = tls_->refresh();
+    if (!read) {
+      log::error(kRoom, "the new certificate is not used", {{"listener", name_of(config_)}, {"error", read.error()}});
+    } else if (*read) {
+      log::info(kRoom, "the certificate was read again", {{"listener", name_of(config_)}});
     }
   }
 
@@ -216,6 +280,7 @@ class Receiver::Listener {
     const auto found = open_.find(fd);
     if (found == open_.end()) return;
     auto& connection = *found->second;
+    if (connection.tls) return read_tls(found, stop);
     const auto got = ::recv(fd, buffer_.data(), buffer_.size(), 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
@@ -227,7 +292,6 @@ class Receiver::Listener {
                           [&](std::string_view message) { take(message, connection.peer, stop); });
   }
 
-  using Open = std::unordered_map<int, std::unique_ptr<Connection>>;
   Open::iterator close(Open::iterator at, const std::stop_token& stop) {
     take_rest(*at->second, stop);
     connections_.add(-1);
@@ -235,9 +299,13 @@ class Receiver::Listener {
   }
 
   void close_idle(Steady::time_point now, const std::stop_token& stop) {
-    if (config_.idle_timeout.count() == 0) return;
-    for (auto at = open_.begin(); at != open_.end();)
-      at = now - at->second->last > config_.idle_timeout ? close(at, stop) : std::next(at);
+    for (auto at = open_.begin(); at != open_.end();) {
+      const auto& connection = *at->second;
+      const bool idle = config_.idle_timeout.count() > 0 && now - connection.last > config_.idle_timeout;
+      const bool late = !connection.established() && now - connection.began > kHandshake;
+      if (late) refused_.add();
+      at = idle || late ? close(at, stop) : std::next(at);
+    }
   }
 
   void read_datagrams(const std::stop_token& stop) {
@@ -277,7 +345,10 @@ class Receiver::Listener {
                                             return {};
                                           }));
       const auto again = later(stored);
-      if (!again) break;
+      if (!again) {
+        note_rejected(stored);
+        break;
+      }
       if (told.empty())
         log::warn(kRoom, "lines wait for the store", {{"listener", name_of(config_)}, {"error", *again}});
       told = *again;
@@ -288,6 +359,18 @@ class Receiver::Listener {
       std::this_thread::sleep_for(stop.stop_requested() ? std::chrono::milliseconds(50) : kRetry);
     }
     batch_.clear();
+  }
+
+  void note_rejected(const Result<logs::api::PushHandler::Stored>& stored) {
+    std::size_t lines = stored ? 0 : batch_.items.size();
+    std::string why = stored ? "" : stored.error().message;
+    if (stored) {
+      for (const auto& reason : stored->result.rejected) lines += reason.lines;
+      if (!stored->result.messages.empty()) why = stored->result.messages.front();
+    }
+    if (lines == 0) return;
+    dropped_.add(static_cast<double>(lines));
+    complain("messages were refused", batch_.peers.front(), why);
   }
 
   // Why the same may be taken later; nullopt: it is done with.
@@ -305,6 +388,7 @@ class Receiver::Listener {
   }
 
   ListenerConfig config_;
+  std::unique_ptr<TlsContext> tls_;  // nullptr: plain
   Fd socket_;
   std::uint16_t port_;
   Fd epoll_;
@@ -314,10 +398,11 @@ class Receiver::Listener {
   Counter& messages_;
   Counter& bytes_;
   Counter& dropped_;
+  Counter& refused_;
   Gauge& connections_;
   Open open_;
   Batch batch_;
-  Steady::time_point began_;
+  Steady::time_point began_, complained_, refreshed_ = Steady::now();
   std::uint64_t number_ = 0;
   std::uint32_t lost_ = 0;
   std::vector<char> buffer_ = std::vector<char>(kLongestDatagram);
@@ -331,9 +416,15 @@ Result<std::unique_ptr<Receiver>> Receiver::start(std::vector<ListenerConfig> co
                                                   Registry& registry, const Clock& clock) {
   std::unique_ptr<Receiver> receiver(new Receiver());
   for (auto& config : configs) {
+    std::unique_ptr<TlsContext> tls;
+    if (!config.tls.cert_file.empty()) {
+      auto opened = TlsContext::open(config.tls);
+      if (!opened) return std::unexpected(std::move(opened.error()).with_context("logs.syslog: " + name_of(config)));
+      tls = std::move(*opened);
+    }
     Fd socket = TRY(bind_to(config));
     receiver->listeners_.push_back(
-        std::make_unique<Listener>(std::move(config), std::move(socket), push, registry, clock));
+        std::make_unique<Listener>(std::move(config), std::move(tls), std::move(socket), push, registry, clock));
   }
   return receiver;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listens for syslog over UDP and TCP and stores what comes.
+// Listens for syslog over UDP, TCP and TLS and stores what comes.
 //
 //   auto receiver = TRY(Receiver::start(configs, api.push()));
 //

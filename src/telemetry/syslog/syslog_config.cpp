@@ -38,6 +38,18 @@ Result<> read_address(std::string_view text, ListenerConfig& config) {
   return {};
 }
 
+Result<> read_tls(const YAML::Node& node, std::string_view file, TlsSettings& out) {
+  yaml::Fields fields(node, file);
+  TRY(fields.open());
+  TRY(fields.read("cert_file", out.cert_file));
+  TRY(fields.read("key_file", out.key_file));
+  TRY(fields.read("client_ca_file", out.client_ca_file));
+  TRY(fields.finish());
+  if (out.cert_file.empty()) return std::unexpected(yaml::error_at(node, file, "tls: cert_file is missing"));
+  if (out.key_file.empty()) return std::unexpected(yaml::error_at(node, file, "tls: key_file is missing"));
+  return {};
+}
+
 Result<ListenerConfig> read_listener(const YAML::Node& node, std::string_view file) {
   ListenerConfig config;
   yaml::Fields fields(node, file);
@@ -48,6 +60,8 @@ Result<ListenerConfig> read_listener(const YAML::Node& node, std::string_view fi
   std::uint64_t max_message = config.max_message;
   std::int64_t connections = static_cast<std::int64_t>(config.max_connections);
   TRY(fields.read("listen", listen));
+  const bool tls = fields.has("tls");
+  if (tls) TRY(read_tls(fields.get("tls"), file, config.tls));
   TRY(fields.read("tenant", config.tenant));
   TRY(fields.read("labels", labels));
   TRY(fields.read("label_fields", config.label_fields));
@@ -58,6 +72,7 @@ Result<ListenerConfig> read_listener(const YAML::Node& node, std::string_view fi
   TRY(fields.finish());
   if (auto address = read_address(listen, config); !address)
     return std::unexpected(fields.error("listen", address.error().message));
+  if (tls && !config.tcp) return std::unexpected(fields.error("tls", "is for tcp:// only"));
   if (format == "auto") {
     config.format = Format::any;
   } else if (format == "rfc3164") {

@@ -121,6 +121,33 @@ TEST(Syslog, Rows) {
   EXPECT_EQ(metadata, "e_1_k_x=v;facility=auth;msgid=M1;severity=crit;");
 }
 
+TEST(Syslog, RowsAsPromtailLabelsThem) {
+  ListenerConfig config;
+  config.names = FieldNames::promtail;
+  config.label_data = true;
+  config.keep_time = false;
+  config.whole_message = true;
+  Batch batch;
+  const std::string message = R"(<34>1 2020-01-01T00:00:00Z box su 7 M1 [e@1 k="v"] text)";
+  batch.add(message, "192.0.2.1", kNow, 5);
+  logs::api::PushRows rows;
+  make_rows(batch, config, rows);
+  rows.finish(false, {});
+  ASSERT_EQ(rows.streams().size(), 1U);
+  EXPECT_EQ(rows.streams()[0].labels, (Labels{{"__syslog_connection_ip_address", "192.0.2.1"},
+                                              {"__syslog_message_app_name", "su"},
+                                              {"__syslog_message_facility", "auth"},
+                                              {"__syslog_message_hostname", "box"},
+                                              {"__syslog_message_msg_id", "M1"},
+                                              {"__syslog_message_proc_id", "7"},
+                                              {"__syslog_message_sd_e_1_k", "v"},
+                                              {"__syslog_message_severity", "critical"}}));
+  const auto entries = rows.entries(rows.streams()[0]);
+  EXPECT_EQ(entries[0].line, message);
+  EXPECT_GE(entries[0].time, kNow);
+  EXPECT_TRUE(entries[0].metadata.empty());
+}
+
 TEST(Syslog, Configuration) {
   const auto good = parse_config(
       "- {listen: 'udp://[::1]:514', tenant: t, format: rfc3164, idle_timeout: 5m, max_message: 8KiB}\n"
@@ -144,6 +171,10 @@ TEST(Syslog, Configuration) {
            {"- {listen: 'tcp://:1', label_fields: [text]}", "expected host, app, facility and severity"},
            {"- {listen: 'tcp://:1', tenant: 'a|b'}", "expected one tenant"},
            {"- {listen: 'tcp://:1', max_message: 1}", "expected 480 bytes to 16 MiB"},
+           {"- {listen: 'udp://:1', tls: {cert_file: a, key_file: b}}", "tls: is for tcp:// only"},
+           {"- {listen: 'tcp://:1', tls: {key_file: b}}", "tls: cert_file is missing"},
+           {"- {listen: 'tcp://:1', tls: {cert_file: b}}", "tls: key_file is missing"},
+           {"- {listen: 'tcp://:1', tls: {cert_file: a, key_file: b, ca: c}}", "unknown key"},
            {"- {listen: 'tcp://:1', lables: {a: b}}", "labels"}}) {
     const auto bad = parse_config(text, "logs.syslog");
     ASSERT_FALSE(bad) << text;
