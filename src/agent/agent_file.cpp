@@ -43,7 +43,8 @@ bool reads_files(const YAML::Node& jobs) {
   if (!jobs.IsDefined() || !jobs.IsSequence()) return false;
   for (const auto& job : jobs) {
     if (!job.IsMap()) continue;
-    for (const char* key : {"pipeline_stages", "journal", "kubernetes_pods", "docker_containers"}) {
+    for (const char* key :
+         {"pipeline_stages", "journal", "loki_push_api", "syslog", "kubernetes_pods", "docker_containers"}) {
       if (job[key]) return true;
     }
     const YAML::Node groups = job["static_configs"];
@@ -58,6 +59,7 @@ bool reads_files(const YAML::Node& jobs) {
 AgentFileKind kind_of(const YAML::Node& root) {
   if (!root.IsMap()) return AgentFileKind::prometheus;
   if (root["metrics"] || root["integrations"]) return AgentFileKind::grafana_agent;
+  if (root["logs"] && root["logs"].IsMap() && root["logs"]["configs"]) return AgentFileKind::grafana_agent;
   if (root["clients"] || root["client"] || root["positions"]) return AgentFileKind::promtail;
   if (reads_files(root["scrape_configs"])) return AgentFileKind::promtail;
   if (root["host"] || root["server"] || root["logs"] || root["otlp"]) return AgentFileKind::tocayo;
@@ -242,7 +244,7 @@ Result<> read_own(const YAML::Node& root, const std::string& file, const std::st
   if (!out.log_level.empty() && !log::parse_level(out.log_level))
     return std::unexpected(fields.error("log_level", "debug, info, warn or error is expected"));
   if (fields.has("logs")) TRY(read_own_logs(fields.get("logs"), file, directory, out));
-  if (fields.has("otlp")) return std::unexpected(fields.error("otlp", "is not supported yet"));
+  if (fields.get("otlp").IsDefined()) out.otlp = TRY(parse_otlp(fields.get("otlp"), file, directory));
   YAML::Node part = prometheus_part(fields.get("global"), fields.get("scrape_configs"), fields.get("remote_write"),
                                     fields.get("scrape_config_files"));
   TRY(fields.finish());

@@ -38,6 +38,7 @@ struct AgentFile {
   std::optional<HostSettings> host;
   ServerSettings server;
   LogsConfig logs;
+  std::optional<LogJob> otlp;         // of our own file
   std::optional<bool> machine_logs;   // `logs.machine` of our own file
   std::string log_level;              // "" not said
   std::vector<std::string> warnings;  // beside those of `scrape`

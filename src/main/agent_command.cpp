@@ -73,7 +73,8 @@ class AgentProgram {
     if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
       return fail(ErrorKind::conflict, "--data-dir: another agent uses " + data_dir_);
     client_ = http::Client::create();
-    logs_ = std::make_unique<AgentLogs>(data_dir_, "Tocayo/" + version_text(), *client_);
+    logs_ = std::make_unique<AgentLogs>(data_dir_, "Tocayo/" + version_text(), *client_, compute_);
+    TRY(logs_->prepare(config));
     TRY(apply_destinations(config));
     TRY(logs_->apply_queues(config));
     scraper_ = agent::Scraper::create({.user_agent = "Tocayo/" + version_text()}, *client_, fan_out_, compute_);
@@ -95,7 +96,8 @@ class AgentProgram {
     if (!config)
       done = std::unexpected(config.error());
     else
-      done = apply_destinations(*config);
+      done = logs_->prepare(*config);
+    if (done) done = apply_destinations(*config);
     if (done) done = logs_->apply_queues(*config);
     if (done) done = apply_host(*config);
     if (done) done = logs_->apply_jobs(*config);

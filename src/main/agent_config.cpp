@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 #include "core/text.h"
@@ -64,6 +65,25 @@ Result<> take_logs(agent::LogsConfig logs, const std::string& path, AgentConfig&
   return {};
 }
 
+// Each receiver has an address of its own, and `otlp` is a job among the others.
+Result<> check_listeners(const AgentConfig& config) {
+  std::map<std::string, std::string> taken;  // address: job
+  const auto check = [&](const agent::LogJob& job) -> Result<> {
+    if (!job.push) return {};
+    const auto [found, fresh] = taken.emplace(job.push->address(), job.name);
+    if (fresh) return {};
+    return fail(ErrorKind::bad_input, fmt::format("{}: the job \"{}\" listens on {} too", job.push->place,
+                                                  found->second, job.push->address()));
+  };
+  for (const auto& job : config.logs.jobs) {
+    if (config.otlp && job.name == config.otlp->name)
+      return fail(ErrorKind::bad_input,
+                  fmt::format("{}: a job is called \"{}\" already", config.otlp->push->place, job.name));
+    TRY(check(job));
+  }
+  return config.otlp ? check(*config.otlp) : Result<>();
+}
+
 Result<> apply_flags(const std::vector<std::string>& flags, std::string_view said_by, agent::HostOptions& host) {
   for (std::size_t i = 0; i < flags.size(); ++i) {
     bool used_next = false;
@@ -114,6 +134,10 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
       server_said_by = path + ": server";
     }
     TRY(take_logs(std::move(file.logs), path, config));
+    if (file.otlp) {
+      if (config.otlp) return fail(ErrorKind::bad_input, path + ": another file has the section otlp too");
+      config.otlp = std::move(file.otlp);
+    }
     if (file.machine_logs) machine_logs = file.machine_logs;
     if (!file.log_level.empty()) config.log_level = file.log_level;
     config.files.push_back(path);
@@ -152,9 +176,10 @@ Result<AgentConfig> read_agent_config(const AgentArguments& arguments) {
     return fail(ErrorKind::bad_input,
                 "there is nowhere to send to: give --server URL, or a configuration file with remote_write or clients");
   }
-  if (config.logs.destinations.empty() && (!config.logs.jobs.empty() || config.machine_logs)) {
+  if (config.logs.destinations.empty() && (!config.logs.jobs.empty() || config.otlp || config.machine_logs)) {
     return fail(ErrorKind::bad_input, "there is nowhere to send logs to: give --server URL, or clients in a file");
   }
+  TRY(check_listeners(config));
   return config;
 }
 

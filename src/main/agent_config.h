@@ -2,6 +2,7 @@
 // What `tocayo agent` is told: its arguments and files, made one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct AgentConfig {
   agent::ScrapeFile scrape;
   std::vector<agent::Destination> destinations;
   agent::LogsConfig logs;
+  std::optional<agent::LogJob> otlp;
   bool machine_logs = false;  // those of `logs` are then followed by the machine's own
   bool host_metrics = false;
   agent::HostOptions host;                                 // also without host_metrics: for --node-exporter-compat

@@ -13,6 +13,12 @@ namespace {
 const std::vector<std::string> kMachineFiles = {"/var/log/*.log", "/var/log/syslog", "/var/log/messages"};
 }  // namespace
 
+Result<> AgentLogs::prepare(AgentConfig& config) {
+  if (config.otlp) config.logs.jobs.push_back(std::move(*config.otlp));
+  config.otlp.reset();
+  return receivers_.prepare(config.logs.jobs);
+}
+
 Result<> AgentLogs::apply_queues(const AgentConfig& config) {
   std::map<std::string, std::shared_ptr<agent::LogQueue>> opened;
   for (const auto& destination : config.logs.destinations) {
@@ -54,9 +60,9 @@ Result<> AgentLogs::apply_jobs(const AgentConfig& config) {
   std::lock_guard lock(mutex_);
   if (agent_ != nullptr) {
     agent_->apply(std::move(jobs), config.logs.limits);
-    return {};
+    return receivers_.commit();
   }
-  if (jobs.empty()) return {};
+  if (jobs.empty()) return receivers_.commit();
   std::error_code code;
   std::filesystem::create_directories(data_dir_ + "/logs", code);
   if (code) return std::unexpected(error_from_errno("create " + data_dir_ + "/logs", code.value()));
@@ -73,10 +79,11 @@ Result<> AgentLogs::apply_jobs(const AgentConfig& config) {
   options.client = &client_;
   agent_ = TRY(agent::LogAgent::create(std::move(options), sink_));
   agent_->start();
-  return {};
+  return receivers_.commit();
 }
 
 void AgentLogs::stop(std::chrono::milliseconds patience) {
+  receivers_.stop(std::chrono::seconds(2));
   {
     std::lock_guard lock(mutex_);
     if (agent_ != nullptr) agent_->stop();

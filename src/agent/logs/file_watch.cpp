@@ -78,12 +78,14 @@ FileWatch::Woken FileWatch::drain() {
   }
 }
 
+void FileWatch::wake() const {
+  const std::uint64_t one = 1;
+  (void)!::write(stopped_, &one, sizeof one);
+}
+
 FileWatch::Woken FileWatch::wait(std::chrono::milliseconds most, std::stop_token stop) {
   const auto end = std::chrono::steady_clock::now() + most;
-  const std::stop_callback wake(stop, [this] {
-    const std::uint64_t one = 1;
-    (void)!::write(stopped_, &one, sizeof one);
-  });
+  const std::stop_callback stopped(stop, [this] { wake(); });
   pollfd fds[2] = {{stopped_, POLLIN, 0}, {inotify_, POLLIN, 0}};
   // First what belongs to the wake before.
   if (const auto gather = std::min(until(woken_ + kGather), until(end)); gather.count() > 0) {
@@ -92,6 +94,8 @@ FileWatch::Woken FileWatch::wait(std::chrono::milliseconds most, std::stop_token
   if (stop.stop_requested()) return Woken::time;
   const int ready = ::poll(fds, inotify_ >= 0 ? 2 : 1, static_cast<int>(until(end).count()));
   woken_ = std::chrono::steady_clock::now();
+  std::uint64_t wakes = 0;
+  (void)!::read(stopped_, &wakes, sizeof wakes);
   if (ready <= 0 || (fds[1].revents & POLLIN) == 0) return Woken::time;
   return drain();
 }

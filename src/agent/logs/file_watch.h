@@ -11,7 +11,7 @@
 
 namespace tocayo::agent {
 
-// Not thread-safe; a stop token may be stopped from anywhere.
+// Not thread-safe, but for wake(); a stop token may be stopped from anywhere.
 class FileWatch {
  public:
   FileWatch();
@@ -24,13 +24,15 @@ class FileWatch {
   enum class Woken : unsigned char { time, written, names };
   // Until something happens, `most` is over or `stop`. Writes that follow each other closely wake it once.
   Woken wait(std::chrono::milliseconds most, std::stop_token stop);
+  // Ends the wait, or the next one at once. From any thread.
+  void wake() const;
 
  private:
   void update(const std::set<std::string>& wanted, std::uint32_t events, std::map<std::string, int>& watches);
   Woken drain();
 
-  int inotify_ = -1;  // -1: not available
-  int stopped_ = -1;
+  int inotify_ = -1;                  // -1: not available
+  int stopped_ = -1;                  // of wake() and stop tokens
   std::map<std::string, int> files_;  // path: watch
   std::map<std::string, int> directories_;
   std::chrono::steady_clock::time_point woken_{};

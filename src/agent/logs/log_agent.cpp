@@ -183,7 +183,7 @@ void LogAgentImpl::run(std::stop_token stop) {
   }
   save();
   publish();
-  jobs_.clear();
+  jobs_.clear();  // what was pushed and not handed over is refused
 }
 
 // Reads and hands over once; true when there is more.
@@ -199,6 +199,7 @@ bool LogAgentImpl::round(std::stop_token stop) {
   deliver_own();
   if (!waiting_) hand_over(stop);
   settle_files();
+  expire_pushed();
   if (std::exchange(waiting_, false)) return false;
   return more;
 }
@@ -240,6 +241,7 @@ bool LogAgentImpl::hand_over(std::stop_token stop) {
   }
   if (!batch_.empty() && !deliver(marks, stop)) return false;
   changed_ = changed_ || !touched_.empty() || !batch_.empty();
+  settle_pushed(held, !batch_.empty());
   batch_.clear();
   batch_bytes_ = 0;
   touched_.clear();
@@ -254,9 +256,19 @@ bool LogAgentImpl::hand_over(std::stop_token stop) {
 bool LogAgentImpl::deliver(const LogMarks& marks, std::stop_token stop) {
   std::chrono::milliseconds pause = kRetryFirst;
   handing_over_ = true;
+  bool refused = false;
   for (;;) {
     auto done = sink_->put(batch_number_ + 1, marks, batch_);
     if (done) break;
+    if (!std::exchange(refused, true)) {
+      refuse_pushed(done.error());
+      if (batch_.empty()) {
+        handing_over_ = false;
+        admit_pushed();
+        return true;
+      }
+    }
+    expire_pushed();
     if (stop.stop_requested()) {
       handing_over_ = false;
       waiting_ = true;
@@ -269,6 +281,7 @@ bool LogAgentImpl::deliver(const LogMarks& marks, std::stop_token stop) {
     pause = std::min<std::chrono::milliseconds>(pause * 2, kRetryMost);
   }
   handing_over_ = false;
+  if (refused) admit_pushed();
   ++batch_number_;
   return true;
 }
@@ -342,6 +355,15 @@ void LogAgentImpl::publish() {
       status.last_line = tailed->last_line;
       lag += status.lag_bytes;
       ++files;
+      all.push_back(std::move(status));
+    }
+    if (job->pushed) {
+      LogSourceStatus status;
+      status.job = job->config.name;
+      status.path = "pushed to " + job->config.push->address();
+      status.labels = job->config.push->labels;
+      status.lines = job->pushed->lines;
+      status.last_line = job->pushed->last_line;
       all.push_back(std::move(status));
     }
     if (!job->journal) continue;

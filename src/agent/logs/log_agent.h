@@ -48,8 +48,8 @@ struct LogAgentOptions {
 
 // One source as it stands.
 struct LogSourceStatus {
-  std::string job, path;  // of the journal: "journal" or its directory
-  Labels labels;          // of the journal those that are configured
+  std::string job, path;  // of the journal: "journal" or its directory; of what is pushed: where to
+  Labels labels;          // of the journal and of what is pushed those that are configured
   std::uint64_t offset = 0, size = 0, lag_bytes = 0;
   std::string cursor;         // of the journal
   std::uint64_t lines = 0;    // read since the start

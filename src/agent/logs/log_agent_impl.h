@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Private to logs: the collector's state. log_agent.cpp has the life and the delivery, log_reading.cpp what is read.
+// Private to logs: the collector's state. log_agent.cpp has the life and the delivery, log_reading.cpp what is
+// read, log_pushed.cpp what comes by itself.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include "agent/logs/file_watch.h"
 #include "agent/logs/journal_reader.h"
 #include "agent/logs/log_agent.h"
+#include "agent/logs/log_inbox.h"
 #include "agent/logs/pipeline.h"
 #include "agent/logs/positions.h"
 #include "agent/logs/sources.h"
@@ -59,6 +61,16 @@ class LogAgentImpl final : public LogAgent {
     std::uint64_t lines = 0;
     TimestampMs last_line = 0;
   };
+  // Of a job that lines are pushed to.
+  struct Pushed {
+    ~Pushed();  // answers what is open
+    std::uint32_t id = 0;
+    std::shared_ptr<LogInbox> inbox;                   // shared with its listener
+    std::uint64_t next = 0;                            // number of the next line
+    std::deque<std::unique_ptr<LogInbox::Item>> open;  // run, not answered, in order
+    std::uint64_t lines = 0;
+    TimestampMs last_line = 0;
+  };
   struct Job {
     LogJob config;
     std::unique_ptr<Pipeline> pipeline;
@@ -67,6 +79,7 @@ class LogAgentImpl final : public LogAgent {
     std::vector<SteadyClock::time_point> look_again;
     std::vector<std::unique_ptr<Tailed>> files;
     std::unique_ptr<JournalState> journal;
+    std::unique_ptr<Pushed> pushed;
   };
   struct OwnLine {
     TimestampNs time;
@@ -98,6 +111,13 @@ class LogAgentImpl final : public LogAgent {
                  std::uint64_t begin, std::uint64_t end);
   void collect(LogLine line);
   static std::uint64_t line_start(int fd, std::uint64_t offset);
+
+  // --- log_pushed.cpp ---
+  bool read_pushed(Job& job);
+  void settle_pushed(const std::map<std::uint32_t, std::uint64_t>& held, bool handed_over);
+  void refuse_pushed(const Error& error);
+  void admit_pushed();
+  void expire_pushed();
 
   // --- log_agent.cpp ---
   bool round(std::stop_token stop);

@@ -142,7 +142,8 @@ Result<> each(yaml::Fields& fields, const std::string& key, Read read) {
   return {};
 }
 
-Result<LogJob> read_job(const YAML::Node& node, const std::string& file, const std::string& directory) {
+Result<LogJob> read_job(const YAML::Node& node, const std::string& file, const std::string& directory,
+                        std::vector<std::string>& warnings) {
   yaml::Fields fields(node, file);
   TRY(fields.open());
   LogJob job;
@@ -154,6 +155,12 @@ Result<LogJob> read_job(const YAML::Node& node, const std::string& file, const s
   TRY(each(fields, "file_sd_configs",
            [&](const YAML::Node& item) { return read_file_discovery(item, file, directory, job); }));
   if (fields.get("journal").IsDefined()) TRY(read_journal(fields.get("journal"), file, directory, job));
+  if (fields.get("loki_push_api").IsDefined())
+    job.push = TRY(parse_push_api(fields.get("loki_push_api"), file, directory, warnings));
+  if (fields.get("syslog").IsDefined()) {
+    if (job.push) return std::unexpected(fields.error("syslog", "a job has one receiver; make a job of each"));
+    job.push = TRY(parse_syslog(fields.get("syslog"), file, directory, warnings));
+  }
   job.pods = TRY(read_directory(fields, "kubernetes_pods", file, directory, "/var/log/pods"));
   job.containers = TRY(read_directory(fields, "docker_containers", file, directory, "/var/lib/docker/containers"));
   TRY(fields.read("encoding", job.encoding));
@@ -166,8 +173,6 @@ Result<LogJob> read_job(const YAML::Node& node, const std::string& file, const s
       {"kubernetes_sd_configs", "is not supported; kubernetes_pods reads /var/log/pods of this machine"},
       {"docker_sd_configs", "is not supported; docker_containers reads the json-file logs of this machine"},
       {"docker", "is not supported; docker_containers reads the json-file logs of this machine"},
-      {"syslog", "is not supported by the collector"},
-      {"loki_push_api", "is not supported; push to the server"},
       {"gelf", "is not supported"},
       {"kafka", "is not supported"},
       {"gcplog", "is not supported"},
@@ -187,13 +192,14 @@ Result<LogJob> read_job(const YAML::Node& node, const std::string& file, const s
           yaml::error_at(entry.first, file, fmt::format("{} is not supported", entry.first.Scalar())));
   }
   TRY(fields.finish());
-  const int sources = static_cast<int>(job.journal.has_value()) + static_cast<int>(!job.pods.empty()) +
-                      static_cast<int>(!job.containers.empty()) +
+  const int sources = static_cast<int>(job.journal.has_value()) + static_cast<int>(job.push.has_value()) +
+                      static_cast<int>(!job.pods.empty()) + static_cast<int>(!job.containers.empty()) +
                       static_cast<int>(!job.targets.empty() || !job.file_discovery.empty());
   if (sources == 0)
     return std::unexpected(yaml::error_at(
         node, file,
-        "the job has no source: static_configs, file_sd_configs, journal, kubernetes_pods or docker_containers"));
+        "the job has no source: static_configs, file_sd_configs, journal, loki_push_api, syslog, kubernetes_pods or "
+        "docker_containers"));
   if (!job.pods.empty()) job.pipeline.prepend(PipelinePlan::built_in("cri"));
   if (!job.containers.empty()) job.pipeline.prepend(PipelinePlan::built_in("docker"));
   if (sources > 1)
@@ -261,7 +267,7 @@ Result<LogsConfig> parse_logs_node(const YAML::Node& node, const std::string& fi
   if (fields.has("limits_config")) TRY(read_limits(fields.get("limits_config"), file, out.limits));
   std::set<std::string> names;
   TRY(each(fields, "scrape_configs", [&](const YAML::Node& item) -> Result<> {
-    auto job = TRY(read_job(item, file, directory));
+    auto job = TRY(read_job(item, file, directory, warnings));
     if (!names.insert(job.name).second)
       return std::unexpected(yaml::error_at(item, file, fmt::format("there are two jobs called \"{}\"", job.name)));
     out.jobs.push_back(std::move(job));

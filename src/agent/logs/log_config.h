@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/logs/pipeline.h"
+#include "agent/logs/push_config.h"
 #include "agent/logs/tail_file.h"
 #include "agent/scrape/config.h"
 #include "agent/ship/log_destination.h"
@@ -26,6 +28,8 @@ struct JournalSettings {
   std::vector<std::string> matches;  // FIELD=value, all must hold
 };
 
+class LogInbox;
+
 struct LogJob {
   std::string name;
   PipelinePlan pipeline;
@@ -33,6 +37,10 @@ struct LogJob {
   std::vector<Labels> targets;  // of static_configs, with __address__ and, for files, __path__
   std::vector<FileDiscoveryConfig> file_discovery;
   std::optional<JournalSettings> journal;
+  std::optional<PushSettings> push;
+  // Of a job with `push`: where its lines come in, made by who listens (shared with the requests under way). Without it
+  // nothing comes.
+  std::shared_ptr<LogInbox> inbox;
   // Ours: directories in which container runtimes keep logs. Their layout gives labels, their lines are read as cri and
   // docker do.
   std::string pods, containers;

@@ -74,7 +74,10 @@ void LogAgentImpl::take_config() {
     jobs_ = std::move(jobs);
   }
   held_.clear();
-  for (auto& job : jobs_) job->pipeline->held(held_);
+  for (auto& job : jobs_) {
+    job->pipeline->held(held_);
+    if (job->pushed) job->pushed->inbox->set_max_line(options_.limits.truncate ? 0 : options_.limits.max_line_size);
+  }
   rescan_ = true;
   looked_for_moved_ = false;
 }
@@ -98,6 +101,12 @@ std::unique_ptr<LogAgentImpl::Job> LogAgentImpl::make_job(LogJob config) {
   if (job->config.journal) {
     job->journal = std::make_unique<JournalState>();
     job->journal->id = next_source_++;
+  }
+  if (job->config.inbox) {
+    job->pushed = std::make_unique<Pushed>();
+    job->pushed->id = next_source_++;
+    job->pushed->inbox = job->config.inbox;
+    job->pushed->inbox->attach([this] { watch_.wake(); });
   }
   refresh_targets(*job);
   return job;
@@ -127,7 +136,7 @@ void LogAgentImpl::scan() {
       open[{tailed->file.identity().device, tailed->file.identity().inode}] = tailed.get();
   }
   for (auto& job : jobs_) {
-    if (job->journal) continue;
+    if (job->journal || job->pushed) continue;
     if (!job->discoveries.empty()) refresh_targets(*job);
     for (auto& file : files_of(job->config, job->targets, options_.host)) begin(*job, std::move(file), open);
   }
@@ -258,6 +267,7 @@ bool LogAgentImpl::start_remainder(const Position& position) {
 bool LogAgentImpl::read_job(Job& job, std::stop_token stop) {
   bool more = false;
   if (job.journal) more = read_journal(job);
+  if (job.pushed) more = read_pushed(job);
   // By place: a file that is cut makes another one, of what was copied of it.
   for (std::size_t i = 0; i < job.files.size(); ++i) {
     Tailed& tailed = *job.files[i];

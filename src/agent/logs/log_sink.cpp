@@ -151,7 +151,14 @@ Result<> QueueSink::put(std::uint64_t batch, const LogMarks& marks, std::span<co
                     .metadata = line.metadata});
   }
   Result<> result;
-  for (const auto& queue : queues()) {
+  const Queues queues = this->queues();
+  // All or none, as far as can be told before.
+  if (queues.size() > 1 && done_.empty()) {
+    std::size_t bytes = 4096;
+    for (const auto& row : rows) bytes += row.text.size() + 64;
+    for (const auto& queue : queues) TRY(queue->check_room(bytes));
+  }
+  for (const auto& queue : queues) {
     if (std::ranges::find(done_, queue.get()) != done_.end()) continue;
     auto put = queue->append(batch, marks, rows);
     if (put)

@@ -31,6 +31,8 @@ class LogSink {
   // Blocks until the lines are kept for good, with the marks where the sink keeps such: all or nothing. unavailable,
   // limit: try the same again. Lines that will never be taken are counted as dropped by the sink, and are no error.
   virtual Result<> put(std::uint64_t batch, const LogMarks& marks, std::span<const LogLine> lines) = 0;
+  // After a put that failed: nothing of that batch was kept, so that a part of it may be left out of the next attempt.
+  virtual bool untouched() const { return false; }
   // Marks that were kept with batches after `batch`, in order; and the number of the last one.
   virtual std::uint64_t recover(std::uint64_t batch, const std::function<void(const LogMarks&)>& apply) {
     (void)apply;
@@ -52,6 +54,7 @@ class QueueSink final : public LogSink {
   void set(Queues queues);
   Queues queues() const;
   Result<> put(std::uint64_t batch, const LogMarks& marks, std::span<const LogLine> lines) override;
+  bool untouched() const override { return done_.empty(); }
   std::uint64_t recover(std::uint64_t batch, const std::function<void(const LogMarks&)>& apply) override;
   void remembered(std::uint64_t batch) override;
 

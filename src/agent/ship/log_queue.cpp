@@ -209,18 +209,22 @@ void LogQueueImpl::add_part(const LogRecordHead& head, std::uint64_t position, S
   }
 }
 
+Result<> LogQueueImpl::check_room(std::size_t bytes) {
+  if (pending_bytes() + bytes <= max_disk_ || pending_ == 0) return {};
+  if (endpoint()->destination.when_full == WhenFull::block)
+    return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
+  over_budget_ = true;
+  wake_.notify_all();
+  // While requests are under way nothing can be dropped at once; this far the queue may grow meanwhile.
+  if (pending_bytes() + bytes > max_disk_ + max_disk_ / 4)
+    return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
+  return {};
+}
+
 Result<> LogQueueImpl::append(std::uint64_t batch, const LogMarks& marks, std::span<const ShipLine> lines) {
   const auto to = endpoint();
   const std::string record = encode_log_record(batch, marks, lines, to->destination.external_labels);
-  if (pending_bytes() + record.size() > max_disk_ && pending_ > 0) {
-    if (to->destination.when_full == WhenFull::block)
-      return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
-    over_budget_ = true;
-    wake_.notify_all();
-    // While requests are under way nothing can be dropped at once; this far the queue may grow meanwhile.
-    if (pending_bytes() + record.size() > max_disk_ + max_disk_ / 4)
-      return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
-  }
+  TRY(check_room(record.size()));
   {
     std::lock_guard lock(mutex_);
     appending_ = partition_->next();

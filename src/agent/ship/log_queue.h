@@ -66,6 +66,8 @@ class LogQueue {
   // Blocks until the lines are in the journal, with the marks: both or neither. unavailable: the queue is full
   // (when_full: block) or the disk does not take it; nothing is queued, and nothing is counted as dropped: try again.
   virtual Result<> append(std::uint64_t batch, const LogMarks& marks, std::span<const ShipLine> lines) = 0;
+  // What append() would say to a record of at most so many bytes, as far as the budget goes.
+  virtual Result<> check_room(std::size_t bytes) = 0;
   // Of the batches after `batch` that the journal still has, in order, as they were at open().
   virtual std::vector<LogBatchMarks> marks_after(std::uint64_t batch) const = 0;
   // Marks up to this batch are remembered elsewhere: records may be forgotten once they are sent.

@@ -46,9 +46,9 @@ struct LogRequest {
 struct LogLane {
   std::deque<LogPart> parts;  // not wholly settled; the first `loaded` are in `requests`
   std::size_t loaded = 0;
-  std::vector<std::unique_ptr<LogRows>> rows;  // of the loaded parts
-  std::deque<LogRequest> requests;             // the front one is under way or next
-  std::uint64_t settled = 0;                   // lines of the loaded parts that found their end
+  std::vector<std::unique_ptr<LogRows>> rows;       // of the loaded parts
+  std::deque<LogRequest> requests;                  // the front one is under way or next
+  std::uint64_t settled = 0;                        // lines of the loaded parts that found their end
   bool in_flight = false;
   unsigned attempts = 0;
   unsigned refused = 0;                // single lines refused since the last success
@@ -66,6 +66,7 @@ class LogQueueImpl final : public LogQueue {
   Result<> load();
 
   Result<> append(std::uint64_t batch, const LogMarks& marks, std::span<const ShipLine> lines) override;
+  Result<> check_room(std::size_t bytes) override;
   std::vector<LogBatchMarks> marks_after(std::uint64_t batch) const override;
   void remembered(std::uint64_t batch) override;
   void reconfigure(LogDestination destination) override;
