@@ -370,6 +370,7 @@ void StoreImpl::run_cuts(std::stop_token stop) {
       cut_wake_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return wake_.load(); });
     }
     if (!stop.stop_requested()) cut_round();
+    let_wait_end();
   }
 }
 
@@ -413,6 +414,7 @@ void StoreImpl::end_threads() {
   for (std::jthread* thread : {&cuts_, &merges_, &blooms_}) {
     if (thread->joinable()) thread->join();
   }
+  let_wait_end();
 }
 
 Result<> StoreImpl::close() {

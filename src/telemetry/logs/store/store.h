@@ -68,7 +68,9 @@ struct StoreOptions {
   std::chrono::milliseconds cut_age = std::chrono::minutes(30);
   // Age of a head that gets blooms: one that fills within seconds is on disk before anybody searches it often.
   std::chrono::milliseconds bloom_age = std::chrono::seconds(20);
-  std::uint64_t head_memory = 1ULL << 30;   // all heads: from here on the largest is cut; appends fail at 1.5 times
+  // Memory of all heads: at three quarters the largest is cut, from here on appends wait for cuts up to 5 s, at 1.5
+  // times they fail.
+  std::uint64_t head_memory = 512ULL << 20;
   std::uint64_t group_bytes = 64ULL << 20;  // a head is divided into stream groups of about this size
   std::uint64_t merge_bytes = 1ULL << 30;   // raw size of a segment of an hour …
   std::uint64_t day_bytes = 4ULL << 30;     // … and of a day

@@ -88,7 +88,41 @@ Result<> StoreImpl::overloaded() const {
       fmt::format("the log store holds {} MiB in memory that it could not write to disk yet; retry later", used >> 20));
 }
 
+// Beyond its memory the store takes no more lines than it writes to disk: senders are slowed down, not refused.
+Task<bool> StoreImpl::wait_for_room() {
+  constexpr std::chrono::seconds kLongest{5};
+  const auto until = std::chrono::steady_clock::now() + kLongest;
+  while (options_.background && crowded() && std::chrono::steady_clock::now() < until) {
+    if (!wake_.exchange(true)) cut_wake_.notify_one();
+    const bool open = co_await completion<bool>([this](auto complete) {
+      std::unique_lock lock(waiting_mutex_);
+      if (!stopping_.load()) {
+        waiting_.emplace_back(std::move(complete));
+        return;
+      }
+      lock.unlock();
+      complete(false);
+    });
+    if (!open) co_return false;
+    if (options_.pool != nullptr) co_await options_.pool->schedule();
+  }
+  co_return true;
+}
+
+// After a cut, and every second: what waits looks again.
+void StoreImpl::let_wait_end() {
+  std::vector<std::function<void(bool)>> waiting;
+  {
+    std::lock_guard lock(waiting_mutex_);
+    waiting.swap(waiting_);
+  }
+  for (auto& complete : waiting) complete(!stopping_.load());
+}
+
 Task<Result<AppendResult>> StoreImpl::append(std::string_view tenant_name, std::span<StreamRows> streams) {
+  if (crowded() && !co_await wait_for_room()) {
+    co_return fail(ErrorKind::unavailable, "the log store is closing; retry later");
+  }
   CO_TRY_VOID(overloaded());
   Request request;
   request.tenant = get_tenant(tenant_name);

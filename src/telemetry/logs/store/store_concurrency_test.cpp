@@ -127,5 +127,28 @@ TEST_F(StoreConcurrencyTest, TheSameBatchFromManySidesIsStoredOnce) {
   EXPECT_EQ(read(everything()).size(), 200U);
 }
 
+// Thirty times what may be in memory, as fast as it goes: all of it is taken.
+TEST_F(StoreConcurrencyTest, SendersAreSlowedDownNotRefused) {
+  options_.background = true;
+  options_.clock = nullptr;
+  options_.head_memory = 400'000;
+  store_.reset();
+  open();
+  constexpr int kWriters = 3;
+  constexpr int kLines = 100;
+  {
+    std::vector<std::jthread> threads;
+    for (int w = 0; w < kWriters; ++w) {
+      threads.emplace_back([&, w] {
+        for (int i = 0; i < kLines; ++i) {
+          auto result = append_to(*store_, {{{{"writer", std::to_string(w)}}, kNow + i, std::string(40'000, 'x'), {}}});
+          ASSERT_TRUE(result) << result.error().message;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(read(everything()).size(), static_cast<std::size_t>(kWriters * kLines));
+}
+
 }  // namespace
 }  // namespace tocayo::logs

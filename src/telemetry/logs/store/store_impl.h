@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -73,6 +74,9 @@ class StoreImpl final : public Store {
   class Replayer;
 
   // store_append.cpp
+  bool crowded() const { return head_memory_->load() >= static_cast<std::int64_t>(options_.head_memory); }
+  Task<bool> wait_for_room();
+  void let_wait_end();
   Result<> overloaded() const;
   Result<> record(Request& request);
   void apply(Request& request);
@@ -156,6 +160,8 @@ class StoreImpl final : public Store {
   std::atomic<std::int64_t> next_tombstone_{1};
   std::shared_ptr<std::atomic<std::int64_t>> head_memory_ = std::make_shared<std::atomic<std::int64_t>>(0);
   std::atomic<bool> wake_{false};
+  std::mutex waiting_mutex_;
+  std::vector<std::function<void(bool)>> waiting_;  // appends, until a cut has freed memory
   std::atomic<bool> merge_wanted_{false};
   std::atomic<bool> stopping_{false};  // ends a merge under way
   std::mutex cutting_mutex_;           // rounds of cuts
