@@ -165,12 +165,17 @@ Result<> LogQueueImpl::load_cursor() {
 Result<> LogQueueImpl::save() {
   std::string text;
   std::uint64_t base = 0;
+  // Of a record that is not wholly settled everything is sent again after a crash, and counted then.
+  std::uint64_t again_delivered = 0, again_dropped = 0;
   {
     std::lock_guard lock(mutex_);
     base = base_locked();
+    for (const auto& [tenant, lane] : lanes_) {
+      for (const auto& [lines, good] : lane.ends) (good ? again_delivered : again_dropped) += lines;
+    }
   }
   const std::uint64_t delivered = delivered_, dropped = dropped_;
-  text = fmt::format("logs 1 {} {} {}\n", base, delivered, dropped);
+  text = fmt::format("logs 1 {} {} {}\n", base, delivered - again_delivered, dropped - again_dropped);
   std::erase_if(settled_, [&](const auto& entry) { return entry.second <= base; });
   for (const auto& [tenant, settled] : settled_) text += fmt::format("{} {}\n", settled, tenant);
   text += fmt::format("crc {:08x}\n", crc32c(text));

@@ -49,6 +49,7 @@ struct LogLane {
   std::vector<std::unique_ptr<LogRows>> rows;       // of the loaded parts
   std::deque<LogRequest> requests;                  // the front one is under way or next
   std::uint64_t settled = 0;                        // lines of the loaded parts that found their end
+  std::deque<std::pair<std::uint64_t, bool>> ends;  // of these, in order: how many, whether they were delivered
   bool in_flight = false;
   unsigned attempts = 0;
   unsigned refused = 0;                // single lines refused since the last success

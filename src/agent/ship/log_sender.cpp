@@ -155,6 +155,7 @@ void LogQueueImpl::fill(const std::string& tenant, LogLane& lane) {
   }
   rows.resize(good);
   lane.settled = 0;
+  lane.ends.clear();
   lane.loaded = good;
   lane.requests.emplace_back();
   std::uint64_t bytes = 0;
@@ -280,8 +281,15 @@ void LogQueueImpl::settle(LogLane& lane, bool delivered) {
     delivered_ += lines;
     pending_ -= lines;
   }
+  lane.ends.emplace_back(lines, delivered);
   while (lane.loaded > 0 && lane.settled >= lane.parts.front().lines) {
     lane.settled -= lane.parts.front().lines;
+    for (auto left = lane.parts.front().lines; left > 0 && !lane.ends.empty();) {
+      const auto taken = std::min(left, lane.ends.front().first);
+      left -= taken;
+      lane.ends.front().first -= taken;
+      if (lane.ends.front().first == 0) lane.ends.pop_front();
+    }
     const auto position = lane.parts.front().position;
     lane.parts.pop_front();
     --lane.loaded;
@@ -406,6 +414,7 @@ void LogQueueImpl::drop_oldest() {
       oldest->rows.clear();
       oldest->loaded = 0;
       oldest->settled = 0;
+      oldest->ends.clear();
       oldest->parts.pop_front();
       settled_[tenant] = part.position + 1;
     }
