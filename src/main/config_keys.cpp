@@ -81,9 +81,9 @@ const std::vector<ConfigKey>& config_keys() {
        "disk for metric queries that need more than their memory, of all that run; 0 = they are refused"},
       {"logs.compaction.settle", duration, "1m", "how long the segments of a day wait for more before they are merged"},
       {"logs.syslog", tree, "[]",
-       "listeners for syslog: [{listen: tcp://:1514 or udp://:1514, tls: {cert_file, key_file, client_ca_file}, tenant, "
-       "labels: {…}, label_fields: [host, app, facility, severity], format: auto|rfc3164|rfc5424, idle_timeout: 2m, "
-       "max_message: 64KiB}]"},
+       "listeners for syslog: [{listen: tcp://:1514 or udp://:1514, tls: {cert_file, key_file, client_ca_file}, "
+       "tenant, labels: {…}, label_fields: [host, app, facility, severity], format: auto|rfc3164|rfc5424, "
+       "idle_timeout: 2m, max_message: 64KiB}]"},
       {"limits", tree, "", "limits of every tenant, with Mimir's key names", true},
       {"overrides_file", text, "", "file of per-tenant limits (overrides: {tenant: {…}}), read again every 10 s"},
   };
