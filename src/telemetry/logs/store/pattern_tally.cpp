@@ -16,6 +16,41 @@ std::vector<const PatternTally::Entry*> PatternTally::sorted(std::size_t limit) 
   return out;
 }
 
+std::size_t PatternTally::memory_bytes() const {
+  constexpr std::size_t kNode = 64;  // of a map, about
+  std::size_t bytes = sizeof *this;
+  for (const auto& [key, entry] : entries_) {
+    bytes += sizeof entry + kNode + 2 * key.size() + entry.samples.size() * kNode;
+  }
+  return bytes;
+}
+
+std::shared_ptr<const PatternTally> PatternCache::find(const Key& key) {
+  std::lock_guard lock(mutex_);
+  const auto found = kept_.find(key);
+  if (found == kept_.end()) return nullptr;
+  order_.splice(order_.begin(), order_, found->second.place);
+  return found->second.tally;
+}
+
+void PatternCache::keep(const Key& key, std::shared_ptr<const PatternTally> tally) {
+  constexpr std::size_t kEntry = sizeof(Key) * 2 + sizeof(Kept) + 96;
+  const std::size_t bytes = tally->memory_bytes() + kEntry;
+  if (bytes > limit_ / 16) return;
+  std::lock_guard lock(mutex_);
+  auto [at, fresh] = kept_.try_emplace(key);
+  if (!fresh) return;
+  order_.push_front(key);
+  at->second = {std::move(tally), order_.begin(), bytes};
+  bytes_ += bytes;
+  while (bytes_ > limit_) {
+    const auto oldest = kept_.find(order_.back());
+    bytes_ -= oldest->second.bytes;
+    kept_.erase(oldest);
+    order_.pop_back();
+  }
+}
+
 const std::string& LineTemplate::of(std::string_view line) {
   tokenize(line, false, tokens_);
   text_.clear();

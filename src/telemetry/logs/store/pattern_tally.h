@@ -2,8 +2,12 @@
 // Private to this room: how often each kind of line occurs, by step of time.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <list>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +32,7 @@ class PatternTally {
 
   explicit PatternTally(TimestampNs step) : step_(step) {}
   TimestampNs step() const { return step_; }
+  std::size_t memory_bytes() const;
   void add(std::string_view pattern, std::string_view level, TimestampNs time) {
     TimestampNs rest = time % step_;
     if (rest < 0) rest += step_;
@@ -70,6 +75,33 @@ class PatternTally {
   std::unordered_map<std::string, Entry> entries_;
   std::string key_;
   Entry* newest_ = nullptr;
+};
+
+// Tallies of row groups that never change, so that looking again costs only what is new. Thread-safe; forgets those not
+// asked for longest.
+class PatternCache {
+ public:
+  // Which rows of which row group, and by which step.
+  struct Key {
+    std::uint64_t group;
+    std::uint64_t question;
+    auto operator<=>(const Key&) const = default;
+  };
+  explicit PatternCache(std::size_t bytes) : limit_(bytes) {}
+  std::shared_ptr<const PatternTally> find(const Key& key);
+  void keep(const Key& key, std::shared_ptr<const PatternTally> tally);
+
+ private:
+  struct Kept {
+    std::shared_ptr<const PatternTally> tally;
+    std::list<Key>::iterator place;
+    std::size_t bytes = 0;
+  };
+  const std::size_t limit_;
+  std::mutex mutex_;
+  std::size_t bytes_ = 0;
+  std::list<Key> order_;  // last asked for first
+  std::map<Key, Kept> kept_;
 };
 
 // The pattern of one line by itself: its template as the segment writer would begin with.

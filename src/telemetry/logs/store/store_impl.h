@@ -20,6 +20,7 @@
 
 #include "logs/store/dir_lock.h"
 #include "logs/store/feed.h"
+#include "logs/store/pattern_tally.h"
 #include "logs/store/record.h"
 #include "logs/store/store.h"
 #include "logs/store/tenant.h"
@@ -167,6 +168,7 @@ class StoreImpl final : public Store {
   std::mutex cutting_mutex_;           // rounds of cuts
   std::mutex merging_mutex_;           // rounds of merges, retention and deletes
   std::mutex delete_mutex_;            // changes of delete requests
+  PatternCache patterns_kept_{16 << 20};
   Feed feed_;
   bool closed_ = false;
   std::mutex background_mutex_;

@@ -16,7 +16,7 @@ Result<std::vector<Pattern>> StoreImpl::patterns(std::string_view name, const Se
   Selection whole = selection;
   whole.want_line = whole.want_metadata = true;
   PatternTally tally(step);
-  TRY(scan_patterns(tenant, tenant->view(), limits_of(name), now_ns(), whole, context, tally));
+  TRY(scan_patterns(tenant, tenant->view(), limits_of(name), now_ns(), whole, context, tally, patterns_kept_));
   std::vector<Pattern> out;
   for (const PatternTally::Entry* entry : tally.sorted(limit)) {
     Pattern& pattern = out.emplace_back();

@@ -49,7 +49,7 @@ class StoreScan final : public Scan {
   }
   ScanStats covered() const override { return covered_; }
   // All kinds of lines; rows that are only in memory, or some of which are hidden, are looked at one by one.
-  Result<> patterns(const Selection& selection, const Context& context, PatternTally& tally);
+  Result<> patterns(const Selection& selection, const Context& context, PatternTally& tally, PatternCache& cache);
   std::vector<std::string> warnings() const override {
     std::lock_guard lock(mutex_);
     return warnings_;
@@ -92,8 +92,8 @@ class StoreScan final : public Scan {
   void add_groups(const SegmentEntry& entry, const std::shared_ptr<const OpenSegment>& open,
                   const std::shared_ptr<const std::vector<std::uint32_t>>& map, const SpillClass* spill,
                   std::span<const char> chosen = {});
-  Result<> count_patterns(std::size_t morsel, const Context& context, LineTemplate& templates,
-                          PatternTally& tally) const;
+  Result<> count_patterns(std::size_t morsel, std::uint64_t question, const Context& context, LineTemplate& templates,
+                          PatternTally& tally, PatternCache& cache) const;
   void add_heads(const Selection& selection, StreamSet& set);
   void add_head_pieces(std::span<const HeadPiece> pieces, std::uint64_t first_order, Work& work, Morsel& morsel);
   Result<> add_segments(const Selection& selection, StreamSet& set, const Context& context);
@@ -536,11 +536,19 @@ void StoreScan::leave_out(const Work& work, const Error& error) const {
 }
 
 // What a morsel adds to the kinds of lines.
-Result<> StoreScan::count_patterns(std::size_t morsel, const Context& context, LineTemplate& templates,
-                                   PatternTally& tally) const {
+Result<> StoreScan::count_patterns(std::size_t morsel, std::uint64_t question, const Context& context,
+                                   LineTemplate& templates, PatternTally& tally, PatternCache& cache) const {
   const Work& work = work_[morsel];
-  if (work.entry != nullptr && !work.masked && work.spill == nullptr) {
-    PatternTally found(tally.step());  // of a damaged row group nothing counts
+  if (const auto group = identity(morsel); group && work.spill == nullptr) {
+    const Morsel& rows = morsels_[morsel];
+    const bool whole = rows.min_time >= start_ && rows.max_time < end_;
+    const PatternCache::Key key{*group, question};
+    if (const auto known = whole ? cache.find(key) : nullptr) {
+      tally.add(*known);
+      return {};
+    }
+    auto counted_here = std::make_shared<PatternTally>(tally.step());  // of a damaged row group nothing counts
+    PatternTally& found = *counted_here;
     auto counted = work.open->reader->patterns(
         work.group, *without_lines_, *work.map, start_, end_, context,
         [&](std::string_view pattern, std::string_view level, TimestampNs time) { found.add(pattern, level, time); },
@@ -548,6 +556,7 @@ Result<> StoreScan::count_patterns(std::size_t morsel, const Context& context, L
           found.add(templates.of(line), level, time);
         });
     if (counted) tally.add(found);
+    if (counted && whole) cache.keep(key, std::move(counted_here));
     if (counted || counted.error().kind != ErrorKind::internal) return counted;
   }
   ScanStats stats;
@@ -560,7 +569,11 @@ Result<> StoreScan::count_patterns(std::size_t morsel, const Context& context, L
       stats);
 }
 
-Result<> StoreScan::patterns(const Selection& selection, const Context& context, PatternTally& tally) {
+Result<> StoreScan::patterns(const Selection& selection, const Context& context, PatternTally& tally,
+                             PatternCache& cache) {
+  std::string asked = std::to_string(tally.step());
+  for (const Matcher& matcher : selection.matchers) asked += '\0' + matcher.to_string();
+  const std::uint64_t question = hash64(asked);
   Selection bare = selection;
   bare.want_line = false;
   without_lines_ = TRY(compile(bare));
@@ -573,7 +586,7 @@ Result<> StoreScan::patterns(const Selection& selection, const Context& context,
     Result<> went;
     for (std::size_t m = next++; went && m < work_.size(); m = next++) {
       went = context.check();
-      if (went) went = count_patterns(m, context, templates, mine);
+      if (went) went = count_patterns(m, question, context, templates, mine, cache);
     }
     std::lock_guard lock(mutex);
     tally.add(mine);
@@ -591,10 +604,10 @@ Result<> StoreScan::patterns(const Selection& selection, const Context& context,
 
 Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                        std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
-                       const Context& context, PatternTally& tally) {
+                       const Context& context, PatternTally& tally, PatternCache& cache) {
   StoreScan scan(std::move(tenant), std::move(view));
   TRY(scan.prepare(selection, *limits, now, context));
-  return scan.patterns(selection, context, tally);
+  return scan.patterns(selection, context, tally, cache);
 }
 
 Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,

@@ -21,10 +21,10 @@ Result<std::unique_ptr<Scan>> make_scan(std::shared_ptr<Tenant> tenant, std::sha
                                         const StreamChoice& choice = {});
 
 // Counts the kind of each line that the selection chooses: its template with <_> for what varies. On `selection.pool`
-// too if given.
+// too if given. What row groups as a whole add is kept in `cache`, under the selection's matchers and the step.
 Result<> scan_patterns(std::shared_ptr<Tenant> tenant, std::shared_ptr<const View> view,
                        std::shared_ptr<const TenantLimits> limits, TimestampNs now, const Selection& selection,
-                       const Context& context, PatternTally& tally);
+                       const Context& context, PatternTally& tally, PatternCache& cache);
 
 // The warning for a segment that cannot be read.
 std::string unreadable(const SegmentEntry& entry, const Error& error);
