@@ -62,14 +62,14 @@ bool fixed_integer(std::string_view text, std::int64_t& value) {
 bool decimal(std::string_view text, std::size_t places, std::int64_t& value) {
   const bool negative = text.starts_with('-');
   const auto body = text.substr(negative ? 1 : 0);
-  if (places == 0 || body.size() < places + 2 || body.size() > 18 || body[body.size() - places - 1] != '.')
+  if (places == 0 || body.size() < places + 2 || body.size() > 20 || body[body.size() - places - 1] != '.')
     return false;
   if (body[0] == '0' && body[1] != '.') return false;
   value = 0;
   for (char c : body) {
     if (c == '.') continue;
     if (c < '0' || c > '9') return false;
-    value = value * 10 + (c - '0');
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, c - '0', &value)) return false;
   }
   if (negative && value == 0) return false;
   if (negative) value = -value;
@@ -232,7 +232,7 @@ struct Encoder {
     const std::size_t places = values[0].size() - point - 1;
     if (places < 18 &&
         try_numbers([&](std::string_view text, std::int64_t& number) { return decimal(text, places, number); })) {
-      put_numbers(ColumnType::decimal, places);
+      if (!strict || !epoch_decimal(times, places)) put_numbers(ColumnType::decimal, places);
       return true;
     }
     if (try_numbers(ipv4)) {
@@ -244,9 +244,17 @@ struct Encoder {
   // Seconds, milliseconds … since 1970 that go with the rows' times.
   bool epoch(std::span<const TimestampNs> times) {
     const auto digits = column.min_length;
-    if (times.empty() || digits != column.max_length || digits < 10 || digits > 19 || (digits - 10) % 3 != 0)
-      return false;
-    const std::uint8_t zeros = static_cast<std::uint8_t>(9 - (digits - 10));
+    if (digits != column.max_length || digits < 10 || digits > 19 || (digits - 10) % 3 != 0) return false;
+    const std::size_t zeros = 9 - (digits - 10);
+    return epoch(times, ColumnType::epoch, zeros, zeros);
+  }
+  // Seconds with a point: 1764000000.125
+  bool epoch_decimal(std::span<const TimestampNs> times, std::size_t places) {
+    if (column.min_length != column.max_length || column.min_length != 11 + places || places > 9) return false;
+    return epoch(times, ColumnType::epoch_decimal, 9 - places, places);
+  }
+  bool epoch(std::span<const TimestampNs> times, ColumnType type, std::size_t zeros, std::size_t aux) {
+    if (times.empty()) return false;
     const std::int64_t unit = kPowersOfTen[zeros];
     const auto& numbers = context.numbers;
     std::vector<std::int64_t> offsets(numbers.size());
@@ -261,8 +269,8 @@ struct Encoder {
     if (context.scratch.size() >= plain.size()) return false;
     column.min = low;
     column.max = high;
-    column.aux = zeros;
-    put(ColumnType::epoch, context.scratch, false);
+    column.aux = static_cast<std::uint8_t>(aux);
+    put(type, context.scratch, false);
     return true;
   }
   void put_wide() {

@@ -39,7 +39,8 @@ format::Column encode_column(std::span<const std::string_view> values, const Slo
 format::Column encode_numbers(std::span<const std::int64_t> values, EncodeContext& context);
 // Whether the texts depend on the rows' times.
 inline bool needs_times(format::ColumnType type) {
-  return type == format::ColumnType::time || type == format::ColumnType::epoch;
+  return type == format::ColumnType::time || type == format::ColumnType::epoch ||
+         type == format::ColumnType::epoch_decimal;
 }
 // Whether equality is answered by the token filter of the group.
 bool has_token_filter(format::ColumnType type);

@@ -130,7 +130,8 @@ bool DecodedColumn::decode(const Column& column, std::string_view bytes, std::si
     case ColumnType::decimal:
     case ColumnType::ipv4:
     case ColumnType::time: return decode_ints(bytes, count, numbers_);
-    case ColumnType::epoch: return column.aux <= 9 && decode_ints(bytes, count, numbers_);
+    case ColumnType::epoch:
+    case ColumnType::epoch_decimal: return column.aux <= 9 && decode_ints(bytes, count, numbers_);
     case ColumnType::dictionary: return read_dictionary(bytes, dictionary);
     case ColumnType::wide: {
       const std::size_t signs = (count + 7) / 8;
@@ -155,7 +156,8 @@ std::size_t DecodedColumn::most_bytes() const {
     case ColumnType::epoch:
     case ColumnType::wide: most = 21; break;
     case ColumnType::fixed: most = std::max<std::size_t>(column_.aux, 20); break;
-    case ColumnType::decimal: most = column_.aux + 24U; break;
+    case ColumnType::decimal:
+    case ColumnType::epoch_decimal: most = column_.aux + 24U; break;
     case ColumnType::ipv4: most = 16; break;
     case ColumnType::time: most = kMostTimeBytes; break;
     case ColumnType::uuid: most = kUuid; break;
@@ -170,7 +172,7 @@ std::size_t DecodedColumn::most_bytes() const {
 }
 
 char* DecodedColumn::write(std::size_t i, TimestampNs time, DayCache& day, char* to) const {
-  const std::uint64_t number = i < numbers_.size() ? static_cast<std::uint64_t>(numbers_[i]) : 0;
+  std::uint64_t number = i < numbers_.size() ? static_cast<std::uint64_t>(numbers_[i]) : 0;
   switch (column_.type) {
     case ColumnType::time: return write_time(kind_, numbers_[i], time, day, to);
     case ColumnType::hex_lower:
@@ -204,8 +206,10 @@ char* DecodedColumn::write(std::size_t i, TimestampNs time, DayCache& day, char*
       return to;
     default: break;
   }
+  if (column_.type == ColumnType::epoch_decimal)
+    number += static_cast<std::uint64_t>(floor_units(time, kPowersOfTen[9 - column_.aux]));
   char digits[20];
-  const bool negative = numbers_[i] < 0;
+  const bool negative = static_cast<std::int64_t>(number) < 0;
   const auto end = std::to_chars(digits, digits + sizeof digits, negative ? 0 - number : number).ptr;
   const auto size = static_cast<std::size_t>(end - digits);
   const std::size_t wanted = column_.aux;

@@ -192,6 +192,28 @@ TEST(Column, SecondsSince1970AreOffsetsToTheRow) {
   }
 }
 
+TEST(Column, SecondsWithAPointAreOffsetsToTheRow) {
+  for (const int places : {1, 3, 6, 9}) {
+    std::int64_t unit = 1'000'000'000;
+    for (int i = 0; i < places; ++i) unit /= 10;
+    std::vector<std::string> values;
+    std::vector<TimestampNs> times;
+    std::mt19937_64 random(1);
+    TimestampNs time = 1'764'000'000'000'000'000;
+    for (int i = 0; i < 3000; ++i) {
+      time += static_cast<TimestampNs>(random() % 90'000'000'000);
+      times.push_back(time);
+      const auto at = (time - static_cast<TimestampNs>(random() % 3) * unit) / unit;
+      const auto second = 1'000'000'000 / unit;
+      values.push_back(fmt::format("{}.{:0{}}", at / second, at % second, places));
+    }
+    EXPECT_EQ(round_trip(values, {}, times).type, ColumnType::epoch_decimal) << places;
+    for (auto& value : values)
+      value = fmt::format("{}.{:0{}}", 1'000'000'000 + random() % 8'000'000'000, random() % 10, places);
+    EXPECT_NE(round_trip(values, {}, times).type, ColumnType::epoch_decimal) << "no times";
+  }
+}
+
 TEST(Column, DamagedBytesAreRefused) {
   const std::vector<std::vector<std::string>> kinds = {
       made(900, [](auto& random) { return std::to_string(random() % 1000000); }),

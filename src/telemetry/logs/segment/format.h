@@ -8,7 +8,8 @@
 namespace tocayo::logs::format {
 
 inline constexpr std::string_view kMagic = "TSEGLOG1";
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;        // that is written
+inline constexpr std::uint32_t kOldestVersion = 2;  // that is read: without epoch_decimal and the layouts of 3
 inline constexpr std::uint32_t kNoBlock = 0xFFFFFFFF;
 
 enum class ColumnType : std::uint8_t {
@@ -20,12 +21,13 @@ enum class ColumnType : std::uint8_t {
   hex_upper = 6,
   uuid = 7,  // 8-4-4-4-12, lower case
   ipv4 = 8,
-  time = 9,         // offset to the row's time, layout in the template
-  dictionary = 10,  // the ids of the segment's dictionary in use, and for each row the number of one
-  raw = 11,         // bytes, each value ended by 0
-  counted = 12,     // lengths, then bytes: for values that hold 0
-  wide = 13,        // canonical decimal of up to 64 bits beside its sign
-  epoch = 14,       // canonical decimal near the row's time in units of 10^`aux` ns: offset to it
+  time = 9,            // offset to the row's time, layout in the template
+  dictionary = 10,     // the ids of the segment's dictionary in use, and for each row the number of one
+  raw = 11,            // bytes, each value ended by 0
+  counted = 12,        // lengths, then bytes: for values that hold 0
+  wide = 13,           // canonical decimal of up to 64 bits beside its sign
+  epoch = 14,          // canonical decimal near the row's time in units of 10^`aux` ns: offset to it
+  epoch_decimal = 15,  // seconds with `aux` digits behind the point near the row's time: offset to it in the last digit
 };
 
 // What stands in front of a column's bytes.

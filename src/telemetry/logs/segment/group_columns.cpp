@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "logs/segment/time_layout.h"
+
 namespace tocayo::logs {
 
 using format::ColumnType;
@@ -30,6 +32,7 @@ class GroupColumns::Values final : public ColumnValues {
       case ColumnType::raw:
       case ColumnType::counted:
       case ColumnType::epoch:
+      case ColumnType::epoch_decimal:
       case ColumnType::wide: break;
     }
     coded_ = false;
@@ -82,7 +85,7 @@ const TemplateFacts& GroupColumns::facts(std::size_t number) {
       // What begins like a number and goes on without punctuation is read as one.
       const bool canonical =
           column.flags == 0 && (column.type == ColumnType::integer || column.type == ColumnType::decimal);
-      const bool spaces = kind.family == SlotKind::Family::month_day || kind.middle == ' ';
+      const bool spaces = layout_of(kind).view().contains(' ');
       slots_[number].push_back({.word = plain || (time && !spaces),
                                 .quoted = plain || time,
                                 .number = plain && ((column.mask & ~format::kMaskDigit) == 0 || canonical)});

@@ -67,8 +67,9 @@ struct SegmentReader::Impl {
     footer = reader.plain<format::Footer>();
     const auto size = reader.plain<std::uint32_t>();
     const auto version = reader.plain<std::uint32_t>();
-    if (version != format::kVersion)
-      return bad(fmt::format("version {} is not known to this program ({} is)", version, format::kVersion));
+    if (version < format::kOldestVersion || version > format::kVersion)
+      return bad(fmt::format("version {} is not known to this program ({} to {} are)", version, format::kOldestVersion,
+                             format::kVersion));
     if (size != sizeof footer) return bad("footer damaged");
     const auto end = bytes.size() - kTrailerBytes;
     if (footer.group_table > end || footer.index_offset > footer.group_table || footer.group_table % 8 != 0)

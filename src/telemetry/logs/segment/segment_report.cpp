@@ -23,7 +23,8 @@ std::string_view name_of(format::ColumnType type) {
     case format::ColumnType::dictionary: return "dictionary ids";
     case format::ColumnType::raw:
     case format::ColumnType::counted: return "raw";
-    case format::ColumnType::epoch: return "epoch";
+    case format::ColumnType::epoch:
+    case format::ColumnType::epoch_decimal: return "epoch";
     case format::ColumnType::wide: return "wide integer";
   }
   return "unknown";

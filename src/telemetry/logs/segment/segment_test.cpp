@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/testing.h"
+#include "logs/segment/format.h"
 #include "logs/segment/sample_lines.h"
 
 namespace tocayo::logs {
@@ -394,8 +395,8 @@ TEST_F(SegmentTest, OtherVersionsAreRefused) {
     std::ifstream in(path_, std::ios::binary);
     bytes.assign(std::istreambuf_iterator<char>(in), {});
   }
-  for (const char version : {1, 3}) {
-    bytes[bytes.size() - 12] = version;
+  for (const std::uint32_t version : {format::kOldestVersion - 1, format::kVersion + 1}) {
+    bytes[bytes.size() - 12] = static_cast<char>(version);
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
     const auto opened = SegmentReader::open(path_);
     ASSERT_FALSE(opened);

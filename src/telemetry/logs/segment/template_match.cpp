@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/labels.h"
+#include "logs/segment/time_layout.h"
 
 namespace tocayo::logs {
 
@@ -37,44 +38,35 @@ bool bytes_of(const SlotKind& kind, const format::Column& column, std::vector<bo
 }
 
 // The bytes at each place of a date and time; empty for other slots.
-std::vector<std::string_view> layout_of(const SlotKind& kind) {
+std::vector<std::string_view> places_of(const SlotKind& kind) {
   constexpr std::string_view kDigits = "0123456789";
+  constexpr std::string_view kBetween = " ,-./:T_";  // what layouts have beside letters that stand for something
   std::vector<std::string_view> out;
-  auto digits = [&](int n) { out.insert(out.end(), static_cast<std::size_t>(n), kDigits); };
-  auto month = [&] {
-    for (std::string_view letters : {"JFMASOND", "aepuco", "nbrylgptvc"}) out.push_back(letters);
-  };
-  switch (kind.family) {
-    case SlotKind::Family::token: return out;
-    case SlotKind::Family::date_time:
-      digits(4);
-      for (int part = 0; part < 2; ++part) {
-        out.emplace_back("-/");
-        digits(2);
-      }
-      out.emplace_back("T ");
-      break;
-    case SlotKind::Family::month_day:
-      month();
-      for (std::string_view text : {" ", " 0123456789", "0123456789", " "}) out.push_back(text);
-      break;
-    case SlotKind::Family::apache:
-      digits(2);
-      out.emplace_back("/");
-      month();
-      out.emplace_back("/");
-      digits(4);
-      out.emplace_back(":");
-      break;
-    case SlotKind::Family::clock: break;
-  }
-  for (int part = 0; part < 3; ++part) {
-    if (part != 0) out.emplace_back(":");
-    digits(2);
-  }
-  if (kind.fraction_digits != 0) {
-    out.emplace_back(".,");
-    digits(kind.fraction_digits);
+  const auto digits = [&](std::size_t n) { out.insert(out.end(), n, kDigits); };
+  const TimeLayout layout = layout_of(kind);
+  for (const char c : layout.view()) {
+    switch (c) {
+      case 'Y': digits(4); break;
+      case 'b':
+        for (std::string_view letters : {"JFMASOND", "aepuco", "nbrylgptvc"}) out.push_back(letters);
+        break;
+      case 'e':
+        out.emplace_back(" 0123456789");
+        digits(1);
+        break;
+      case 'F':
+        if (kind.fraction_digits == 0) break;
+        out.emplace_back(".,:");
+        digits(kind.fraction_digits);
+        break;
+      default:
+        if (const auto at = kBetween.find(c); at != std::string_view::npos) {
+          out.push_back(kBetween.substr(at, 1));
+        } else {
+          digits(2);
+        }
+        break;
+    }
   }
   return out;
 }
@@ -105,7 +97,7 @@ bool TemplateMatch::read_slots() {
     for (std::size_t c = 0; c < bytes.size(); ++c) {
       if (bytes[c]) slot.classes[automaton_.class_of(static_cast<unsigned char>(c))] = true;
     }
-    for (auto allowed : layout_of(shape_.slots[i])) {
+    for (auto allowed : places_of(shape_.slots[i])) {
       auto& classes = slot.layout.emplace_back(automaton_.classes(), false);
       for (char c : allowed) classes[automaton_.class_of(static_cast<unsigned char>(c))] = true;
     }

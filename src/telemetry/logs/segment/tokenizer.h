@@ -20,11 +20,12 @@ struct SlotKind {
     month_day = 'm',  // Jan _2 15:04:05
     apache = 'a',     // 02/Jan/2006:15:04:05
     clock = 'c',      // 15:04:05.000
+    layout = 'l',     // one of kNamedLayouts
   };
   Family family = Family::token;
-  char date_separator = '0';      // date_time: '-' or '/'
-  char middle = '0';              // date_time: 'T' or ' '
-  char fraction_separator = '0';  // '.', ',' or '0' for no fraction
+  char date_separator = '0';      // date_time: one of "-/."; layout: its name
+  char middle = '0';              // date_time: one of "T _:-"
+  char fraction_separator = '0';  // '.', ',', ':' or '0' for no fraction
   std::uint8_t fraction_digits = 0;
   bool operator==(const SlotKind&) const = default;
 };
@@ -62,6 +63,7 @@ struct DayCache {
   std::int64_t day = INT64_MIN;
   char text[16] = {};
   std::size_t size = 0;
+  char between = ':';  // hours and minutes; 'M': nothing
 };
 inline constexpr std::size_t kMostTimeBytes = 40;
 // As append_time; returns the end. `to` has room for kMostTimeBytes. The cache is of this kind alone.
