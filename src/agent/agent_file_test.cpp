@@ -56,7 +56,7 @@ TEST(AgentFile, OurOwnHasServerAndHost) {
   EXPECT_NE(refused("server: {token: x}\n").find("a.yml:1:9: server: url is missing"), std::string::npos)
       << refused("server: {token: x}\n");
   EXPECT_NE(refused("server: {url: u}\nhosts: {}\n").find("a.yml:2:1: unknown key"), std::string::npos);
-  EXPECT_NE(refused("host: {}\notlp: {}\n").find("a.yml:2:"), std::string::npos);
+  EXPECT_NE(refused("host: {}\notlp: {listn: x}\n").find("a.yml:2:8: unknown key \"listn\""), std::string::npos);
   EXPECT_NE(refused("host: {}\nlog_level: loud\n").find("a.yml:2:"), std::string::npos);
 }
 
@@ -125,7 +125,43 @@ TEST(AgentFile, WhatCannotBeHonouredIsRefusedWithItsPlace) {
   EXPECT_NE(refused("metrics: {configs: [{name: a, host_filter: true}]}\n").find("host_filter"), std::string::npos);
   EXPECT_NE(refused("clients: [{url: 'http://loki/', colour: red}]\n").find("a.yml:1:33: unknown key \"colour\""),
             std::string::npos);
-  EXPECT_NE(refused("logs: {configs: []}\n").find("a.yml:1:8: unknown key \"configs\""), std::string::npos);
+}
+
+TEST(AgentFile, Receivers) {
+  const auto otlp = parsed("otlp: {listen: ':4318', labels: {a: b}, tls: {cert_file: c, key_file: /k}}\n").otlp;
+  ASSERT_TRUE(otlp);
+  EXPECT_EQ(otlp->push->listen, "0.0.0.0:4318");
+  EXPECT_EQ(otlp->push->tls_certificate_file, "/etc/agent/c");
+  EXPECT_EQ(otlp->push->tls_key_file, "/k");
+  EXPECT_EQ(otlp->push->labels, (Labels{{"a", "b"}}));
+  EXPECT_EQ(parsed("otlp:\n").otlp->push->listen, "127.0.0.1:4318");
+  EXPECT_EQ(parsed("logs: {configs: []}\n").kind, AgentFileKind::grafana_agent);
+  auto file = parsed(
+      "scrape_configs:\n- job_name: a\n  loki_push_api:\n    server: {http_listen_port: 3500, grpc_listen_port: 0, "
+      "http_path_prefix: /x/, http_server_read_timeout: 0s, log_level: info}\n    use_incoming_timestamp: true\n"
+      "- job_name: b\n  syslog: {listen_address: '[::1]:514', listen_protocol: udp, max_message_length: 9000}\n");
+  ASSERT_EQ(file.kind, AgentFileKind::promtail);
+  const auto& loki = *file.logs.jobs.at(0).push;
+  EXPECT_EQ(loki.listen, "127.0.0.1:3500");
+  EXPECT_EQ(loki.base_path, "/x");
+  EXPECT_EQ(loki.read_timeout, std::chrono::hours(24));
+  EXPECT_TRUE(loki.keep_time);
+  ASSERT_EQ(file.warnings.size(), 2U) << "no address, and what has no meaning";
+  EXPECT_NE(file.warnings[1].find("grpc_listen_port, log_level has no meaning here"), std::string::npos);
+  const auto& syslog = *file.logs.jobs.at(1).push;
+  EXPECT_EQ(syslog.address(), "udp://[::1]:514");
+  EXPECT_EQ(syslog.syslog.max_message, 9000U);
+  for (const std::string& text : std::vector<std::string>{
+           "{loki_push_api: {server: {proxy_protocol_enabled: true}}",
+           "{loki_push_api: {server: {tls_min_version: VersionTLS13}}",
+           "{loki_push_api: {server: {http_path_prefix: x}}", "{loki_push_api: {server: {}, labels: {'a-b': c}}",
+           "{loki_push_api: {server: {}}, journal: {}", "{loki_push_api: {server: {}}, syslog: {listen_address: ':1'}",
+           "{syslog: {listen_address: ':1', syslog_format: x}",
+           "{syslog: {listen_address: ':1', max_message_length: 1}",
+           "{syslog: {listen_address: ':1', tls_config: {cert_file: a}}"}) {
+    const auto error = refused("scrape_configs: [" + text + ", job_name: a}]\n");
+    EXPECT_TRUE(error.starts_with("a.yml:1:")) << error;
+  }
 }
 
 TEST(AgentFile, LogsInEveryKindOfFile) {
