@@ -91,9 +91,9 @@ void append_stats(std::string& out, const logql::QueryResult& result, const Resu
       R"("index":{{"totalChunks":{},"postFilterChunks":{},"shardsDuration":0,"usedBloomFilters":true,"totalStreams":0,"chunkRefsLookupTime":0,"bloomFilterTime":0}},)",
       scan.groups, scan.groups - scan.groups_skipped);
   out += fmt::format(
-      R"("tocayo":{{"segments":{},"rowGroups":{},"rowGroupsSkipped":{},"bytesLogical":{},"bytesRead":{},"rowsSelected":{},"headRows":{},"peakMemory":{}}}}})",
+      R"("tocayo":{{"segments":{},"rowGroups":{},"rowGroupsSkipped":{},"bytesLogical":{},"bytesRead":{},"rowsSelected":{},"headRows":{},"peakMemory":{},"spilledBytes":{}}}}})",
       scan.segments, scan.groups, scan.groups_skipped, scan.bytes, scan.bytes_read, scan.rows_selected, scan.head_rows,
-      stats.peak_memory);
+      stats.peak_memory, stats.spilled_bytes);
 }
 
 void append_streams(std::string& out, const logql::LogValue& value, bool categorize) {

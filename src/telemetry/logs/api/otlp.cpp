@@ -110,12 +110,13 @@ class Rules {
 
 class Converter {
  public:
-  Converter(const OtlpRules& rules, TimestampNs now, PushRows& rows)
+  Converter(const OtlpRules& rules, TimestampNs now, PushRows& rows, std::string_view unnamed)
       : resource_(rules.resource, !rules.ignore_defaults),
         scope_(rules.scope, false),
         log_(rules.log, false),
         now_(now),
-        rows_(rows) {}
+        rows_(rows),
+        unnamed_(unnamed) {}
 
   void add(const otlp::Resource& resource) {
     std::vector<Label> labels;
@@ -163,6 +164,7 @@ class Converter {
       }
       Labels labels = stream;
       for (const auto& label : more) labels.set(label.name, label.value);
+      if (labels.empty() && !unnamed_.empty()) labels.set("service_name", unnamed_);
       if (open == nullptr || labels != own) {
         own = labels;
         open = &own;
@@ -199,6 +201,7 @@ class Converter {
   Rules log_;
   TimestampNs now_;
   PushRows& rows_;
+  std::string_view unnamed_;
 };
 
 }  // namespace
@@ -213,9 +216,10 @@ std::string label_name_of(std::string_view attribute) {
   return out;
 }
 
-Result<> decode_otlp(std::string_view body, bool json, const OtlpRules& rules, TimestampNs now, PushRows& rows) {
+Result<> decode_otlp(std::string_view body, bool json, const OtlpRules& rules, TimestampNs now, PushRows& rows,
+                     std::string_view unnamed) {
   const auto resources = json ? TRY(otlp::parse_json(body)) : TRY(otlp::parse_proto(body));
-  Converter converter(rules, now, rows);
+  Converter converter(rules, now, rows, unnamed);
   for (const auto& resource : resources) converter.add(resource);
   return {};
 }

@@ -13,8 +13,10 @@
 namespace tocayo::logs::api {
 
 // `body` is the decompressed ExportLogsServiceRequest; everything is copied. `now` is the time of a record that has
-// none. bad_input when it is damaged.
-Result<> decode_otlp(std::string_view body, bool json, const OtlpRules& rules, TimestampNs now, PushRows& rows);
+// none; `unnamed` the service_name of records that have no labels, empty: they stay without. bad_input when it is
+// damaged.
+Result<> decode_otlp(std::string_view body, bool json, const OtlpRules& rules, TimestampNs now, PushRows& rows,
+                     std::string_view unnamed = {});
 
 // A name of OpenTelemetry as a label name: what is no letter, digit or underscore becomes `_`; in front of a leading
 // digit `key_`.

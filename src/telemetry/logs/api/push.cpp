@@ -262,7 +262,9 @@ Result<> PushHandler::decode(http::Request& request, bool otlp, const LogLimits&
   }
   if (otlp) {
     TRY(unpack(request, false, arena.body));
-    return decode_otlp(arena.body, json, limits.otlp, clock_.now_ms() * 1'000'000, arena.rows);
+    const auto& names = limits.discover_service_name;
+    const auto unnamed = names.empty() ? std::string() : service_name_of(Labels(), names);
+    return decode_otlp(arena.body, json, limits.otlp, clock_.now_ms() * 1'000'000, arena.rows, unnamed);
   }
   TRY(unpack(request, !json, arena.body));
   return json ? arena.json.decode(arena.body, arena.rows) : decode_push_proto(arena.body, arena.rows);

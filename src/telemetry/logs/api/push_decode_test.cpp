@@ -167,6 +167,18 @@ TEST(Otlp, JsonToRows) {
   EXPECT_EQ(entries[1].line, R"({"a":1.5E0})");
 }
 
+TEST(Otlp, RecordsWithoutLabelsGetAServiceNameIfAnyIsGiven) {
+  constexpr std::string_view kBare =
+      R"({"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]})";
+  PushRows rows;
+  ASSERT_TRUE(decode_otlp(kBare, true, OtlpRules{}, 9, rows, "unknown_service"));
+  ASSERT_EQ(rows.streams().size(), 1U);
+  EXPECT_EQ(rows.streams()[0].labels, (Labels{{"service_name", "unknown_service"}}));
+  PushRows bare;
+  ASSERT_TRUE(decode_otlp(kBare, true, OtlpRules{}, 9, bare));
+  EXPECT_TRUE(bare.streams()[0].labels.empty());
+}
+
 TEST(Otlp, RulesAndDamage) {
   OtlpRules rules;
   rules.ignore_defaults = true;
