@@ -280,7 +280,7 @@ void StoreModelTest::merges_keep_every_line() {
     if (HasFatalFailure()) return;
   }
   clock_.advance(2 * 86'400'000);
-  for (int i = 0; i < 20; ++i) store_->maintain();
+  for (int i = 0; i < 60; ++i) store_->maintain();
   check_some();
   EXPECT_LT(store_->stats("a").segments, 20U);
 }
