@@ -78,8 +78,8 @@ struct ApiDependencies {
   QuerierFactory querier;
   const promql::Engine* engine = nullptr;
   Pool* compute = nullptr;
-  Pool* queries = nullptr;  // what may take long; null: `compute`
-  LimitsLookup limits = [](std::string_view) { return ApiLimits{}; };                                       // of writes
+  Pool* queries = nullptr;                                             // what may take long; null: `compute`
+  LimitsLookup limits = [](std::string_view) { return ApiLimits{}; };  // of writes
   QueryLimitsLookup query_limits = [](std::string_view) { return std::make_shared<const QueryLimits>(); };  // of reads
   MemoryGuardOptions memory;
   Registry* registry = &Registry::global();
