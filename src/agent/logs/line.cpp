@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "template/go_format.h"
 #include "template/go_time.h"
@@ -122,6 +123,13 @@ void LogLine::set_label(std::string_view name, std::string_view value) {
   auto changed = std::make_shared<Labels>(*labels);
   changed->set(name, value);
   labels = std::move(changed);
+}
+
+Labels without_hidden(const Labels& labels) {
+  std::vector<Label> out;
+  std::ranges::copy_if(labels, std::back_inserter(out),
+                       [](const Label& label) { return !label.name.starts_with("__"); });
+  return Labels::from_sorted(std::move(out));
 }
 
 }  // namespace tocayo::agent

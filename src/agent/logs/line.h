@@ -19,6 +19,9 @@ namespace tocayo::agent {
 // The label that names the tenant of a line; it is taken off before the line leaves.
 inline constexpr std::string_view kTenantLabel = "__tenant_id__";
 
+// Without those whose names begin with __.
+Labels without_hidden(const Labels& labels);
+
 // What a stage found: nothing (JSON's null), a truth, a number, a text.
 using FieldValue = std::variant<std::monostate, bool, double, std::string>;
 // As promtail turns it to text ("true", "1.5", "15000000" without exponent); nullopt of nothing.

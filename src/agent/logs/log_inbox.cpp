@@ -16,13 +16,6 @@ constexpr std::size_t kMostStreams = 50'000;  // remembered
 constexpr std::size_t kMostMessages = 10;
 constexpr std::string_view kClosed = "the collector is stopping, or no longer has this receiver";
 
-Labels without_hidden(const Labels& labels) {
-  std::vector<Label> out;
-  std::ranges::copy_if(labels, std::back_inserter(out),
-                       [](const Label& label) { return !label.name.starts_with("__"); });
-  return Labels::from_sorted(std::move(out));
-}
-
 }  // namespace
 
 LogInbox::LogInbox(std::string job, PushSettings settings, std::vector<RelabelRule> rules, Registry& registry)

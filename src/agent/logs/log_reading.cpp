@@ -29,13 +29,6 @@ std::size_t most_open_files() {
   return std::max<std::size_t>(4, limit.rlim_cur / 4);
 }
 
-Labels without_hidden(const Labels& labels) {
-  std::vector<Label> out;
-  std::ranges::copy_if(labels, std::back_inserter(out),
-                       [](const Label& label) { return !label.name.starts_with("__"); });
-  return Labels::from_sorted(std::move(out));
-}
-
 }  // namespace
 
 // A new configuration, if there is one. Jobs that are as they were keep their files, pipelines and places.

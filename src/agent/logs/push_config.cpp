@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "agent/logs/config_fields.h"
 #include "agent/logs/log_config.h"
 #include "core/hash.h"
 #include "core/yaml.h"
@@ -14,32 +15,12 @@
 namespace tocayo::agent {
 namespace {
 
-std::string absolute(const std::string& directory, const std::string& path) {
-  return path.empty() || path.starts_with('/') || directory.empty() ? path : directory + "/" + path;
-}
-
 Result<> read_timeout(yaml::Fields& fields, const std::string& key, std::chrono::milliseconds& out) {
-  if (!fields.has(key)) return {};
-  std::string text;
-  TRY(fields.read(key, text));
-  auto value = templates::parse_duration_go(text);
-  if (!value) return std::unexpected(fields.error(key, value.error().message));
-  if (*value < 0) return std::unexpected(fields.error(key, "must not be negative"));
+  const auto value = TRY(read_duration(fields, key));
+  if (!value) return {};
   // 0: no limit, as there. A day comes close and keeps the arithmetic simple.
   out = std::chrono::milliseconds(*value == 0 ? 86'400'000 : std::max<std::int64_t>(1, *value / 1'000'000));
   return {};
-}
-
-Result<Labels> read_labels(yaml::Fields& fields, const std::string& key) {
-  std::map<std::string, std::string> values;
-  TRY(fields.read(key, values));
-  Labels labels;
-  for (const auto& [name, value] : values) {
-    if (!is_classic_label_name(name))
-      return std::unexpected(fields.error(key, fmt::format("\"{}\" is no label name", name)));
-    labels.set(name, value);
-  }
-  return labels;
 }
 
 std::string place_of(const YAML::Node& node, const std::string& file) {

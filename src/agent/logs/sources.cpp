@@ -18,13 +18,6 @@
 namespace tocayo::agent {
 namespace {
 
-Labels without_hidden(const Labels& labels) {
-  std::vector<Label> out;
-  std::ranges::copy_if(labels, std::back_inserter(out),
-                       [](const Label& label) { return !label.name.starts_with("__"); });
-  return Labels::from_sorted(std::move(out));
-}
-
 std::string label_name(std::string_view text) {
   std::string out(text);
   for (char& c : out) {

@@ -2,22 +2,14 @@
 #include "core/pool.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
 
-namespace tocayo {
+#include "core/thread.h"
 
-namespace {
-// The calling thread takes that much less than the process it belongs to.
-void give_way(int niceness) {
-  const auto thread = static_cast<id_t>(::gettid());
-  (void)::setpriority(PRIO_PROCESS, thread, ::getpriority(PRIO_PROCESS, thread) + niceness);
-}
-}  // namespace
+namespace tocayo {
 
 Pool::Pool(std::string name, std::size_t threads, int niceness) : name_(std::move(name)) {
   for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) {

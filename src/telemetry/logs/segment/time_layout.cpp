@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "logs/segment/digits.h"
+
 namespace tocayo::logs {
 
 namespace {
@@ -13,15 +15,6 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kDay = 86400;
 constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool digits(std::string_view text, std::size_t at, std::size_t count) {
-  if (at + count > text.size()) return false;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!digit(text[at + i])) return false;
-  }
-  return true;
-}
-bool is_at(std::string_view text, std::size_t at, char c) { return at < text.size() && text[at] == c; }
 int number(std::string_view text, std::size_t at, std::size_t count) {
   int value = 0;
   for (std::size_t i = 0; i < count; ++i) value = value * 10 + (text[at + i] - '0');

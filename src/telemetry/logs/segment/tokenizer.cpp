@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "logs/segment/digits.h"
 #include "logs/segment/time_layout.h"
 
 namespace tocayo::logs {
@@ -24,17 +25,7 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
 constexpr auto kClasses = make_classes();
 
 std::uint8_t class_of(char c) { return kClasses[static_cast<unsigned char>(c)]; }
-bool digit(char c) { return c >= '0' && c <= '9'; }
 bool hex(char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-
-bool digits(std::string_view text, std::size_t at, std::size_t count) {
-  if (at + count > text.size()) return false;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!digit(text[at + i])) return false;
-  }
-  return true;
-}
-bool is_at(std::string_view text, std::size_t at, char c) { return at < text.size() && text[at] == c; }
 
 // The zone behind a time, which stays constant text.
 std::size_t skip_zone(std::string_view line, std::size_t at) {

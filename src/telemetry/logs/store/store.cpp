@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <random>
 
 #include "core/log.h"
+#include "core/thread.h"
 #include "logs/store/store_impl.h"
 
 namespace tocayo::logs {
@@ -22,11 +22,11 @@ std::atomic<std::uint32_t> next_ordinal{0};
 constexpr TimestampMs kTryAgain = 5000;  // after a cut or merge that failed
 
 // The calling thread takes processor and disk only when others leave them idle.
-void give_way() {
+void work_when_idle() {
   constexpr int kWhoThread = 1;        // IOPRIO_WHO_PROCESS: of a thread, 0 the calling one
   constexpr int kIdleClass = 3 << 13;  // IOPRIO_CLASS_IDLE
   (void)::syscall(SYS_ioprio_set, kWhoThread, 0, kIdleClass);
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 10);
+  give_way(10);
 }
 
 }  // namespace
@@ -376,7 +376,7 @@ void StoreImpl::run_cuts(std::stop_token stop) {
 
 void StoreImpl::run_merges(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "logs-merge");
-  give_way();
+  work_when_idle();
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(background_mutex_);
