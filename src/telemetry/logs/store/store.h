@@ -71,10 +71,11 @@ struct StoreOptions {
   // Memory of all heads: at three quarters the largest is cut, from here on appends wait for cuts up to 5 s, at 1.5
   // times they fail.
   std::uint64_t head_memory = 512ULL << 20;
-  std::uint64_t group_bytes = 64ULL << 20;  // a head is divided into stream groups of about this size
-  std::uint64_t merge_bytes = 1ULL << 30;   // raw size of a segment of an hour …
-  std::uint64_t day_bytes = 4ULL << 30;     // … and of a day
-  std::size_t merge_count = 4;              // segments of a day and level that are worth a merge …
+  std::uint64_t group_bytes = 64ULL << 20;    // a head is divided into stream groups of about this size
+  std::uint64_t merge_bytes = 1ULL << 30;     // raw size of a segment of an hour …
+  std::uint64_t day_bytes = 4ULL << 30;       // … and of a day
+  std::uint64_t stretch_bytes = 64ULL << 20;  // of lines that merged segments of a stretch of the day have at least
+  std::size_t merge_count = 4;                // segments of a day and level that are worth a merge …
   std::chrono::milliseconds merge_settle = std::chrono::minutes(1);  // … when no other one came for so long
   std::uint64_t disk_reserve = 0;  // bytes that appends leave free; 0: a hundredth of the disk, at least 256 MiB
   std::function<Result<DiskSpace>()> disk_space;  // empty: of the file system that holds `dir`

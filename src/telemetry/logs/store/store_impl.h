@@ -132,6 +132,7 @@ class StoreImpl final : public Store {
     std::int64_t day = 0;
     std::uint32_t level = 0;  // of what is written
     std::vector<std::shared_ptr<SegmentEntry>> inputs;
+    TimestampNs stretch = 86'400LL * 1'000'000'000;  // of the day, for which a segment is written
   };
   std::optional<MergeTask> merge_task(const Tenant& tenant) const;
   Result<> merge(Tenant& tenant, const MergeTask& task);

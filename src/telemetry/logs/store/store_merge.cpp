@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Merging segments of a day: of closed hours into level 1, of a closed day into level 2. Streams through with one row
-// group of each input in memory. Rows that retention or delete requests hide are left behind.
+// group of each input in memory. Rows that retention or delete requests hide are left behind. A merge writes a segment
+// for each stretch of the day, so that a question about an hour does not meet rows of the whole day in every row group
+// (docs/decisions/0010-segments-of-a-stretch-of-the-day.md).
 #include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <map>
@@ -22,12 +25,70 @@ namespace {
 constexpr std::size_t kMaxInputs = 8;    // times a row group of 8 MiB and its rows: the memory of a merge
 constexpr std::size_t kMaxWaiting = 64;  // segments of a day that wait for more of them
 constexpr TimestampNs kHour = 3'600LL * 1'000'000'000;
+constexpr TimestampNs kDay = 24 * kHour;
+// Lengths of a stretch of the day; each is a multiple of those before it, so that what is merged again fits.
+constexpr std::array<TimestampNs, 5> kStretches{kHour, 2 * kHour, 4 * kHour, 8 * kHour, kDay};
+constexpr std::size_t kMaxReached = 6;  // stretches for which a merge writes: each times the memory of a row group
 
-// One output: the streams of one group.
+TimestampNs in_day(TimestampNs time) { return (time % kDay + kDay) % kDay; }
+
+// One output: the streams of one group in one stretch.
 struct Output {
   SegmentRecord record;
   std::optional<SegmentWriter> writer;
 };
+
+// The segments of a day so far.
+struct DayTotals {
+  std::uint64_t bytes = 0;
+  TimestampNs first = std::numeric_limits<TimestampNs>::max();
+  TimestampNs last = std::numeric_limits<TimestampNs>::min();
+
+  void add(const SegmentRecord& record) {
+    bytes += record.raw_bytes;
+    first = std::min(first, record.min_time);
+    last = std::max(last, record.max_time);
+  }
+  // How long a stretch is: short, but not so short that segments become small.
+  TimestampNs stretch(std::uint64_t least_bytes) const {
+    const double rate = static_cast<double>(bytes) / static_cast<double>(std::max(last - first, kHour));
+    for (const TimestampNs length : kStretches) {
+      if (rate * static_cast<double>(length) >= static_cast<double>(least_bytes)) return length;
+    }
+    return kDay;
+  }
+};
+
+using Entries = std::vector<std::shared_ptr<SegmentEntry>>;
+
+// Leaves the segments that reach into the stretch of the day where rewriting pays most: those of level 1 must be a good
+// part of what lies there, or many, which then go without the rest. None: it pays nowhere.
+void keep_stretch_worth_merging(Entries& entries, TimestampNs stretch, std::size_t many) {
+  const auto reaches = [&](const SegmentEntry& entry, TimestampNs start) {
+    return in_day(entry.record().min_time) < start + stretch && in_day(entry.record().max_time) >= start;
+  };
+  std::uint64_t most = 0;
+  Entries best;
+  for (TimestampNs start = 0; start < kDay; start += stretch) {
+    std::uint64_t fresh = 0;
+    std::uint64_t all = 0;
+    Entries here;
+    for (const auto& entry : entries) {
+      if (!reaches(*entry, start)) continue;
+      here.push_back(entry);
+      all += entry->record().raw_bytes;
+      if (entry->record().level < 2) fresh += entry->record().raw_bytes;
+    }
+    if (fresh * 4 < all) {
+      std::erase_if(here, [](const auto& entry) { return entry->record().level >= 2; });
+      if (here.size() < many) continue;
+    }
+    if (fresh <= most) continue;
+    most = fresh;
+    best = std::move(here);
+  }
+  entries = std::move(best);
+}
 
 }  // namespace
 
@@ -36,23 +97,22 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
   auto view = tenant.view();
   const TimestampNs time = now_ns();
   std::map<std::pair<std::int64_t, std::uint32_t>, std::vector<std::shared_ptr<SegmentEntry>>> by_day;
-  std::map<std::int64_t, std::uint64_t> day_bytes;
+  std::map<std::int64_t, DayTotals> days;
   for (const auto& entry : view->segments) {
     const SegmentRecord& record = entry->record();
     if (entry->excluded()) continue;
     by_day[{record.day, record.level}].push_back(entry);
-    day_bytes[record.day] += record.raw_bytes;
+    days[record.day].add(record);
   }
-  const std::int64_t today = time / (24 * kHour);
+  const std::int64_t today = time / kDay;
   for (auto& [key, entries] : by_day) {
     const auto& [day, level] = key;
     if (level >= 2) continue;
-    const bool day_closed = day < today && time - (day + 1) * 24 * kHour >= kHour;
-    std::uint64_t bytes = 0;
+    const bool day_closed = day < today && time - (day + 1) * kDay >= kHour;
+    const TimestampNs stretch = days[day].stretch(options_.stretch_bytes);
     std::erase_if(entries, [&](const auto& entry) {
       return level == 0 && !day_closed && entry->record().max_time / kHour >= time / kHour;
     });
-    for (const auto& entry : entries) bytes += entry->record().raw_bytes;
     if (level == 0) {
       // A closed day gets its last few in as well, when they waited an hour.
       const bool leftovers = day_closed && !entries.empty() &&
@@ -65,11 +125,12 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
       });
       if (entries.size() < kMaxWaiting && now() - (*newest)->record().created < options_.merge_settle.count()) continue;
     } else {
-      // Rewriting a whole day is worth it when it gets a good part of the day into place.
-      if (!day_closed || bytes * 4 < day_bytes[day]) continue;
+      if (!day_closed) continue;
       if (auto done = by_day.find({day, 2}); done != by_day.end()) {
         entries.insert(entries.end(), done->second.begin(), done->second.end());
       }
+      keep_stretch_worth_merging(entries, stretch, options_.merge_count);
+      if (entries.empty()) continue;
     }
     std::sort(entries.begin(), entries.end(),
               [](const auto& a, const auto& b) { return a->record().rank < b->record().rank; });
@@ -82,7 +143,7 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
       std::erase_if(entries, [&](const auto& entry) { return entry->record().group != group; });
     }
     if (entries.size() > kMaxInputs) entries.resize(kMaxInputs);
-    return MergeTask{day, level + 1, std::move(entries)};
+    return MergeTask{day, level + 1, std::move(entries), stretch};
   }
   return std::nullopt;
 }
@@ -108,8 +169,26 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
     from = std::min(from, input->record().journal_from);
     to = std::max(to, input->record().journal_to);
   }
+  // A stretch with too many lines for one segment is divided by stream group.
+  TimestampNs earliest = kDay;
+  TimestampNs latest = 0;
+  for (const auto& input : task.inputs) {
+    for (const TimestampNs at : {in_day(input->record().min_time), in_day(input->record().max_time)}) {
+      earliest = std::min(earliest, at);
+      latest = std::max(latest, at);
+    }
+  }
+  TimestampNs stretch = task.stretch;
+  for (const TimestampNs longer : kStretches) {
+    if (latest / stretch - earliest / stretch >= static_cast<TimestampNs>(kMaxReached))
+      stretch = std::max(stretch, longer);
+  }
+  const auto reached = static_cast<std::size_t>(latest / stretch - earliest / stretch) + 1;
+  const auto stretch_of = [&](TimestampNs time) {
+    return static_cast<std::size_t>(std::clamp(in_day(time), earliest, latest) / stretch - earliest / stretch);
+  };
   const std::uint64_t target = std::max<std::uint64_t>(1, task.level == 1 ? options_.merge_bytes : options_.day_bytes);
-  const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw + target - 1) / target, 1, 64));
+  const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw / reached + target - 1) / target, 1, 64));
   const std::uint64_t group = task.inputs.front()->record().group;
   const bool one_group =
       std::ranges::all_of(task.inputs, [&](const auto& input) { return input->record().group == group; });
@@ -117,7 +196,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   std::vector<SegmentCursor> cursors;
   for (const auto& input : task.inputs) cursors.push_back(TRY(SegmentCursor::open(input)));
 
-  std::vector<Output> outputs(groups);
+  std::vector<Output> outputs(reached * groups);
   std::vector<SegmentRecord> records;
   auto abandon = [&](Error error) {
     std::vector<SegmentRecord> made;
@@ -141,12 +220,12 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
       bytes.clear();
       encode_labels(labels, bytes);
       RowRules rules(view->tombstones, limits.get(), time, bytes);
-      Output& output = outputs[group_hash(bytes) & (groups - 1)];
+      const std::uint64_t own_group = group_hash(bytes) & (groups - 1);
       std::vector<SegmentCursor*> parts;
       for (SegmentCursor& cursor : cursors) {
         if (!cursor.at_end() && cursor.labels() == labels) parts.push_back(&cursor);
       }
-      bool started = false;
+      const Output* started = nullptr;
       while (!parts.empty()) {
         // Of equal times the older input comes first: cursors are in order of rank.
         SegmentCursor* next = parts[0];
@@ -158,10 +237,10 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
         }
         const Row& row = next->row();
         if (!rules.drops(row, next->entry().tombstone())) {
+          Output& output = outputs[stretch_of(row.time) * groups + own_group];
           if (!output.writer) {
-            output.record = new_segment(
-                tenant, task.day, groups == 1 && one_group ? group : groups << 32 | (group_hash(bytes) & (groups - 1)),
-                task.level);
+            output.record =
+                new_segment(tenant, task.day, groups == 1 && one_group ? group : groups << 32 | own_group, task.level);
             std::error_code error;
             std::filesystem::create_directories(path_of(output.record).parent_path(), error);
             if (error) return std::unexpected(error_from_errno("create a segment's directory", error.value()));
@@ -171,8 +250,8 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
                                                                                      .journal_from = from,
                                                                                      .journal_to = to})));
           }
-          if (!started) TRY(output.writer->start_stream(labels));
-          started = true;
+          if (started != &output) TRY(output.writer->start_stream(labels));
+          started = &output;
           TRY(output.writer->add({row.time, row.line, row.metadata}));
         }
         TRY(next->next());
