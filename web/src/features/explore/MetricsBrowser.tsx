@@ -54,10 +54,10 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
   });
   const items = rows.getVirtualItems();
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? -1];
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a changed count means other rows at the same places
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another search means other rows at the same places
   useEffect(() => {
     if (last >= first) show(first, last);
-  }, [first, last, index.count, show, filter, type]);
+  }, [first, last, index.turn, show]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new filter starts at the top
   useEffect(() => rows.scrollToOffset(0), [filter, type]);
   const small = (name: string) => sizes.data !== undefined && (bySize.get(name) ?? 1) <= TREND_SERIES;

@@ -21,7 +21,7 @@ const STARTERS: Record<string, string> = {
 export function MetricsStart({ onPick, onBrowse }: { onPick: (expr: string) => void; onBrowse: () => void }) {
   const { t } = useTranslation('explore');
   const match = `{__name__=~"${Object.keys(STARTERS).join('|')}"}`;
-  const known = useQuery({ queryKey: ['starters'], queryFn: () => labelValues('__name__', match) });
+  const known = useQuery({ queryKey: ['starters'], queryFn: () => labelValues('__name__', match, 100) });
   const there = Object.keys(STARTERS).filter((name) => known.data?.includes(name));
   return (
     <div className={css.begin}>

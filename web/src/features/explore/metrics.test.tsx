@@ -8,6 +8,7 @@ import { lockRange } from '@/shared/time/lock';
 import { emptyPane, exploreSearch, type Pane } from '@/shared/url/panes';
 import { stringifySearch } from '@/shared/url/search';
 import { ExplorePage } from './ExplorePage';
+import { forgetNames } from './metricNames';
 import { pastQueries } from './queryHistory';
 
 vi.mock('./editor/PromEditor', () => import('@/shared/testing/PlainEditor'));
@@ -20,6 +21,7 @@ let copied: string[];
 beforeEach(() => {
   withSockets();
   lockRange(null);
+  forgetNames();
   pastQueries.set([]);
   copied = withClipboard();
   server = new FakeServer().start();

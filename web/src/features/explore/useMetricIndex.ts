@@ -3,9 +3,10 @@
 // half a million of them the whole list takes a moment: until it is there the first rows stand for it.
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { request, requestBytes } from '@/shared/api/request';
+import { request } from '@/shared/api/request';
 import { names } from '@/shared/frames/client';
 import type { NameSlice } from '@/shared/frames/names';
+import { fillHelp, fillNames } from './metricNames';
 
 const PAGE = 64;
 /** More than fit into the list. */
@@ -16,6 +17,8 @@ export interface MetricIndex {
   total: number | null;
   /** How many the filter leaves, or how many of the first there are so far; null before the first answer. */
   count: number | null;
+  /** Another one with every search: the rows at all places are other ones. */
+  turn: number;
   /** The rest of the names is on its way. */
   partial: boolean;
   types: Record<string, number>;
@@ -32,41 +35,29 @@ async function loadFirst(signal: AbortSignal): Promise<NameSlice[]> {
   return data.map((name) => ({ name, type: '', help: '', unit: '' }));
 }
 
-async function loadNames(signal: AbortSignal): Promise<{ total: number; at: number }> {
-  const bytes = await requestBytes('/api/v1/label/__name__/values', { signal });
-  return { total: await names.run({ kind: 'names', bytes }), at: Date.now() };
-}
-
-async function loadHelp(signal: AbortSignal): Promise<Record<string, number>> {
-  const bytes = await requestBytes('/api/v1/metadata', { signal });
-  return names.run({ kind: 'help', bytes });
-}
-
 export function useMetricIndex(filter: string, type: string): MetricIndex {
   const first = useQuery({ queryKey: ['metric-first'], queryFn: ({ signal }) => loadFirst(signal), staleTime: 30_000 });
-  const list = useQuery({
-    queryKey: ['metric-index'],
-    queryFn: ({ signal }) => loadNames(signal),
-    staleTime: 30_000,
-  });
-  const help = useQuery({ queryKey: ['metric-help'], queryFn: ({ signal }) => loadHelp(signal), staleTime: 30_000 });
-  const [count, setCount] = useState<number | null>(null);
+  const list = useQuery({ queryKey: ['metric-index'], queryFn: fillNames });
+  const help = useQuery({ queryKey: ['metric-help'], queryFn: fillHelp });
+  const [found, setFound] = useState<{ count: number; turn: number } | null>(null);
   const [, redraw] = useState(0);
   const pages = useRef(new Map<number, NameSlice[] | null>());
   const turn = useRef(0);
   const loadedAt = list.data?.at ?? 0;
-  const describedAt = help.dataUpdatedAt;
+  const describedAt = help.data?.at ?? 0;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: new names or descriptions are searched again
   useEffect(() => {
     if (loadedAt === 0) return;
     const mine = ++turn.current;
-    void names.run({ kind: 'find', text: filter, types: type === '' ? [] : [type] }).then((found) => {
+    const find = names.run({ kind: 'find', text: filter, types: type === '' ? [] : [type] });
+    // The first rows come with the number: what is in sight is replaced, never blank.
+    const begin = names.run({ kind: 'slice', from: 0, to: PAGE });
+    void Promise.all([find, begin]).then(([count, rows]) => {
       // An answer to what was typed before is dropped.
       if (mine !== turn.current) return;
-      pages.current.clear();
-      setCount(found);
-      redraw((n) => n + 1);
+      pages.current = new Map([[0, rows]]);
+      setFound({ count, turn: mine });
     });
   }, [filter, type, loadedAt, describedAt]);
 
@@ -83,13 +74,14 @@ export function useMetricIndex(filter: string, type: string): MetricIndex {
     }
   }, []);
 
-  const before = count === null && filter === '' && type === '' ? first.data : undefined;
+  const before = found === null && filter === '' && type === '' ? first.data : undefined;
   const partial = before !== undefined && before.length === FIRST;
   return {
-    total: list.data?.total ?? null,
-    count: partial ? before.length : count,
+    total: list.data?.value ?? null,
+    count: partial ? before.length : (found?.count ?? null),
+    turn: found?.turn ?? 0,
     partial,
-    types: help.data ?? {},
+    types: help.data?.value ?? {},
     error: list.error,
     reload: () => void list.refetch(),
     row: (index) => (partial ? before[index] : pages.current.get(Math.floor(index / PAGE))?.[index % PAGE]),

@@ -65,9 +65,10 @@ export async function labelNames(matcher?: string, signal?: AbortSignal): Promis
   return (await call<string[]>('/api/v1/labels', form, signal)).data;
 }
 
-export async function labelValues(label: string, matcher?: string, signal?: AbortSignal): Promise<string[]> {
-  const query = matcher ? `?match[]=${encodeURIComponent(matcher)}` : '';
-  return (await call<string[]>(`/api/v1/label/${encodeURIComponent(label)}/values${query}`, null, signal)).data;
+/** At most `limit` of them, in order. */
+export async function labelValues(label: string, matcher: string | undefined, limit: number): Promise<string[]> {
+  const query = new URLSearchParams({ ...(matcher ? { 'match[]': matcher } : {}), limit: String(limit) });
+  return (await call<string[]>(`/api/v1/label/${encodeURIComponent(label)}/values?${query}`, null)).data;
 }
 
 export async function seriesOf(matcher: string, limit: number, signal?: AbortSignal): Promise<Labels[]> {
@@ -82,9 +83,10 @@ export interface MetricMetadata {
   unit: string;
 }
 
-export async function metadata(metric?: string, signal?: AbortSignal): Promise<Record<string, MetricMetadata[]>> {
-  const query = metric ? `?metric=${encodeURIComponent(metric)}` : '';
-  return (await call<Record<string, MetricMetadata[]>>(`/api/v1/metadata${query}`, null, signal)).data;
+/** Of one metric: the descriptions of all are read by a worker (`shared/frames/loaded.ts`). */
+export async function metadataOf(metric: string): Promise<MetricMetadata | undefined> {
+  const path = `/api/v1/metadata?metric=${encodeURIComponent(metric)}`;
+  return (await call<Record<string, MetricMetadata[]>>(path, null)).data[metric]?.[0];
 }
 
 export interface TsdbStatus {

@@ -150,13 +150,13 @@ describe('the API of Prometheus', () => {
     expect(await api.labelNames()).toEqual(['a']);
     await api.labelNames('up');
     expect(server.to('POST /api/v1/labels').map((a) => a.params.get('match[]'))).toEqual([null, 'up']);
-    expect(await api.labelValues('a/b', '{x="&"}')).toEqual(['x']);
-    expect(server.asked.at(-1)?.params.get('match[]')).toBe('{x="&"}');
+    expect(await api.labelValues('a/b', '{x="&"}', 9)).toEqual(['x']);
+    expect(Object.fromEntries(server.asked.at(-1)?.params ?? [])).toEqual({ 'match[]': '{x="&"}', limit: '9' });
     await api.seriesOf('up', 7);
     expect(server.asked.at(-1)?.params.get('limit')).toBe('7');
     expect(await api.parseQuery('up')).toEqual({ type: 'x' });
     expect(await api.formatQuery(' up')).toBe('up');
-    await api.metadata('up');
+    expect(await api.metadataOf('up')).toBeUndefined();
     expect(server.asked.at(-1)?.params.get('metric')).toBe('up');
     await api.tsdbStatus(5);
     expect(server.asked.at(-1)?.params.get('limit')).toBe('5');

@@ -35,6 +35,8 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
   headers?: Record<string, string>;
+  /** Who asks: the page itself, or a worker for it (`shared/frames/loaded.ts`). */
+  via?: (url: string, init: RequestInit) => Promise<Response>;
 }
 
 const RETRYABLE = new Set([502, 503, 504]);
@@ -80,7 +82,7 @@ async function once(path: string, options: RequestOptions): Promise<Response> {
   const timeout = AbortSignal.timeout(options.timeoutMs ?? 60_000);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   try {
-    const response = await fetch(withBase(path), buildInit(options, signal));
+    const response = await (options.via ?? fetch)(withBase(path), buildInit(options, signal));
     reportReachability(!RETRYABLE.has(response.status));
     return response;
   } catch (error) {

@@ -33,13 +33,9 @@ export class WorkerClient {
     });
   }
 
-  private here<K extends keyof Results>(job: Extract<Job, { kind: K }>): Promise<Results[K]> {
+  private async here<K extends keyof Results>(job: Extract<Job, { kind: K }>): Promise<Results[K]> {
     this.local ??= createRunner();
-    try {
-      return Promise.resolve(this.local(job).value as Results[K]);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return (await this.local(job)).value as Results[K];
   }
 
   private open(): Worker | null {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
+import { FakeServer, prom, refusal } from '../testing/server';
 import { charts, WorkerClient } from './client';
-import { createRunner } from './jobs';
+import { createRunner, type Job } from './jobs';
 import { decodeMatrix, drawable, onGrid, stepCount, transferables } from './matrix';
 import { NameIndex } from './names';
 import { buildPyramid, extremes, levelFor } from './pyramid';
@@ -249,7 +250,11 @@ describe('metric names', () => {
   it('complete what is typed: all of few, the fitting ones of many, beginnings first', () => {
     const few = new NameIndex();
     few.load(bytes({ status: 'success', data: all }));
-    expect(few.complete('mem', 2)).toEqual({ names: all, whole: true });
+    expect(few.complete('mem', 2)).toEqual({ names: all, whole: true, about: {} });
+    const counter = { type: 'counter', help: 'Apples eaten', unit: '' };
+    const waiting = { type: 'histogram', help: 'Waiting', unit: 'seconds' };
+    few.describe(bytes({ status: 'success', data: { a: [counter], b_seconds: [waiting], gone: [waiting] } }));
+    expect(few.complete('mem', 2).about).toEqual({ a: [counter], b_seconds: [waiting] });
     const many = [...Array.from({ length: 30_000 }, (_, i) => `m${i}_up_total`), 'up', 'up_again'].sort();
     const big = new NameIndex();
     big.load(bytes({ status: 'success', data: many }));
@@ -257,9 +262,10 @@ describe('metric names', () => {
     expect(big.complete('UP', 4)).toEqual({
       names: ['up', 'up_again', 'm0_up_total', 'm10000_up_total'],
       whole: false,
+      about: {},
     });
     expect(big.complete('', 2).names).toEqual(many.slice(0, 2));
-    expect(big.complete('nothing', 4)).toEqual({ names: [], whole: false });
+    expect(big.complete('nothing', 4)).toEqual({ names: [], whole: false, about: {} });
     // Neither completing nor loading again changes what a filter left.
     expect(big.slice(0, 9).map((row) => row.name)).toEqual(['m29999_up_total']);
     big.load(bytes({ status: 'success', data: many.slice(5) }));
@@ -322,11 +328,26 @@ describe('worker', () => {
   const good = () => bytes({ status: 'success', data: { resultType: 'matrix', result: [] } });
 
   it('does every job, also on this thread', async () => {
+    const server = new FakeServer().start();
+    server
+      .on('GET /names', prom(['x', 'y']))
+      .on('GET /help', prom({}))
+      .on('GET /no', () => refusal(400, 'bad', 'no'));
     const run = createRunner();
-    expect(run({ kind: 'names', bytes: bytes({ status: 'success', data: ['x', 'y'] }) }).value).toBe(2);
-    expect(run({ kind: 'help', bytes: bytes({ status: 'success', data: {} }) }).value).toEqual({});
-    expect(run({ kind: 'find', text: 'y', types: [] }).value).toBe(1);
-    expect(run({ kind: 'slice', from: 0, to: 9 }).value).toEqual([{ name: 'y', type: '', help: '', unit: '' }]);
+    const from = (path: string) => ({ url: `http://localhost${path}`, headers: { 'X-Scope-OrgID': 'team' } });
+    const value = async (job: Job) => (await run(job)).value;
+    expect(await value({ kind: 'names', from: from('/names') })).toMatchObject({ status: 200, value: 2 });
+    expect(server.to('GET /names')[0]?.headers.get('X-Scope-OrgID')).toBe('team');
+    expect(await value({ kind: 'help', from: from('/help') })).toMatchObject({ status: 200, value: {} });
+    const refused = await value({ kind: 'names', from: from('/no') });
+    expect(refused).toMatchObject({
+      status: 400,
+      requestId: 'r-1',
+      body: expect.stringContaining('"bad"'),
+      value: null,
+    });
+    expect(await value({ kind: 'find', text: 'y', types: [] })).toBe(1);
+    expect(await value({ kind: 'slice', from: 0, to: 9 })).toEqual([{ name: 'y', type: '', help: '', unit: '' }]);
     const client = new WorkerClient(() => {
       throw new Error('none here');
     });

@@ -3,18 +3,38 @@
 import { decodeMatrix, type Grid, type RangeFrame, transferables } from './matrix';
 import { type Completions, NameIndex, type NameSlice } from './names';
 
+/** What the worker fetches by itself, with the headers that the page would send. */
+export interface From {
+  url: string;
+  headers: Record<string, string>;
+}
+
 export type Job =
   | { kind: 'matrix'; bytes: ArrayBuffer; grid: Grid }
-  | { kind: 'names'; bytes: ArrayBuffer }
-  | { kind: 'help'; bytes: ArrayBuffer }
+  | { kind: 'names'; from: From }
+  | { kind: 'help'; from: From }
   | { kind: 'find'; text: string; types: string[] }
   | { kind: 'slice'; from: number; to: number }
   | { kind: 'complete'; text: string; limit: number };
 
-export interface Results {
-  matrix: RangeFrame;
+/** What is made of a list: how many names there are; how many metrics each type has. */
+export interface Loads {
   names: number;
   help: Record<string, number>;
+}
+
+/** The answer to a fetch of the worker: what was made of it, or the body of a refusal. */
+export interface Loaded<K extends keyof Loads> {
+  status: number;
+  requestId: string | null;
+  body: string;
+  value: Loads[K] | null;
+}
+
+export interface Results {
+  matrix: RangeFrame;
+  names: Loaded<'names'>;
+  help: Loaded<'help'>;
   find: number;
   slice: NameSlice[];
   complete: Completions;
@@ -25,8 +45,21 @@ export interface Outcome {
   transfer: ArrayBuffer[];
 }
 
+const TIMEOUT_MS = 60_000;
+
+async function load<K extends keyof Loads>(from: From, read: (bytes: ArrayBuffer) => Loads[K]): Promise<Outcome> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const answer = await fetch(from.url, { headers: from.headers, credentials: 'same-origin', signal });
+  const { ok, status } = answer;
+  const requestId = answer.headers.get('X-Request-Id');
+  const value: Loaded<K> = ok
+    ? { status, requestId, body: '', value: read(await answer.arrayBuffer()) }
+    : { status, requestId, body: await answer.text(), value: null };
+  return { value: value as Outcome['value'], transfer: [] };
+}
+
 /** One state per worker: the names it was given last. */
-export function createRunner(): (job: Job) => Outcome {
+export function createRunner(): (job: Job) => Outcome | Promise<Outcome> {
   const index = new NameIndex();
   return (job) => {
     switch (job.kind) {
@@ -35,9 +68,9 @@ export function createRunner(): (job: Job) => Outcome {
         return { value: frame, transfer: transferables(frame) };
       }
       case 'names':
-        return { value: index.load(job.bytes), transfer: [] };
+        return load<'names'>(job.from, (bytes) => index.load(bytes));
       case 'help':
-        return { value: index.describe(job.bytes), transfer: [] };
+        return load<'help'>(job.from, (bytes) => index.describe(bytes));
       case 'find':
         return { value: index.find(job.text, job.types), transfer: [] };
       case 'complete':

@@ -8,16 +8,18 @@ export interface NameSlice {
   unit: string;
 }
 
+export interface About {
+  type: string;
+  help: string;
+  unit: string;
+}
+
 export interface Completions {
   names: string[];
   /** True when these are all names there are: what is typed on can be looked up among them. */
   whole: boolean;
-}
-
-interface About {
-  type: string;
-  help: string;
-  unit: string;
+  /** What is known of them, under the name that it was told of, as in the answer of `metadata`. */
+  about: Record<string, About[]>;
 }
 
 /** `_bucket`, `_sum`, `_count` and `_total` are described under the name of what they are a part of. */
@@ -179,8 +181,8 @@ export class NameIndex {
   complete(text: string, limit: number): Completions {
     const { count } = this.places;
     const word = text.toLowerCase();
-    if (count <= FEW_NAMES) return { names: this.range(0, count), whole: true };
-    if (word === '') return { names: this.range(0, limit), whole: false };
+    if (count <= FEW_NAMES) return this.completions(this.range(0, count), true);
+    if (word === '') return this.completions(this.range(0, limit), false);
     const holding = this.holding(word);
     const begins: number[] = [];
     const others: number[] = [];
@@ -191,7 +193,21 @@ export class NameIndex {
       if (begins.length === limit) break;
     }
     const chosen = [...begins, ...others].slice(0, limit);
-    return { names: chosen.map((at) => this.name(at)), whole: false };
+    return this.completions(
+      chosen.map((at) => this.name(at)),
+      false,
+    );
+  }
+
+  private completions(names: string[], whole: boolean): Completions {
+    const about: Record<string, About[]> = {};
+    if (this.about.size > 0)
+      for (const name of names)
+        for (const key of [name, name.replace(PART, '')]) {
+          const known = this.about.get(key);
+          if (known) about[key] = [known];
+        }
+    return { names, whole, about };
   }
 
   private range(from: number, to: number): string[] {

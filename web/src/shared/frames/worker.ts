@@ -3,10 +3,10 @@ import { createRunner, type Job } from './jobs';
 
 const run = createRunner();
 
-addEventListener('message', (event: MessageEvent<{ id: number; job: Job }>) => {
+addEventListener('message', async (event: MessageEvent<{ id: number; job: Job }>) => {
   const { id, job } = event.data;
   try {
-    const { value, transfer } = run(job);
+    const { value, transfer } = await run(job);
     postMessage({ id, value }, { transfer });
   } catch (error) {
     postMessage({ id, error: error instanceof Error ? error.message : String(error) });

@@ -2,7 +2,7 @@
 import { hoverTooltip } from '@codemirror/view';
 import { PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { functionIdentifierTerms } from '@prometheus-io/codemirror-promql/dist/esm/complete/promql.terms';
-import { allMetadata, completeStrategy } from './client';
+import { completeStrategy, describeMetric } from './client';
 import { diagnose, promLinter } from './lint';
 import { type EditorLanguage, QueryEditor, type QueryEditorProps } from './QueryEditor';
 
@@ -11,9 +11,7 @@ const hoverDocs = hoverTooltip(async (view, at) => {
   if (!word) return null;
   const text = view.state.sliceDoc(word.from, word.to);
   const term = functionIdentifierTerms.find((f) => f.label === text) as { info?: string } | undefined;
-  const meta = term
-    ? undefined
-    : (await allMetadata().catch(() => ({}) as Awaited<ReturnType<typeof allMetadata>>))[text]?.[0];
+  const meta = term ? undefined : await describeMetric(text).catch(() => undefined);
   const title = term ? `${text}()` : meta ? `${text} · ${meta.type}${meta.unit ? ` · ${meta.unit}` : ''}` : '';
   const body = term?.info ?? meta?.help ?? '';
   if (title === '') return null;

@@ -10,8 +10,9 @@ import { useState } from 'react';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { withLayout } from '@/shared/testing/dom';
 import { mount, withTexts } from '@/shared/testing/mount';
-import { FakeServer, prom, refusal } from '@/shared/testing/server';
-import { completeStrategy } from './client';
+import { type Asked, FakeServer, prom, refusal } from '@/shared/testing/server';
+import { forgetNames } from '../metricNames';
+import { completeStrategy, describeMetric } from './client';
 import LogEditor from './LogEditor';
 import PromEditor from './PromEditor';
 import type { QueryEditorProps } from './QueryEditor';
@@ -125,6 +126,38 @@ describe('completion of PromQL', () => {
     expect(server.to('GET /api/v1/label/job/values')[0]?.params.get('match[]')).toBe('up');
     await complete('up{host="a",job="‸"}');
     expect(server.to('GET /api/v1/label/job/values').at(-1)?.params.get('match[]')).toBe('up{host="a"}');
+  });
+
+  it('describes a metric under the pointer by asking for it alone, or for what it is a part of', async () => {
+    const wait = { type: 'histogram', help: 'Waiting', unit: 'seconds' };
+    server.on('GET /api/v1/metadata', ({ params }: Asked) =>
+      prom(params.get('metric') === 'wait' ? { wait: [wait] } : {}),
+    );
+    expect(await describeMetric('wait_bucket')).toEqual(wait);
+    expect(await describeMetric('nothing')).toBeUndefined();
+    const asked = server.to('GET /api/v1/metadata').map((a) => a.params.get('metric'));
+    expect(asked).toEqual(['wait_bucket', 'wait', 'nothing']);
+  });
+
+  it('of very many names holds those that fit, and asks for no descriptions', async () => {
+    forgetNames();
+    const many = Array.from({ length: 30_000 }, (_, i) => `node_${String(i).padStart(5, '0')}_total`);
+    server.on('GET /api/v1/label/__name__/values', prom(many));
+    expect(await complete('node_1234‸')).toContain('node_12345_total');
+    expect((await complete('node‸')).filter((name) => name.endsWith('_total'))).toHaveLength(500);
+    expect(await complete('{__name__="29999‸"}')).toEqual(['node_29999_total']);
+    expect(server.to('GET /api/v1/label/__name__/values')).toHaveLength(1);
+    expect(server.to('GET /api/v1/metadata')).toHaveLength(0);
+  });
+
+  it('of very many values asks for those that hold what is typed', async () => {
+    const list = (prefix: string, n: number) => Array.from({ length: n }, (_, i) => `${prefix}${i}`);
+    server.on('GET /api/v1/label/pod/values', ({ params }: Asked) =>
+      prom(params.get('match[]')?.includes('pod=~') ? ['x.9'] : list('a', Number(params.get('limit')))),
+    );
+    expect((await complete('up{pod="‸"}')).length).toBe(2000);
+    expect(await complete('up{pod="x.‸"}')).toEqual(['x.9']);
+    expect(server.to('GET /api/v1/label/pod/values').at(-1)?.params.get('match[]')).toBe('up{pod=~"(?i).*x\\\\..*"}');
   });
 
   it('goes on with functions while the server is away', async () => {
