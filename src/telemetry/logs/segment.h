@@ -28,6 +28,7 @@ struct SegmentOptions {
   std::uint64_t group_hash = 0;    // stream group
   std::uint64_t journal_from = 0;  // rows of these journal positions are in here (makes replay idempotent)
   std::uint64_t journal_to = 0;
+  bool by_group = false;  // the order of its streams: by stream_place() and labels, or by labels alone
 };
 
 struct SegmentInfo {
@@ -50,7 +51,8 @@ class SegmentWriter {
   SegmentWriter& operator=(SegmentWriter&&) noexcept;
   ~SegmentWriter();
 
-  // Starts a stream; its rows follow in ascending (time, order). Streams come in ascending labels, each once.
+  // Starts a stream; its rows follow in ascending (time, order). Streams come in the order that the
+  // options name, each once.
   Result<> start_stream(const Labels& labels);
   // Copies what it needs. `order` is kept by position: rows of equal time keep the sequence of the calls.
   Result<> add(const EntryRow& row);

@@ -8,8 +8,9 @@
 namespace tocayo::logs::format {
 
 inline constexpr std::string_view kMagic = "TSEGLOG1";
-inline constexpr std::uint32_t kVersion = 3;        // that is written
+inline constexpr std::uint32_t kVersion = 4;        // that is written
 inline constexpr std::uint32_t kOldestVersion = 2;  // that is read: without epoch_decimal and the layouts of 3
+inline constexpr std::uint32_t kOrderVersion = 4;   // from here on the facts say how streams are ordered
 inline constexpr std::uint32_t kNoBlock = 0xFFFFFFFF;
 
 enum class ColumnType : std::uint8_t {

@@ -166,6 +166,9 @@ void GroupWriter::add(std::uint32_t stream, const EntryRow& row) {
 bool GroupWriter::full() const {
   return rows_.size() >= format::kMaxGroupRows || bytes_.size() >= format::kMaxGroupBytes;
 }
+bool GroupWriter::half_full() const {
+  return rows_.size() * 2 >= format::kMaxGroupRows || bytes_.size() * 2 >= format::kMaxGroupBytes;
+}
 
 // Gives the row a template: `widen[i]` makes token i a slot, `whole` leaves nothing of a variable token constant.
 void GroupWriter::assign(Row& row, std::span<const Token> tokens, const std::vector<bool>* widen, bool whole) {

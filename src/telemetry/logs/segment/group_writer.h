@@ -39,6 +39,7 @@ class GroupWriter {
   // Rows come in stream order; `stream` is a number of the segment.
   void add(std::uint32_t stream, const EntryRow& row);
   bool full() const;
+  bool half_full() const;
   // Writes the blocks and appends the group's part to `index` (8-aligned). Empty afterwards.
   Result<> finish(std::string& index);
 

@@ -29,6 +29,7 @@ struct SegmentReader::Impl {
   std::filesystem::path path;
   std::unique_ptr<MappedFile> file;
   format::Footer footer{};
+  std::uint32_t version = 0;
   SegmentInfo info;
   std::vector<SegmentStream> streams;
   std::vector<SegmentGroup> groups;
@@ -66,7 +67,7 @@ struct SegmentReader::Impl {
     ByteReader reader(bytes.substr(bytes.size() - kTrailerBytes));
     footer = reader.plain<format::Footer>();
     const auto size = reader.plain<std::uint32_t>();
-    const auto version = reader.plain<std::uint32_t>();
+    version = reader.plain<std::uint32_t>();
     if (version < format::kOldestVersion || version > format::kVersion)
       return bad(fmt::format("version {} is not known to this program ({} to {} are)", version, format::kOldestVersion,
                              format::kVersion));
@@ -91,6 +92,7 @@ struct SegmentReader::Impl {
     info.max_time = unzigzag(reader.varint());
     info.rows = reader.varint();
     info.raw_bytes = reader.varint();
+    options.by_group = version >= format::kOrderVersion && reader.varint() != 0;
     info.file_bytes = file->bytes().size();
     return reader.ok() ? Result<>{} : bad("facts damaged");
   }

@@ -12,6 +12,7 @@
 #include "logs/segment/int_page.h"
 #include "logs/segment/mapped_file.h"
 #include "logs/segment/parts.h"
+#include "logs/segment/stream_order.h"
 
 namespace tocayo::logs {
 
@@ -40,6 +41,7 @@ struct SegmentWriter::Impl {
   std::string index;  // parts of all groups
   std::vector<format::GroupPlace> places;
   std::vector<SegmentStream> streams;
+  std::uint64_t place = 0;  // stream_place() of the last one; 0 when the order is by labels alone
   SegmentInfo info;
 
   ~Impl() {
@@ -121,6 +123,7 @@ struct SegmentWriter::Impl {
     writer.varint(zigzag(info.max_time));
     writer.varint(info.rows);
     writer.varint(info.raw_bytes);
+    writer.varint(options.by_group ? 1 : 0);
     return out;
   }
 };
@@ -145,7 +148,9 @@ Result<SegmentWriter> SegmentWriter::create(std::filesystem::path path, SegmentO
 }
 
 Result<> SegmentWriter::start_stream(const Labels& labels) {
-  if (!impl_->streams.empty() && !(impl_->streams.back().labels < labels)) {
+  const std::uint64_t place = impl_->options.by_group ? stream_place(labels) : 0;
+  if (!impl_->streams.empty() &&
+      (place < impl_->place || (place == impl_->place && !(impl_->streams.back().labels < labels)))) {
     return fail(ErrorKind::internal,
                 fmt::format("streams of a segment must ascend: {} after {}", labels.to_string(false),
                             impl_->streams.back().labels.to_string(false)));
@@ -153,6 +158,9 @@ Result<> SegmentWriter::start_stream(const Labels& labels) {
   if (!impl_->streams.empty() && impl_->streams.back().rows == 0) {
     return fail(ErrorKind::internal, "a stream of a segment has no rows");
   }
+  // A row group that is large enough ends with its stream group.
+  if (place != impl_->place && impl_->group->half_full()) TRY(impl_->end_group());
+  impl_->place = place;
   impl_->streams.push_back({.labels = labels});
   return {};
 }

@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "logs/segment/stream_order.h"
+
 namespace tocayo::logs {
 
 SegmentCursor::SegmentCursor(std::shared_ptr<SegmentEntry> entry, std::shared_ptr<const OpenSegment> open,
@@ -11,6 +13,10 @@ SegmentCursor::SegmentCursor(std::shared_ptr<SegmentEntry> entry, std::shared_pt
     : entry_(std::move(entry)), open_(std::move(open)), everything_(std::move(everything)) {
   map_.resize(open_->reader->streams().size());
   std::iota(map_.begin(), map_.end(), 0);
+  places_.resize(map_.size());
+  for (std::size_t i = 0; by_group() && i < places_.size(); ++i) {
+    places_[i] = stream_place(open_->reader->streams()[i].labels);
+  }
 }
 
 Result<SegmentCursor> SegmentCursor::open(std::shared_ptr<SegmentEntry> entry) {

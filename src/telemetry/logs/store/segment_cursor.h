@@ -19,6 +19,8 @@ class SegmentCursor {
   bool at_end() const { return ended_; }
   const Labels& labels() const { return open_->reader->streams()[rows_[at_].stream].labels; }
   std::uint32_t stream() const { return rows_[at_].stream; }
+  bool by_group() const { return open_->reader->info().options.by_group; }
+  std::uint64_t place() const { return places_[rows_[at_].stream]; }  // 0 for all when the order is by labels alone
   // Line and metadata are valid until the cursor moves.
   const Row& row() const { return rows_[at_]; }
   Result<> next();
@@ -33,6 +35,7 @@ class SegmentCursor {
   std::shared_ptr<const OpenSegment> open_;
   std::shared_ptr<const CompiledSelection> everything_;
   std::vector<std::uint32_t> map_;
+  std::vector<std::uint64_t> places_;  // by stream
   std::uint32_t group_ = 0;
   std::vector<Row> rows_;
   std::vector<std::unique_ptr<std::string>> bytes_;

@@ -8,6 +8,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "logs/head/label_bytes.h"
+#include "logs/segment/stream_order.h"
 #include "logs/store/plan.h"
 #include "logs/store/store_impl.h"
 
@@ -237,8 +238,12 @@ namespace {
 // The place of a stream in a segment, or npos.
 std::size_t find_stream(const OpenSegment& segment, const Stream& stream, const Labels& labels) {
   auto streams = segment.reader->streams();
-  auto found = std::lower_bound(streams.begin(), streams.end(), labels,
-                                [](const SegmentStream& s, const Labels& wanted) { return s.labels < wanted; });
+  const bool by_group = segment.reader->info().options.by_group;
+  const std::uint64_t place = by_group ? stream_place(stream.labels) : 0;
+  auto found = std::lower_bound(streams.begin(), streams.end(), labels, [&](const SegmentStream& s, const Labels& l) {
+    const std::uint64_t other = by_group ? stream_place(s.labels) : 0;
+    return other != place ? other < place : s.labels < l;
+  });
   if (found == streams.end() || segment.hashes[static_cast<std::size_t>(found - streams.begin())] != stream.hash) {
     return std::string::npos;
   }

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "logs/head/head_scan.h"
 #include "logs/head/label_bytes.h"
+#include "logs/segment/stream_order.h"
 #include "logs/store/masks.h"
 #include "logs/store/store_impl.h"
 
@@ -54,6 +55,7 @@ TimestampNs day_end(std::int64_t day) {
 
 struct CutStream {
   const HeadStream* rows;
+  std::uint64_t place;  // in the order of a segment
   std::int64_t first_day;
   std::int64_t last_day;
 };
@@ -148,10 +150,11 @@ Result<std::vector<SegmentRecord>> StoreImpl::write_head(Tenant& tenant, const H
   for (std::size_t stripe = 0; stripe < kStripes; ++stripe) {
     head.for_each(stripe, tenant.stripes[stripe], [&](const HeadStream& rows) {
       if (rows.size() == 0) return;
-      streams.push_back({&rows, day_of(rows.min_time()), day_of(rows.max_time())});
+      streams.push_back({&rows, stream_place(rows.stream().labels), day_of(rows.min_time()), day_of(rows.max_time())});
     });
   }
   std::sort(streams.begin(), streams.end(), [](const CutStream& a, const CutStream& b) {
+    if (a.place != b.place) return a.place < b.place;
     return compare_labels(a.rows->stream().labels, b.rows->stream().labels) < 0;
   });
   // Days that really have rows: a stream may span years with two of them.
@@ -201,7 +204,8 @@ Result<std::vector<SegmentRecord>> StoreImpl::write_head(Tenant& tenant, const H
                                                                          .level = 0,
                                                                          .group_hash = record.group,
                                                                          .journal_from = head.journal_from,
-                                                                         .journal_to = head.journal_to})));
+                                                                         .journal_to = head.journal_to,
+                                                                         .by_group = true})));
             }
             if (!started) TRY(writer->start_stream(decode_labels(stream.rows->stream().labels)));
             started = true;

@@ -150,8 +150,17 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
 
 Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   std::lock_guard merging(tenant.merge_mutex);
+  std::vector<SegmentCursor> cursors;
+  Entries inputs;
+  for (const auto& input : task.inputs) {
+    auto cursor = TRY(SegmentCursor::open(input));
+    // Those whose streams are in another order (older versions wrote them) are left for another time.
+    if (!cursors.empty() && cursor.by_group() != cursors[0].by_group()) continue;
+    cursors.push_back(std::move(cursor));
+    inputs.push_back(input);
+  }
   std::uint64_t input_bytes = 0;
-  for (const auto& input : task.inputs) input_bytes += input->record().file_bytes;
+  for (const auto& input : inputs) input_bytes += input->record().file_bytes;
   if (disk_.left() < input_bytes) {
     return fail(ErrorKind::unavailable,
                 fmt::format("merging segments may need {} MiB of disk, more than is free", (input_bytes >> 20) + 1));
@@ -163,7 +172,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   std::int64_t rank = std::numeric_limits<std::int64_t>::max();
   std::uint64_t from = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t to = 0;
-  for (const auto& input : task.inputs) {
+  for (const auto& input : inputs) {
     raw += input->record().raw_bytes;
     rank = std::min(rank, input->record().rank);
     from = std::min(from, input->record().journal_from);
@@ -172,7 +181,7 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   // A stretch with too many lines for one segment is divided by stream group.
   TimestampNs earliest = kDay;
   TimestampNs latest = 0;
-  for (const auto& input : task.inputs) {
+  for (const auto& input : inputs) {
     for (const TimestampNs at : {in_day(input->record().min_time), in_day(input->record().max_time)}) {
       earliest = std::min(earliest, at);
       latest = std::max(latest, at);
@@ -189,13 +198,9 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   };
   const std::uint64_t target = std::max<std::uint64_t>(1, task.level == 1 ? options_.merge_bytes : options_.day_bytes);
   const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw / reached + target - 1) / target, 1, 64));
-  const std::uint64_t group = task.inputs.front()->record().group;
-  const bool one_group =
-      std::ranges::all_of(task.inputs, [&](const auto& input) { return input->record().group == group; });
+  const std::uint64_t group = inputs.front()->record().group;
+  const bool one_group = std::ranges::all_of(inputs, [&](const auto& input) { return input->record().group == group; });
   const std::int64_t tombstone = view->tombstones.empty() ? 0 : view->tombstones.back()->record.sequence;
-  std::vector<SegmentCursor> cursors;
-  for (const auto& input : task.inputs) cursors.push_back(TRY(SegmentCursor::open(input)));
-
   std::vector<Output> outputs(reached * groups);
   std::vector<SegmentRecord> records;
   auto abandon = [&](Error error) {
@@ -211,12 +216,16 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   auto write_all = [&]() -> Result<> {
     std::string bytes;
     for (;;) {
-      const Labels* least = nullptr;
+      const SegmentCursor* least = nullptr;
       for (const SegmentCursor& cursor : cursors) {
-        if (!cursor.at_end() && (least == nullptr || cursor.labels() < *least)) least = &cursor.labels();
+        if (cursor.at_end()) continue;
+        if (least == nullptr || cursor.place() < least->place() ||
+            (cursor.place() == least->place() && cursor.labels() < least->labels())) {
+          least = &cursor;
+        }
       }
       if (least == nullptr) return {};
-      const Labels labels = *least;
+      const Labels labels = least->labels();
       bytes.clear();
       encode_labels(labels, bytes);
       RowRules rules(view->tombstones, limits.get(), time, bytes);
@@ -244,11 +253,13 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
             std::error_code error;
             std::filesystem::create_directories(path_of(output.record).parent_path(), error);
             if (error) return std::unexpected(error_from_errno("create a segment's directory", error.value()));
-            output.writer.emplace(TRY(SegmentWriter::create(path_of(output.record), {.tenant = tenant.name,
-                                                                                     .level = task.level,
-                                                                                     .group_hash = output.record.group,
-                                                                                     .journal_from = from,
-                                                                                     .journal_to = to})));
+            output.writer.emplace(
+                TRY(SegmentWriter::create(path_of(output.record), {.tenant = tenant.name,
+                                                                   .level = task.level,
+                                                                   .group_hash = output.record.group,
+                                                                   .journal_from = from,
+                                                                   .journal_to = to,
+                                                                   .by_group = cursors[0].by_group()})));
           }
           if (started != &output) TRY(output.writer->start_stream(labels));
           started = &output;
@@ -279,18 +290,18 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   }
   if (auto went = step("merge: files written"); !went) return abandon(std::move(went.error()));
   std::vector<std::int64_t> removed;
-  for (const auto& input : task.inputs) removed.push_back(input->record().id);
+  for (const auto& input : inputs) removed.push_back(input->record().id);
   if (auto swapped = catalogue_.swap(tenant.name, records, removed, std::nullopt, now()); !swapped) {
     return abandon(std::move(swapped.error()));
   }
   TRY(step("merge: catalogue written"));
-  publish_swap(tenant, records, task.inputs);
+  publish_swap(tenant, records, inputs);
   metrics_.merges.add();
   log::info("logs", "segments merged",
             {{"tenant", tenant.name},
              {"day", task.day},
              {"level", task.level},
-             {"from", task.inputs.size()},
+             {"from", inputs.size()},
              {"to", records.size()}});
 #ifdef __GLIBC__
   ::malloc_trim(0);  // as after a cut: row groups came and went in many sizes
