@@ -41,7 +41,8 @@ struct Selection {
   // has none. Not for queries that keep what they made of a morsel.
   bool probe = false;
   Pool* pool = nullptr;
-  bool want_line = true;      // false: Row::line is left empty (length is always there)
+  bool want_line = true;      // false: Row::line is left empty
+  bool want_length = true;    // false: Row::length may be 0 where the line is not wanted either
   bool want_metadata = true;  // false: Row::metadata is left empty
 };
 

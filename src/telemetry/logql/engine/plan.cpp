@@ -83,6 +83,7 @@ Result<Plan> make_plan(const LogExpr& log, const PipelineOptions& options, Wants
   Pipeline pipeline = TRY(Pipeline::compile(rest, options));
   const bool line_is_needed = wants == Wants::line || (wants == Wants::length && !line_is_stored);
   selection.want_line = line_is_needed || pipeline.needs_line();
+  selection.want_length = wants == Wants::length;
   const bool no_labels = options.grouping && !options.grouping->without && options.grouping->labels.empty();
   const bool rows_only = wants != Wants::line && options.unwrap == nullptr && no_labels && rest.empty();
   selection.want_metadata = !rows_only;

@@ -53,9 +53,10 @@ class GroupColumns::Values final : public ColumnValues {
   std::span<const std::int64_t> codes_;
 };
 
-GroupColumns::GroupColumns(GroupRows& rows, const RowSet& chosen, std::span<const std::uint32_t> stream_map,
-                           const DictionaryView& dictionary, std::uint64_t first_order)
-    : rows_(rows), dictionary_(dictionary), first_order_(first_order) {
+GroupColumns::GroupColumns(GroupRows& rows, const RowSet& chosen, const Selection& selection,
+                           std::span<const std::uint32_t> stream_map, const DictionaryView& dictionary,
+                           std::uint64_t first_order)
+    : rows_(rows), selection_(selection), dictionary_(dictionary), first_order_(first_order) {
   chosen_.reserve(chosen.count());
   chosen.each([&](std::size_t row) { chosen_.push_back(static_cast<std::uint32_t>(row)); });
   const auto& view = rows.view();
@@ -120,19 +121,26 @@ Result<std::span<const std::uint32_t>> GroupColumns::lengths() {
 
 Result<std::span<const Row>> GroupColumns::fetch(std::span<const std::uint32_t> numbers) {
   const auto times = TRY(rows_.times());
-  TRY(rows_.lines(numbers, lines_));
-  TRY(rows_.metadata(numbers, metadata_));
+  if (selection_.want_line) {
+    TRY(rows_.lines(numbers, lines_));
+  } else if (selection_.want_length) {
+    TRY(rows_.lengths(numbers, fetched_lengths_));
+  }
+  if (selection_.want_metadata) TRY(rows_.metadata(numbers, metadata_));
   fetched_.clear();
   for (std::size_t k = 0; k < numbers.size(); ++k) {
     const auto number = numbers[k];
-    const auto line = lines_.line(k);
+    const auto line = selection_.want_line ? lines_.line(k) : std::string_view();
+    const std::uint32_t length = selection_.want_line     ? static_cast<std::uint32_t>(line.size())
+                                 : selection_.want_length ? fetched_lengths_[k]
+                                                          : 0;
     const auto run = std::ranges::upper_bound(runs_, number, {}, &Run::end);
     fetched_.push_back({.time = times[number],
                         .order = first_order_ + number,
                         .stream = run->stream,
-                        .length = static_cast<std::uint32_t>(line.size()),
+                        .length = length,
                         .line = line,
-                        .metadata = metadata_.of(k)});
+                        .metadata = selection_.want_metadata ? metadata_.of(k) : std::span<const LabelView>()});
   }
   return std::span<const Row>(fetched_);
 }

@@ -17,9 +17,9 @@ namespace tocayo::logs {
 
 class GroupColumns final : public ColumnGroup {
  public:
-  // `stream_map` as of SegmentReader::scan(). Borrows all of it.
-  GroupColumns(GroupRows& rows, const RowSet& chosen, std::span<const std::uint32_t> stream_map,
-               const DictionaryView& dictionary, std::uint64_t first_order);
+  // `stream_map` as of SegmentReader::scan(). Borrows all of it; `selection` says what fetched rows must have.
+  GroupColumns(GroupRows& rows, const RowSet& chosen, const Selection& selection,
+               std::span<const std::uint32_t> stream_map, const DictionaryView& dictionary, std::uint64_t first_order);
   ~GroupColumns() override;
 
   std::span<const std::uint32_t> rows() const override { return chosen_; }
@@ -43,6 +43,7 @@ class GroupColumns final : public ColumnGroup {
   const ColumnValues* values(std::uint32_t column, const DecodedColumn& decoded);
 
   GroupRows& rows_;
+  const Selection& selection_;
   const DictionaryView& dictionary_;
   std::uint64_t first_order_;
   std::vector<std::uint32_t> chosen_;
@@ -51,6 +52,7 @@ class GroupColumns final : public ColumnGroup {
   std::vector<TemplateFacts> facts_;
   std::vector<std::unique_ptr<Values>> values_;  // by column of the group
   std::vector<std::uint32_t> lengths_;
+  std::vector<std::uint32_t> fetched_lengths_;
   LineBatch lines_;
   MetadataBatch metadata_;
   std::vector<Row> fetched_;

@@ -92,8 +92,10 @@ class Emitter {
     const auto& head = *rows_.view().head;
     if (selection_.want_line) {
       TRY(rows_.lines(rows, lines_));
-    } else {
+    } else if (selection_.want_length) {
       TRY(rows_.lengths(rows, lengths_));
+    } else {
+      lengths_.assign(rows.size(), 0);
     }
     if (selection_.want_metadata) TRY(rows_.metadata(rows, metadata_));
     batch_.resize(rows.size());
@@ -173,7 +175,8 @@ Result<> SegmentReader::scan_columns(std::uint32_t group, const CompiledSelectio
                                      std::uint64_t first_order, const Context& context,
                                      const Scan::ColumnVisitor& visit, ScanStats& stats) const {
   auto take = [&](const Chosen& chosen) -> Result<> {
-    GroupColumns columns(chosen.rows, chosen.set, stream_map, *impl_->dictionary, first_order + chosen.first_order);
+    GroupColumns columns(chosen.rows, chosen.set, selection.selection(), stream_map, *impl_->dictionary,
+                         first_order + chosen.first_order);
     return visit(columns);
   };
   return choose(group, selection, stream_map, start, end, context, take, stats);
