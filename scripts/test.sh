@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # ./dev test: see ./dev help. Every kind runs on the release build, except `sanitized` (the unit tests under ASan and UBSan), `fuzz` (of
-# that build) and `tsan`.
+# that build) and `tsan`. Those three only need processors, and the others wait much of their time (for sockets, timers, pages): so the three
+# run behind the others, with what those leave, and what is left of them then goes on as ordinary work.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ./dev --functions
@@ -19,22 +20,40 @@ while [ $# -gt 0 ]; do
 done
 [ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e clients fault browser sanitized fuzz tsan)
 [ -z "$full" ] || export TOCAYO_FULL=1
+asked() { [[ " ${kinds[*]} " == *" $1 "* ]]; }
+kinds_before=() kinds_behind=()
+for kind in "${kinds[@]}"; do
+  case $kind in
+    unit | conformance | e2e | clients | fault | browser) kinds_before+=("$kind") ;;
+    sanitized | fuzz | tsan) ;;
+    *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
+  esac
+done
+# Fuzz first: it knows no clock, so it suits the time beside `unit`, which leaves least.
+for kind in fuzz tsan sanitized; do ! asked "$kind" || kinds_behind+=("$kind"); done
+
 logs=build/test-logs
 mkdir -p $logs && rm -f $logs/*.result
 result() { echo "$2" >"$logs/$1.result"; }  # result <name> ok|FAIL
 run() {  # run <name> <command…>
-  local name=$1 start=$SECONDS; shift
+  local name=$1 start=$SECONDS outcome=FAIL; shift
   local log=$logs/$name.log
-  if "$@" >"$log" 2>&1; then
-    result "$name" ok; printf 'ok    %-28s %4ds\n' "$name" $((SECONDS - start))
-  else
-    result "$name" FAIL; printf 'FAIL  %-28s %4ds  %s\n' "$name" $((SECONDS - start)) "$log"
-    grep -nE 'Failure|FAILED|ERROR|error:|not ok|^FAIL' "$log" | head -15; tail -25 "$log"
-  fi
+  result "$name" FAIL  # until it is known to be ok: what never ends has failed
+  if "$@" >"$log" 2>&1; then outcome=ok; result "$name" ok; fi
+  {
+    flock 9  # what several say at once stays apart
+    if [ $outcome = ok ]; then
+      printf 'ok    %-28s %4ds\n' "$name" $((SECONDS - start))
+    else
+      printf 'FAIL  %-28s %4ds  %s\n' "$name" $((SECONDS - start)) "$log"
+      grep -nE 'Failure|FAILED|ERROR|error:|not ok|^FAIL' "$log" | head -15; tail -25 "$log"
+    fi
+    case $name in fuzz | conformance-dir) cat "$log" ;; esac
+  } 9>$logs/lock
 }
 tests=()  # the processes of `beside`
 beside() { run "$@" & tests+=($!); }  # beside <name> <command…>: as run, two at a time; ended by `together`
-together() { wait "${tests[@]}"; tests=(); }
+together() { [ ${#tests[@]} -eq 0 ] || wait "${tests[@]}"; tests=(); }
 one_of_two() {  # waits until at most one of them still runs
   local pid running
   while :; do
@@ -45,11 +64,15 @@ one_of_two() {  # waits until at most one of them still runs
     wait -n "${tests[@]}"
   done
 }
-run_programs() {  # run_programs <prefix> <test program…>
-  local prefix=$1 program; shift
+programs() { find "build/$1/src" -name '*_test' -type f -perm -u+x | sort "${@:2}"; }  # programs <preset> [option of sort]
+run_programs() {  # run_programs <test program…>, named after their build
+  local program name
+  [ $# -gt 0 ] || { echo "FAIL  there are no test programs"; result programs FAIL; }
   for program in "$@"; do
     one_of_two
-    beside "$prefix-$(basename "$program")" "$program" --gtest_brief=1
+    name=$(basename "$program")
+    case $program in build/dev/*) name=asan-$name ;; build/tsan/*) name=tsan-$name ;; *) name=unit-$name ;; esac
+    beside "$name" "$program" --gtest_brief=1
   done
   together
 }
@@ -69,34 +92,53 @@ build_fuzz() {  # a target for every parser of outside bytes
   mapfile -t targets < <(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)
   build dev "${targets[@]}"
 }
-# The builds of the later kinds go on while the earlier kinds run, with what those leave of the processors.
-ahead=
-build_ahead() {
-  chrt --idle --pid 0 $BASHPID
-  local kind
-  for kind in "${kinds[@]}"; do
-    case $kind in sanitized | fuzz | tsan) build_$kind ;; esac
+run_behind() {  # builds and runs kinds_behind
+  export ASAN_OPTIONS=detect_leaks=1
+  local kind tests_behind=()
+  for kind in "${kinds_behind[@]}"; do
+    build_$kind >"$logs/build-$kind.txt" 2>&1 || { cat "$logs/build-$kind.txt"; result "$kind-build" FAIL; continue; }
+    case $kind in
+      # An input of a moment may take long by the clock behind other work; fuzz.sh also tells one that takes long of a processor.
+      fuzz) TOCAYO_FUZZ_INPUTS=300000 TOCAYO_FUZZ_TIMEOUT=100 run fuzz scripts/fuzz.sh ;;
+      tsan) mapfile -t -O ${#tests_behind[@]} tests_behind < <(programs tsan -r) ;;  # -r: telemetry, which takes longest, first
+      sanitized) mapfile -t -O ${#tests_behind[@]} tests_behind < <(programs dev -r) ;;
+    esac
   done
+  [ "${kinds_behind[*]}" = fuzz ] || run_programs "${tests_behind[@]}"
 }
-finish_ahead() { [ -z "$ahead" ] || { wait "$ahead"; ahead=; cat $logs/ahead.log; }; }
+behind=  # the process group of run_behind, where that runs behind other kinds
+finish_behind() {
+  say "the rest of ${kinds_behind[*]}"
+  # Twice: what was started meanwhile. Not everyone may take a process back from idle; alone on the machine it is as fast.
+  for _ in 1 2; do pgrep -g "$behind" | xargs -rn1 chrt --other --all-tasks --pid 0 2>/dev/null; done
+  wait "$behind" || { echo "FAIL  ${kinds_behind[*]}: ended early"; result behind FAIL; }
+  behind=
+}
+trap '[ -z "$behind" ] || kill -- "-$behind"' EXIT
 
 (need build test) || exit 1
 web_build || exit 1
 build release || exit 1
 bin=$PWD/build/release
 export TOCAYO_BINARY=$bin/src/main/tocayo
-if [ ${#kinds[@]} -gt 1 ]; then build_ahead >$logs/ahead.log 2>&1 & ahead=$!; fi
+if [ ${#kinds_behind[@]} -gt 0 ] && [ ${#kinds_before[@]} -gt 0 ]; then
+  set -m  # in a process group of its own
+  (chrt --idle --pid 0 $BASHPID; run_behind; exit 0) &
+  behind=$!
+  set +m
+  echo "${kinds_behind[*]} go on behind the others"
+fi
 
-for kind in "${kinds[@]}"; do
+for kind in "${kinds_before[@]}"; do
   say "$kind"
   case $kind in
     unit)
       beside unit-web bash -c ". ./dev --functions; web_modules && cd web && \$NPM run --silent typecheck && \$NPM test --silent && \$NPM run --silent check:size"
-      run_programs unit $(find "$bin/src" -name '*_test' -type f -perm -u+x | sort)
+      run_programs $(programs release)
       ;;
     conformance)
       if [ -n "$dir" ]; then
-        run conformance-dir "$TOCAYO_BINARY" "$language" test "$dir"; cat build/test-logs/conformance-dir.log
+        run conformance-dir "$TOCAYO_BINARY" "$language" test "$dir"
       else
         run conformance-http "$bin/tests/conformance_http_test" --gtest_brief=1
       fi
@@ -105,25 +147,9 @@ for kind in "${kinds[@]}"; do
     clients) run clients scripts/clients_test.sh ;;
     fault) run fault "$bin/tests/fault_test" --gtest_brief=1 ;;
     browser) run browser scripts/browser_test.sh ;;
-    sanitized)
-      export ASAN_OPTIONS=detect_leaks=1
-      finish_ahead
-      build_sanitized || { result sanitized-build FAIL; continue; }
-      run_programs asan $(find build/dev/src -name '*_test' -type f -perm -u+x | sort)
-      ;;
-    tsan)
-      finish_ahead
-      build_tsan || { result tsan-build FAIL; continue; }
-      run_programs tsan $(find build/tsan/src -name '*_test' -type f -perm -u+x | sort)
-      ;;
-    fuzz)
-      finish_ahead
-      build_fuzz || { result fuzz-build FAIL; continue; }
-      TOCAYO_FUZZ_INPUTS=300000 run fuzz scripts/fuzz.sh; cat $logs/fuzz.log
-      ;;
-    *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac
 done
+if [ -n "$behind" ]; then finish_behind; elif [ ${#kinds_behind[@]} -gt 0 ]; then say "${kinds_behind[*]}"; run_behind; fi
 passed=$(grep -lx ok $logs/*.result | wc -l)
 failures=$(grep -lx FAIL $logs/*.result | xargs -rn1 basename -s .result)
 [ -z "$failures" ] || echo "failed:" $failures
