@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <numeric>
 #include <tuple>
@@ -204,7 +205,8 @@ class RangeScan {
         const auto rows = scan_.identity(morsel);
         const bool whole = piece.min_time >= windows_.first() && piece.max_time < windows_.last();
         const auto grid = rows && whole ? OpenGrid::of(windows_, piece.min_time, piece.max_time) : std::nullopt;
-        if (grid) return read_kept(mine, morsel, *rows, *grid);
+        // Where most states are not worth keeping, making them apart from the others is only dear.
+        if (grid && not_worth_ <= worth_) return read_kept(mine, morsel, *rows, *grid);
       }
       return read(mine, morsel);
     }));
@@ -384,10 +386,15 @@ class RangeScan {
       }
       if (plan_.rows_only && fresh.kept > 0) made->series.push_back({Labels{}, false, fresh.accumulator->keep(0)});
       // What could not be read now may be readable later, and rows with an error end the query.
-      if (mine.failure.rows == 0 && scan_.warnings().empty() && worth_keeping(*made))
+      const bool worth = worth_keeping(*made);
+      ++(worth ? worth_ : not_worth_);
+      if (worth && mine.failure.rows == 0 && scan_.warnings().empty()) {
         run_.options().partials->put(partial_key_, rows, made);
+      }
       mine.stats.bytes_read += made->stats.bytes_read;
       partial = std::move(made);
+    } else {
+      ++worth_;
     }
     const std::uint64_t read_before = mine.stats.bytes_read;
     mine.stats.add(partial->stats);
@@ -551,7 +558,9 @@ class RangeScan {
   const bool keep_errors_;
   const logs::Scan& scan_;
   const std::uint64_t partial_key_;
-  const Grouping* parted_by_;  // what is on disk; null: by all labels
+  std::atomic<std::uint32_t> worth_{0};      // row groups whose states were kept …
+  std::atomic<std::uint32_t> not_worth_{0};  // … or were too large to be
+  const Grouping* parted_by_;                // what is on disk; null: by all labels
   OuterGroups* outer_;
   std::mutex file_mutex_;
   std::unique_ptr<SpillFile> file_;  // made when something did not fit

@@ -6,6 +6,7 @@
 #include "logs/segment.h"
 #include "logs/store/offline.h"
 #include "logs/store/store_test_support.h"
+#include "logs/store/view.h"
 
 namespace tocayo::logs {
 namespace {
@@ -158,6 +159,27 @@ TEST_F(StoreMergeTest, OlderOrdersOfStreamsAreKeptApart) {
   }
   EXPECT_EQ(files[false], 1);
   EXPECT_EQ(files[true], 1);
+}
+
+TEST_F(StoreMergeTest, SegmentsAreClosedAndOpenedAgain) {
+  for (int round = 0; round < 5; ++round) {
+    append({{kWeb, kNow + round, "line " + std::to_string(round), {}}});
+    ASSERT_TRUE(store_->flush());
+  }
+  const auto before = read(everything());
+  EXPECT_EQ(before.size(), 5U);
+  EXPECT_GE(OpenSegments::instance().count(), 5U);
+  OpenSegments::instance().set_budget(600'000);
+  EXPECT_LE(OpenSegments::instance().count(), 2U);
+  EXPECT_EQ(read(everything()), before);
+  OpenSegments::instance().set_budget(0);
+  EXPECT_EQ(read(everything()), before);
+  EXPECT_EQ(OpenSegments::instance().count(), 0U);
+  OpenSegments::instance().set_budget(OpenSegments::kBudget);
+  EXPECT_EQ(read(everything()), before);
+  EXPECT_EQ(OpenSegments::instance().count(), 5U);
+  store_.reset();
+  EXPECT_EQ(OpenSegments::instance().count(), 0U) << "files that are gone are not held";
 }
 
 }  // namespace

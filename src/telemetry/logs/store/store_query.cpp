@@ -352,10 +352,10 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
   };
   StreamSet set;
   std::vector<Sum> sums;
-  auto sum_of = [&](std::uint64_t hash, std::string_view bytes) -> Sum& {
+  auto number_of = [&](std::uint64_t hash, std::string_view bytes) {
     const std::uint32_t stream = set.add(hash, bytes);
     if (stream == sums.size()) sums.emplace_back();
-    return sums[stream];
+    return stream;
   };
   auto covered = [&](std::string_view bytes) {
     if (is_spilled(bytes)) return true;
@@ -372,7 +372,7 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
       return;
     }
     const RowTotals part = totals(rows, floor_of(rows.stream().labels, start), end);
-    Sum& sum = sum_of(rows.stream().hash, rows.stream().labels);
+    Sum& sum = sums[number_of(rows.stream().hash, rows.stream().labels)];
     sum.rows += part.rows;
     sum.bytes += part.bytes;
   });
@@ -381,12 +381,14 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
                                  deleted = deleted || has_rows(rows, start, end);
                                });
   std::string bytes;
+  std::vector<std::uint32_t> numbers;  // in `sums`, by stream of a segment
   for (const auto& entry : view_->segments) {
     if (!entry->overlaps(start, end)) continue;
     TRY(context.check());
     auto open = entry->open();
     if (!open) continue;
     const auto streams = (*open)->reader->streams();
+    numbers.resize(streams.size());
     // Streams of one retention floor are asked for together.
     std::unordered_map<TimestampNs, std::vector<std::uint32_t>> wanted;
     for (std::uint32_t i = 0; i < streams.size(); ++i) {
@@ -403,14 +405,14 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
         continue;
       }
       const TimestampNs floor = floor_of(bytes, start);
-      if (floor < end) wanted[floor].push_back(i);
+      if (floor >= end) continue;
+      wanted[floor].push_back(i);
+      numbers[i] = number_of((*open)->hashes[i], bytes);
     }
     for (const auto& [floor, list] : wanted) {
       auto counted = (*open)->reader->volume(
           list, floor, end, [&](std::uint32_t stream, std::uint64_t row_count, std::uint64_t byte_count) {
-            bytes.clear();
-            encode_labels(streams[stream].labels, bytes);
-            Sum& sum = sum_of((*open)->hashes[stream], bytes);
+            Sum& sum = sums[numbers[stream]];
             sum.rows += row_count;
             sum.bytes += byte_count;
           });
@@ -428,9 +430,7 @@ Result<std::vector<StreamVolume>> StoreQuerier::volume(std::span<const Matcher> 
     for (const Labels& labels : scan->streams()) {
       bytes.clear();
       encode_labels(labels, bytes);
-      const std::uint32_t stream = set.add(hash64(bytes), bytes);
-      if (stream == sums.size()) sums.emplace_back();
-      sum_of_stream.push_back(stream);
+      sum_of_stream.push_back(number_of(hash64(bytes), bytes));
     }
     for (std::size_t morsel = 0; morsel < scan->morsels().size(); ++morsel) {
       ScanStats stats;

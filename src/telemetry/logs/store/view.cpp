@@ -13,7 +13,66 @@
 
 namespace tocayo::logs {
 
+OpenSegments& OpenSegments::instance() {
+  static auto& segments = *new OpenSegments;  // outlives every store
+  return segments;
+}
+
+std::shared_ptr<const OpenSegment> OpenSegments::find(const SegmentEntry* entry) {
+  std::lock_guard lock(mutex_);
+  const auto at = places_.find(entry);
+  if (at == places_.end()) return nullptr;
+  kept_.splice(kept_.begin(), kept_, at->second);
+  return at->second->segment;
+}
+
+void OpenSegments::keep(const SegmentEntry* entry, std::shared_ptr<const OpenSegment> segment) {
+  constexpr std::size_t kStream = 320;  // labels, and what is known of a stream
+  const std::size_t bytes = (256U << 10) + segment->reader->streams().size() * kStream;
+  std::vector<std::shared_ptr<const OpenSegment>> dropped;  // freed without the lock
+  std::lock_guard lock(mutex_);
+  if (places_.contains(entry)) return;
+  kept_.push_front({entry, std::move(segment), bytes});
+  places_.emplace(entry, kept_.begin());
+  bytes_ += bytes;
+  fit(dropped);
+}
+
+void OpenSegments::fit(std::vector<std::shared_ptr<const OpenSegment>>& dropped) {
+  while (bytes_ > budget_ && !kept_.empty()) {
+    Kept& last = kept_.back();
+    bytes_ -= last.bytes;
+    places_.erase(last.entry);
+    dropped.push_back(std::move(last.segment));
+    kept_.pop_back();
+  }
+}
+
+void OpenSegments::forget(const SegmentEntry* entry) {
+  std::shared_ptr<const OpenSegment> dropped;
+  std::lock_guard lock(mutex_);
+  const auto at = places_.find(entry);
+  if (at == places_.end()) return;
+  bytes_ -= at->second->bytes;
+  dropped = std::move(at->second->segment);
+  kept_.erase(at->second);
+  places_.erase(at);
+}
+
+void OpenSegments::set_budget(std::size_t bytes) {
+  std::vector<std::shared_ptr<const OpenSegment>> dropped;
+  std::lock_guard lock(mutex_);
+  budget_ = bytes;
+  fit(dropped);
+}
+
+std::size_t OpenSegments::count() const {
+  std::lock_guard lock(mutex_);
+  return kept_.size();
+}
+
 SegmentEntry::~SegmentEntry() {
+  OpenSegments::instance().forget(this);
   if (!retired_.load()) return;
   std::error_code error;
   std::filesystem::remove(file_, error);
@@ -117,8 +176,9 @@ Result<std::shared_ptr<const SpilledSets>> OpenSegment::spilled() const {
 }
 
 Result<std::shared_ptr<const OpenSegment>> SegmentEntry::open() const {
+  if (auto open = OpenSegments::instance().find(this)) return open;
   std::lock_guard lock(mutex_);
-  if (open_) return open_;
+  if (auto open = OpenSegments::instance().find(this)) return open;  // by somebody else meanwhile
   if (damage_) return std::unexpected(*damage_);
   auto reader = SegmentReader::open(file_);
   if (!reader) {
@@ -140,8 +200,8 @@ Result<std::shared_ptr<const OpenSegment>> SegmentEntry::open() const {
     encode_labels(stream.labels, bytes);
     opened->hashes.push_back(hash64(bytes));
   }
-  open_ = std::move(opened);
-  return open_;
+  OpenSegments::instance().keep(this, opened);
+  return opened;
 }
 
 bool retention_set(const TenantLimits& limits) {

@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "logs/head/head.h"
@@ -44,7 +46,35 @@ struct OpenSegment {
   mutable std::weak_ptr<const SpilledSets> spilled_;
 };
 
-// One live segment. Thread-safe. Opened when it is first used; its file goes when it was retired and nobody holds it.
+class SegmentEntry;
+
+// The open segments of the process that were used last, within a budget of memory: one that is needed again later is
+// opened again. Whoever holds one keeps it. Thread-safe.
+class OpenSegments {
+ public:
+  static constexpr std::size_t kBudget = 192ULL << 20;
+  static OpenSegments& instance();
+  std::shared_ptr<const OpenSegment> find(const SegmentEntry* entry);
+  void keep(const SegmentEntry* entry, std::shared_ptr<const OpenSegment> segment);
+  void forget(const SegmentEntry* entry);
+  void set_budget(std::size_t bytes);
+  std::size_t count() const;
+
+ private:
+  struct Kept {
+    const SegmentEntry* entry;
+    std::shared_ptr<const OpenSegment> segment;
+    std::size_t bytes;
+  };
+  void fit(std::vector<std::shared_ptr<const OpenSegment>>& dropped);
+  mutable std::mutex mutex_;
+  std::list<Kept> kept_;  // newest used first
+  std::unordered_map<const SegmentEntry*, std::list<Kept>::iterator> places_;
+  std::size_t bytes_ = 0;
+  std::size_t budget_ = kBudget;
+};
+
+// One live segment. Thread-safe. Opened when it is used; its file goes when it was retired and nobody holds it.
 class SegmentEntry {
  public:
   SegmentEntry(SegmentRecord record, std::filesystem::path file)
@@ -75,7 +105,6 @@ class SegmentEntry {
   mutable std::atomic<bool> excluded_{false};
   std::atomic<std::int64_t> tombstone_;
   mutable std::mutex mutex_;
-  mutable std::shared_ptr<const OpenSegment> open_;
   mutable std::optional<Error> damage_;
 };
 
