@@ -2,11 +2,12 @@
 // Logs: a deterministic corpus, pushed through Loki's API, then queries; beside ripgrep on the raw files and zstd -3 of
 // them. One JSON line a measure, then a table.
 //   logs_side_by_side [--bytes 1GiB] [--target URL] [--format protobuf|json] [--work DIR]
-//                     [--only all|ingest|restart|queries|users|peers] [--xz yes]
+//                     [--only all|ingest|restart|queries|users|load|peers] [--patience SECONDS] [--xz yes]
 // A target is any running server with Loki's API. `ingest` leaves out the queries; `restart` keeps all lines in the
 // journal, kills the server and measures how long it takes to be ready again; `users` asks with eight users at once
 // while lines come in (part of `all`). With --work, raw files and data stay in DIR, where `queries`, `users` and
-// `peers` find them again instead of loading them; `peers` loads the peers alone and asks all. VictoriaLogs is started
+// `peers` find them again instead of loading them; `load` only loads the peers, `peers` loads them where that was not
+// done and asks all. A peer's answer is waited for as long as --patience says (300). VictoriaLogs is started
 // beside it, loaded with the same bodies and asked the same in its own language when TOCAYO_BENCH_VICTORIALOGS names
 // its binary, Loki when TOCAYO_BENCH_LOKI does. A peer that is not there is reported absent, never estimated.
 #include <fmt/format.h>
@@ -69,6 +70,7 @@ struct Options {
   std::string only = "all";
   fs::path work;  // empty: a temporary directory
   bool xz = false;
+  std::chrono::seconds patience = kPatience;  // with a peer's answer
 };
 
 // Kills the server and counts what is there afterwards.
@@ -181,20 +183,20 @@ void tell_size(const std::string& name, std::uint64_t size, std::uint64_t zstd) 
   tell("size", name + " / zstd -3", static_cast<double>(size) / static_cast<double>(zstd), "");
 }
 
-Timed ask_logql(const System& system, const Query& query) {
-  return ask(system.base + "/loki/api/v1/query_range", logql_form(query, kStart, kStart + kDay));
+Timed ask_logql(const System& system, const Query& query, std::chrono::seconds patience = kPatience) {
+  return ask(system.base + "/loki/api/v1/query_range", logql_form(query, kStart, kStart + kDay), patience);
 }
 
-Timed ask_logsql(const System& system, const Query& query) {
+Timed ask_logsql(const System& system, const Query& query, std::chrono::seconds patience) {
   if (query.logsql.empty()) return {};
   std::string form = "query=" + testing::url_encode(query.logsql);
   if (query.at_noon) {
     form += fmt::format("&start={}&end={}", kStart + kDay / 2 - kDay / 24, kStart + kDay / 2);
-    return ask(system.base + "/select/logsql/query", form);
+    return ask(system.base + "/select/logsql/query", form, patience);
   }
   form += fmt::format("&start={}&end={}", kStart, kStart + kDay - 1);
   form += query.lines ? "&limit=1000" : query.name[1] == '4' ? "&step=1m" : "&step=1h";
-  return ask(system.base + (query.lines ? "/select/logsql/query" : "/select/logsql/stats_query_range"), form);
+  return ask(system.base + (query.lines ? "/select/logsql/query" : "/select/logsql/stats_query_range"), form, patience);
 }
 
 Timed ask_rg(const std::string& rg, const Query& query, const fs::path& raw) {
@@ -224,12 +226,13 @@ double sum_of(const testing::HttpReply& reply) {
 
 std::string cell(const Timed& timed) {
   if (timed.median == 0) return "-";
+  if (timed.reply.status == 0) return fmt::format("> {:.0f}", timed.median);
   return timed.reply.status == 200 ? fmt::format("{:.1f}", timed.median) : fmt::format("FAILED {}", timed.reply.status);
 }
 
 std::string ratio(const Timed& own, const Timed& peer) {
-  if (peer.median == 0 || peer.reply.status != 200) return "-";
-  return fmt::format("{:.1f}x", peer.median / own.median);
+  if (peer.median == 0 || (peer.reply.status != 200 && peer.reply.status != 0)) return "-";
+  return fmt::format("{}{:.1f}x", peer.reply.status == 0 ? "> " : "", peer.median / own.median);
 }
 
 std::size_t occurrences(std::string_view text, std::string_view word) {
@@ -239,11 +242,11 @@ std::size_t occurrences(std::string_view text, std::string_view word) {
 }
 
 // The opening of a page of logs.
-void compare_page(const System& own, const System* loki) {
+void compare_page(const System& own, const System* loki, std::chrono::seconds patience = kPatience) {
   double together = 0;
   for (const auto& [name, path] : page_opening(kStart, kStart + kDay)) {
     const Timed mine = ask_get(own.base + path);
-    const Timed theirs = loki ? ask_get(loki->base + path) : Timed{};
+    const Timed theirs = loki ? ask_get(loki->base + path, patience) : Timed{};
     together += mine.median;
     fmt::print("{:<34} {:>10.1f} {:>10} {:>10} {:>9}\n", name, mine.first, cell(mine), loki ? cell(theirs) : "",
                ratio(mine, theirs));
@@ -252,14 +255,15 @@ void compare_page(const System& own, const System* loki) {
   fmt::print("{:<34} {:>10} {:>10.1f}\n", "Q12 together", "", together);
 }
 
-void compare(const System& own, const System* victoria, const Corpus& corpus) {
+void compare(const System& own, const System* victoria, const Corpus& corpus,
+             std::chrono::seconds patience = kPatience) {
   const auto rg = testing::find_program("rg");
   fmt::print("{:<34} {:>10} {:>10} {:>10} {:>9} {:>13} {:>9}\n", "query (median of 5, ms)", "first", own.name,
              rg ? "rg" : "rg absent", "ratio", victoria ? "victorialogs" : "", victoria ? "ratio" : "");
   for (const auto& query : queries()) {
     const Timed mine = ask_logql(own, query);
     const Timed grep = rg ? ask_rg(*rg, query, corpus.directory) : Timed{};
-    const Timed theirs = victoria ? ask_logsql(*victoria, query) : Timed{};
+    const Timed theirs = victoria ? ask_logsql(*victoria, query, patience) : Timed{};
     fmt::print("{:<34} {:>10.1f} {:>10} {:>10} {:>9} {:>13} {:>9}\n", query.name, mine.first, cell(mine), cell(grep),
                ratio(mine, grep), cell(theirs), ratio(mine, theirs));
     for (const Timed* timed : {&mine, &theirs}) {
@@ -281,11 +285,11 @@ void compare(const System& own, const System* victoria, const Corpus& corpus) {
 }
 
 // The same questions in the same language.
-void compare_loki(const System& own, const System& loki) {
+void compare_loki(const System& own, const System& loki, std::chrono::seconds patience) {
   fmt::print("{:<34} {:>10} {:>10} {:>9}\n", "query (median of 5, ms)", own.name, loki.name, "ratio");
   for (const auto& query : queries()) {
     const Timed mine = ask_logql(own, query);
-    const Timed theirs = ask_logql(loki, query);
+    const Timed theirs = ask_logql(loki, query, patience);
     fmt::print("{:<34} {:>10} {:>10} {:>9}\n", query.name, cell(mine), cell(theirs), ratio(mine, theirs));
     if (theirs.reply.status != 200) fmt::print("  {}\n", theirs.reply.body.substr(0, 200));
     if (!query.lines) fmt::print("  counted {}, loki {}\n", sum_of(mine.reply), sum_of(theirs.reply));
@@ -334,7 +338,7 @@ int run(const Options& wanted) {
   const fs::path work = temporary ? temporary->path() : wanted.work;
   if (!wanted.target.empty()) return run_target(wanted, work);
   const bool peers_only = wanted.only == "peers";
-  const bool again = peers_only || wanted.only == "queries" || wanted.only == "users";
+  const bool again = peers_only || wanted.only == "load" || wanted.only == "queries" || wanted.only == "users";
   auto kept = remembered(work / "raw");
   if (again && !kept) {
     fmt::print(stderr, "--only {} needs --work with the directory of a run that has loaded its data\n", wanted.only);
@@ -375,25 +379,34 @@ int run(const Options& wanted) {
       tell("size", own.name + " / xz -9e", static_cast<double>(size_of(server.data_dir(), ".tseg")) / xz, "");
   }
   if (wanted.only == "users") return measure_users(own, kUsersTime) ? 0 : 1;
-  const bool with_peers = peers_only || !again;
+  const bool with_peers = peers_only || !again || wanted.only == "load";
+  const fs::path loaded = work / "peers-loaded";
+  const bool have_data = peers_only && fs::exists(loaded);
   const auto victoria = !with_peers ? nullptr : start_victoria(work);
-  if (victoria) {
+  if (victoria && !have_data) {
     (void)load(victoria->system, work / "raw", wanted,
                [&] { (void)testing::http_get(victoria->system.base + "/internal/force_flush"); });
-    tell_size("victorialogs", settled_size(victoria->data), corpus.zstd);
   }
+  if (victoria) tell_size("victorialogs", settled_size(victoria->data), corpus.zstd);
   const auto loki = !with_peers ? nullptr : start_loki(work);
-  if (loki) {
+  if (loki && !have_data) {
     (void)load(loki->system, work / "raw", wanted, [&] {
       if (!loki->flush()) fmt::print("Loki has not written everything\n");
     });
-    tell_size("loki", settled_size(loki->data), corpus.zstd);
+  }
+  if (loki) tell_size("loki", settled_size(loki->data), corpus.zstd);
+  if (wanted.only == "load") {
+    std::ofstream(loaded) << "yes\n";
+    if (victoria) victoria->process->signal(SIGTERM);
+    if (loki) loki->process->signal(SIGTERM);
+    std::this_thread::sleep_for(std::chrono::seconds(20));  // they write what they hold
+    return 0;
   }
   if (wanted.only == "ingest") return ingested.refused == 0 ? 0 : 1;
-  compare(own, victoria ? &victoria->system : nullptr, corpus);
-  compare_page(own, loki ? &loki->system : nullptr);
+  compare(own, victoria ? &victoria->system : nullptr, corpus, wanted.patience);
+  compare_page(own, loki ? &loki->system : nullptr, wanted.patience);
   if (loki) {
-    compare_loki(own, loki->system);
+    compare_loki(own, loki->system, wanted.patience);
     loki->process->signal(SIGTERM);
   } else {
     fmt::print("Loki: absent (TOCAYO_BENCH_LOKI names its binary)\n");
@@ -427,6 +440,8 @@ int main(int argc, char** argv) {
       options.as_json = std::strcmp(argv[i + 1], "json") == 0;
     } else if (std::strcmp(argv[i], "--work") == 0) {
       options.work = argv[i + 1];
+    } else if (std::strcmp(argv[i], "--patience") == 0) {
+      options.patience = std::chrono::seconds(std::atoi(argv[i + 1]));
     } else if (std::strcmp(argv[i], "--xz") == 0) {
       options.xz = std::strcmp(argv[i + 1], "yes") == 0;
     } else if (std::strcmp(argv[i], "--only") == 0) {

@@ -66,14 +66,17 @@ struct Query {
 std::vector<Query> queries();
 
 struct Timed {
-  double median = 0;  // ms; 0: not asked
+  double median = 0;  // ms; 0: not asked; when the reply has no status the answer took longer than this
   double first = 0;   // ms of the first time, before anything of its answer is kept
   testing::HttpReply reply;
 };
 // Asks once to warm and five times for the median; less often when that takes more than 20 s.
-Timed ask(const std::string& url, const std::string& form);
-Timed ask_get(const std::string& url);
-testing::HttpReply post_form(const std::string& url, const std::string& form);
+// An answer is waited for as long as `patience`.
+constexpr std::chrono::seconds kPatience{300};
+Timed ask(const std::string& url, const std::string& form, std::chrono::seconds patience = kPatience);
+Timed ask_get(const std::string& url, std::chrono::seconds patience = kPatience);
+testing::HttpReply post_form(const std::string& url, const std::string& form,
+                             std::chrono::seconds patience = kPatience);
 // What a page of logs asks when it opens (Q12): names and paths with their parameters.
 std::vector<std::pair<std::string, std::string>> page_opening(std::int64_t start, std::int64_t end);
 // The form of a query over [start, end].
