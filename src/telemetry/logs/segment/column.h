@@ -11,6 +11,7 @@
 
 #include "core/time.h"
 #include "logs/segment/format.h"
+#include "logs/segment/int_page.h"
 #include "logs/segment/string_table.h"
 #include "logs/segment/tokenizer.h"
 
@@ -54,7 +55,7 @@ class DictionaryView {
   virtual std::string_view at(std::uint32_t id) const = 0;  // "" when there is none such
 };
 
-// A column read whole. Index < count everywhere.
+// A column read whole. For one thread. Index < count everywhere.
 class DecodedColumn {
  public:
   // False when the bytes are damaged. `bytes` and the dictionary must outlive the column.
@@ -71,7 +72,7 @@ class DecodedColumn {
   std::span<const std::int64_t> numbers() const { return numbers_; }
   // Of a dictionary column: the ids it uses, ascending, and their texts.
   std::span<const std::uint32_t> ids() const { return ids_; }
-  std::span<const std::string_view> values() const { return values_; }
+  std::span<const std::string_view> values() const;
 
  private:
   bool read_front(std::string_view& bytes);
@@ -86,11 +87,12 @@ class DecodedColumn {
   std::string_view prefix_;
   std::string_view suffix_;
   std::size_t count_ = 0;
-  std::vector<std::int64_t> numbers_;
+  Numbers numbers_;
   std::vector<std::uint32_t> starts_;  // raw, counted
   std::vector<std::uint32_t> ids_;
-  std::vector<std::string_view> values_;
-  std::vector<std::uint32_t> exceptions_;  // places, ascending
+  const DictionaryView* dictionary_ = nullptr;
+  mutable std::vector<std::string_view> values_;  // read when they are first asked for
+  std::vector<std::uint32_t> exceptions_;         // places, ascending
   std::vector<std::string_view> exception_texts_;
 };
 

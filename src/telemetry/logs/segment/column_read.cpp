@@ -72,11 +72,19 @@ bool DecodedColumn::read_dictionary(std::string_view bytes, const DictionaryView
     id += step;
     if (id > static_cast<std::uint64_t>(column_.max)) return false;
     ids_.push_back(static_cast<std::uint32_t>(id));
-    values_.push_back(dictionary.at(ids_.back()));
   }
+  dictionary_ = &dictionary;
   if (!reader.ok() || ids_.front() != column_.min || !decode_ints(reader.rest(), count_, numbers_)) return false;
   return std::ranges::all_of(numbers_,
                              [&](std::int64_t n) { return n >= 0 && n < static_cast<std::int64_t>(distinct); });
+}
+
+std::span<const std::string_view> DecodedColumn::values() const {
+  if (values_.size() != ids_.size()) {
+    values_.reserve(ids_.size());
+    for (const auto id : ids_) values_.push_back(dictionary_->at(id));
+  }
+  return values_;
 }
 
 bool DecodedColumn::read_raw(std::string_view bytes) {
@@ -94,7 +102,7 @@ bool DecodedColumn::read_raw(std::string_view bytes) {
   }
   ByteReader reader(bytes);
   const auto packed = reader.bytes();
-  std::vector<std::int64_t> lengths;
+  Numbers lengths;
   if (!reader.ok() || !decode_ints(packed, count_, lengths)) return false;
   bytes_ = reader.rest();
   std::uint64_t at = 0;
@@ -246,7 +254,14 @@ void DecodedColumn::texts(std::span<const std::uint32_t> places, std::span<const
   switch (column_.type) {
     case ColumnType::constant: std::ranges::fill(out, bytes_); break;
     case ColumnType::dictionary:
-      for (std::size_t k = 0; k < places.size(); ++k) out[k] = values_[static_cast<std::size_t>(numbers_[places[k]])];
+      if (values_.empty() && places.size() * 4 < ids_.size()) {
+        for (std::size_t k = 0; k < places.size(); ++k) {
+          out[k] = dictionary_->at(ids_[static_cast<std::size_t>(numbers_[places[k]])]);
+        }
+      } else {
+        const auto known = values();
+        for (std::size_t k = 0; k < places.size(); ++k) out[k] = known[static_cast<std::size_t>(numbers_[places[k]])];
+      }
       break;
     case ColumnType::raw:
     case ColumnType::counted: {

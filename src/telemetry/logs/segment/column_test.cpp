@@ -267,9 +267,9 @@ TEST(IntPage, AnyNumbersComeBack) {
     }
     std::string bytes;
     encode_ints(values, bytes);
-    std::vector<std::int64_t> again;
+    Numbers again;
     ASSERT_TRUE(decode_ints(bytes, values.size(), again));
-    ASSERT_EQ(again, values);
+    ASSERT_TRUE(std::ranges::equal(again, values));
     ASSERT_FALSE(bits > 2 && values.size() > 9 &&
                  decode_ints(std::string_view(bytes).substr(0, bytes.size() / 3), values.size(), again));
   }

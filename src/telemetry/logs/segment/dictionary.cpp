@@ -42,7 +42,7 @@ void Dictionary::Page::load() const {
     raw = std::move(*content);
     ByteReader reader(raw);
     const auto packed = reader.bytes();
-    std::vector<std::int64_t> lengths;
+    Numbers lengths;
     if (!reader.ok() || !decode_ints(packed, count, lengths)) return;
     text = reader.rest();
     std::uint64_t at = 0;

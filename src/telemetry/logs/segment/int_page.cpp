@@ -180,7 +180,7 @@ void encode_ints(std::span<const std::int64_t> values, std::string& out) {
   }
 }
 
-bool decode_ints(std::string_view bytes, std::size_t count, std::vector<std::int64_t>& out) {
+bool decode_ints(std::string_view bytes, std::size_t count, Numbers& out) {
   out.resize(count);
   ByteReader reader(bytes);
   std::uint64_t packed[kIntFrame];

@@ -5,12 +5,32 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace tocayo::logs {
+
+// Leaves what a resize adds as it is: for values that are all written right after.
+template <class T>
+struct Unwritten : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Unwritten<U>;
+  };
+  template <class U>
+  void construct(U* at) noexcept {
+    ::new (static_cast<void*>(at)) U;
+  }
+  template <class U, class... Args>
+  void construct(U* at, Args&&... args) {
+    ::new (static_cast<void*>(at)) U(std::forward<Args>(args)...);
+  }
+};
+using Numbers = std::vector<std::int64_t, Unwritten<std::int64_t>>;
+using Places = std::vector<std::uint32_t, Unwritten<std::uint32_t>>;
 
 inline constexpr std::size_t kIntFrame = 1024;
 inline constexpr std::int64_t kPowersOfTen[] = {1,      10,      100,      1000,      10000,
@@ -23,6 +43,6 @@ inline std::int64_t floor_units(std::int64_t time, std::int64_t unit) {
 
 void encode_ints(std::span<const std::int64_t> values, std::string& out);
 // Replaces `out` by `count` values; false when the bytes are damaged.
-bool decode_ints(std::string_view bytes, std::size_t count, std::vector<std::int64_t>& out);
+bool decode_ints(std::string_view bytes, std::size_t count, Numbers& out);
 
 }  // namespace tocayo::logs

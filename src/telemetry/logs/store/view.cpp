@@ -28,7 +28,9 @@ std::shared_ptr<const OpenSegment> OpenSegments::find(const SegmentEntry* entry)
 
 void OpenSegments::keep(const SegmentEntry* entry, std::shared_ptr<const OpenSegment> segment) {
   constexpr std::size_t kStream = 320;  // labels, and what is known of a stream
-  const std::size_t bytes = (256U << 10) + segment->reader->streams().size() * kStream;
+  // The dictionary's pages stay unpacked as well.
+  const std::size_t bytes =
+      (256U << 10) + segment->reader->streams().size() * kStream + segment->reader->info().file_bytes / 16;
   std::vector<std::shared_ptr<const OpenSegment>> dropped;  // freed without the lock
   std::lock_guard lock(mutex_);
   if (places_.contains(entry)) return;
