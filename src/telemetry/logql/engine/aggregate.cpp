@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 
@@ -32,6 +33,19 @@ std::vector<Group> make_groups(const std::vector<EvalSeries>& input, const Group
   }
   std::ranges::sort(groups, {}, &Group::labels);
   return groups;
+}
+
+// Whether every series is a group of its own and already has the group's labels, in their order.
+bool are_groups(const std::vector<EvalSeries>& input, const Grouping& grouping) {
+  if (grouping.without) return false;
+  const auto named = [&](const Label& label) {
+    return std::ranges::find(grouping.labels, label.name) != grouping.labels.end();
+  };
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    if (i > 0 && !(input[i - 1].labels < input[i].labels)) return false;
+    if (!std::ranges::all_of(input[i].labels, named)) return false;
+  }
+  return true;
 }
 
 // Smaller first, NaN last whatever the order.
@@ -241,11 +255,27 @@ std::vector<EvalSeries> aggregate(const VectorAggregation& aggregation, std::vec
     case VectorOp::topk:
     case VectorOp::approx_topk:
     case VectorOp::bottomk: {
-      const auto groups = make_groups(input, aggregation.grouping.value_or(Grouping{}));
+      std::vector<Group> groups;
+      if (aggregation.grouping) {
+        groups = make_groups(input, *aggregation.grouping);
+      } else {
+        groups.resize(1);
+        groups[0].members.resize(input.size());
+        std::iota(groups[0].members.begin(), groups[0].members.end(), 0U);
+      }
       keep_first(input, groups, static_cast<std::size_t>(aggregation.parameter), aggregation.op != VectorOp::bottomk,
                  steps);
       return input;
     }
+    case VectorOp::sum:
+    case VectorOp::min:
+    case VectorOp::max:
+      // As the rows were grouped when they were read.
+      if (aggregation.grouping && are_groups(input, *aggregation.grouping)) {
+        for (EvalSeries& one : input) one.error = false;
+        return input;
+      }
+      break;
     default: break;
   }
   std::vector<EvalSeries> out;
