@@ -2,7 +2,7 @@
 // Merging segments of a day: of closed hours into level 1, of a closed day into level 2. Streams through with one row
 // group of each input in memory. Rows that retention or delete requests hide are left behind. A merge writes a segment
 // for each stretch of the day, so that a question about an hour does not meet rows of the whole day in every row group
-// (docs/decisions/0010-segments-of-a-stretch-of-the-day.md).
+// (docs/decisions/0010-what-lies-together-in-segments.md).
 #include <fmt/format.h>
 #include <malloc.h>
 
