@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./dev test: see ./dev help. Every kind runs on the release build, except `sanitized` (the unit tests under ASan and UBSan), `fuzz` (of
 # that build) and `tsan`. Those three only need processors, and the others wait much of their time (for sockets, timers, pages): so the three
-# run behind the others, with what those leave, and what is left of them then goes on as ordinary work.
+# (and `lint`, where it is named) run behind the others, with what those leave, and what is left of them then goes on as ordinary work.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ./dev --functions
@@ -18,19 +18,20 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#kinds[@]} -gt 0 ] || kinds=(unit conformance e2e clients fault browser sanitized fuzz tsan)
+[ ${#kinds[@]} -gt 0 ] || kinds=(all)
+[ "${kinds[0]}" != all ] || kinds=(unit conformance e2e clients fault browser sanitized fuzz tsan "${kinds[@]:1}")
 [ -z "$full" ] || export TOCAYO_FULL=1
 asked() { [[ " ${kinds[*]} " == *" $1 "* ]]; }
 kinds_before=() kinds_behind=()
 for kind in "${kinds[@]}"; do
   case $kind in
     unit | conformance | e2e | clients | fault | browser) kinds_before+=("$kind") ;;
-    sanitized | fuzz | tsan) ;;
+    sanitized | fuzz | tsan | lint) ;;
     *) echo "unknown kind of test: $kind" >&2; exit 2 ;;
   esac
 done
-# Fuzz first: it knows no clock, so it suits the time beside `unit`, which leaves least.
-for kind in fuzz tsan sanitized; do ! asked "$kind" || kinds_behind+=("$kind"); done
+# First what knows no clock: it suits the time beside `unit`, which leaves least.
+for kind in lint fuzz tsan sanitized; do ! asked "$kind" || kinds_behind+=("$kind"); done
 
 logs=build/test-logs
 mkdir -p $logs && rm -f $logs/*.result
@@ -48,7 +49,7 @@ run() {  # run <name> <command…>
       printf 'FAIL  %-28s %4ds  %s\n' "$name" $((SECONDS - start)) "$log"
       grep -nE 'Failure|FAILED|ERROR|error:|not ok|^FAIL' "$log" | head -15; tail -25 "$log"
     fi
-    case $name in fuzz | conformance-dir) cat "$log" ;; esac
+    case $name in fuzz | lint | conformance-dir) cat "$log" ;; esac
   } 9>$logs/lock
 }
 tests=()  # the processes of `beside`
@@ -96,22 +97,23 @@ run_behind() {  # builds and runs kinds_behind
   export ASAN_OPTIONS=detect_leaks=1
   local kind tests_behind=()
   for kind in "${kinds_behind[@]}"; do
-    build_$kind >"$logs/build-$kind.txt" 2>&1 || { cat "$logs/build-$kind.txt"; result "$kind-build" FAIL; continue; }
+    [ "$kind" = lint ] || build_$kind >"$logs/build-$kind.txt" 2>&1 || { cat "$logs/build-$kind.txt"; result "$kind-build" FAIL; continue; }
     case $kind in
+      lint) run lint scripts/lint.sh ;;
       # An input of a moment may take long by the clock behind other work; fuzz.sh also tells one that takes long of a processor.
       fuzz) TOCAYO_FUZZ_INPUTS=300000 TOCAYO_FUZZ_TIMEOUT=100 run fuzz scripts/fuzz.sh ;;
       tsan) mapfile -t -O ${#tests_behind[@]} tests_behind < <(programs tsan -r) ;;  # -r: telemetry, which takes longest, first
       sanitized) mapfile -t -O ${#tests_behind[@]} tests_behind < <(programs dev -r) ;;
     esac
   done
-  [ "${kinds_behind[*]}" = fuzz ] || run_programs "${tests_behind[@]}"
+  if asked tsan || asked sanitized; then run_programs "${tests_behind[@]}"; fi
 }
 behind=  # the process group of run_behind, where that runs behind other kinds
 finish_behind() {
   say "the rest of ${kinds_behind[*]}"
   # Twice: what was started meanwhile. Not everyone may take a process back from idle; alone on the machine it is as fast.
   for _ in 1 2; do pgrep -g "$behind" | xargs -rn1 chrt --other --all-tasks --pid 0 2>/dev/null; done
-  wait "$behind" || { echo "FAIL  ${kinds_behind[*]}: ended early"; result behind FAIL; }
+  wait "$behind" || { echo "FAIL  ${kinds_behind[*]}: ended early"; result behind FAIL; kill -- "-$behind" 2>/dev/null; }
   behind=
 }
 trap '[ -z "$behind" ] || kill -- "-$behind"' EXIT
