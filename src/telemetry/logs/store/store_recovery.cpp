@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting: the catalogue says which segments exist, the journal has what came after the last cuts.
+// Starting: the catalogue says which segments exist. (The journal has what came after the last cuts: store_replay.cpp.)
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
-#include "core/hash.h"
 #include "core/log.h"
 #include "logs/store/store_impl.h"
 
@@ -98,84 +96,6 @@ Result<> StoreImpl::remove_orphans() {
     if (std::ranges::find(unreadable, path) != unreadable.end()) continue;
     std::filesystem::remove(path, error);
     log::info("logs", "removed a file that the catalogue does not know", {{"file", path.string()}});
-  }
-  return {};
-}
-
-Result<> StoreImpl::replay() {
-  const auto begin = std::chrono::steady_clock::now();
-  RecordReader reader;
-  std::uint64_t records = 0;
-  std::uint64_t lines = 0;
-  std::uint64_t bad = 0;
-  const TimestampMs time = now();
-  auto visit = [&](const journal::Record& record) -> Result<> {
-    if (record.kind != kLinesRecord) {
-      ++bad;
-      return {};
-    }
-    if (auto read = reader.read(record.payload); !read) {
-      // Its checksum was right, so this is of another version or a fault of ours; the rest is still good.
-      ++bad;
-      log::error("logs", "a journal record cannot be read and is skipped",
-                 {{"position", record.position}, {"error", read.error()}});
-      return {};
-    }
-    auto tenant = get_tenant(reader.tenant());
-    if (record.position < tenant->journal_cut) return {};
-    ++records;
-    std::shared_ptr<Head> head;
-    {
-      std::lock_guard lock(tenant->mutex);
-      newest_head(*tenant);
-      if (tenant->view_->heads.back()->raw_bytes() >= options_.cut_bytes) {
-        auto fresh = std::make_shared<Head>(tenant->next_head++, time, head_memory_);
-        tenant->change([&](View& view) { view.heads.push_back(std::move(fresh)); });
-      }
-      head = tenant->view_->heads.back();
-      if (!head->has_records) head->journal_from = record.position;
-      head->has_records = true;
-      head->journal_to = record.position + 1;
-    }
-    auto view = tenant->view();
-    std::uint64_t written = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t memory = 0;
-    for (const RecordReader::Stream& part : reader.streams()) {
-      const std::uint64_t hash = hash64(part.labels);
-      if (is_spilled(part.labels)) {
-        for (const std::string& name : SpilledStream(part.labels).names()) tenant->spill.add(name, time);
-      }
-      auto stream = tenant->index.find(part.labels, hash);
-      if (!stream) stream = tenant->index.add(part.labels, hash, 0, time);
-      std::lock_guard lock(tenant->stripe(stream->id));
-      std::vector<HeadStream*> others;
-      for (const auto& other : view->heads) {
-        if (other == head) continue;
-        if (HeadStream* found = other->find(stream->id)) others.push_back(found);
-      }
-      HeadStream& own = head->get(stream);
-      for (const RecordRow& row : part.rows) {
-        if (own.contains(row.time, row.line, row.metadata) ||
-            stored_before(*tenant, *view, *head, *stream, row, others)) {
-          continue;
-        }
-        memory += own.append(row.time, row.line, row.metadata);
-        ++written;
-        bytes += row.line.size();
-      }
-    }
-    head->count(written, bytes, memory);
-    lines += written;
-    return {};
-  };
-  auto stats = TRY(partition_->read(partition_->first(), visit));
-  metrics_.bad_records.add(static_cast<double>(bad + stats.corrupt));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  metrics_.replay_seconds.set(seconds);
-  if (records > 0 || bad + stats.corrupt > 0) {
-    log::info("logs", "journal replayed",
-              {{"records", records}, {"lines", lines}, {"skipped", bad + stats.corrupt}, {"seconds", seconds}});
   }
   return {};
 }
