@@ -21,10 +21,10 @@ export function drawnBy(version) {
   return `${version.split('.')[0]}${executablePath.endsWith('headless-shell') ? ' headless shell' : ''}`;
 }
 
-export function launch() {
+export function launch(flags = []) {
   return chromium.launch({
     executablePath,
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', ...flags],
   });
 }
 

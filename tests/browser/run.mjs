@@ -9,6 +9,7 @@ import { keyboardChecks } from './keyboard.mjs';
 import { launch } from './lib.mjs';
 import { logChecks } from './logs.mjs';
 import { lookChecks } from './looks.mjs';
+import { manyChecks } from './many.mjs';
 import { pageChecks } from './pages.mjs';
 import { screens } from './screens.mjs';
 import { dataOf, Server, stopAll } from './server.mjs';
@@ -93,6 +94,7 @@ async function main() {
       keyboard: keyboardChecks(instance),
       states: stateChecks(instance),
       logs: logChecks,
+      many: manyChecks,
       tenants: tenantChecks,
       pages: pageChecks(instance),
       journeys: journeys.map(([name, run]) => ({ name, data: true, run: (b) => run(b, open.url) })),

@@ -1,120 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds the bench page, opens it in headless Chromium and prints each figure next to its budget.
-// node bench/run.mjs [--seconds N] [--headed]   (in web/; TOCAYO_CHROMIUM names another browser)
+// Prints each figure of the page next to its budget: ./dev bench web, or in web/
+//   TOCAYO_BINARY=PATH node bench/run.mjs [--only charts,load,names,logs] [--rounds N] [--seconds N] [--web-dir DIR]
+// TOCAYO_CHROMIUM names another browser. Medians of five rounds.
+import { cpus, loadavg } from 'node:os';
+import { launch } from '../../tests/browser/lib.mjs';
+import { Server, stopAll } from '../../tests/browser/server.mjs';
+import { charts } from './charts.mjs';
+import { pageParts } from './pages.mjs';
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { cpus, tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
-import { build } from 'vite';
-
-const here = fileURLToPath(new URL('.', import.meta.url));
 const option = (name, fallback) => {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? fallback : process.argv[at + 1];
 };
-const seconds = Number(option('seconds', 20));
-const out = mkdtempSync(join(tmpdir(), 'tocayo-bench-'));
-await build({
-  configFile: false,
-  root: here,
-  base: './',
-  logLevel: 'error',
-  resolve: { alias: { '@': join(here, '..', 'src') } },
-  build: { outDir: out, emptyOutDir: true, target: 'es2022' },
-});
-const METRICS = 500_000;
-const list = {
-  status: 'success',
-  data: Array.from({ length: METRICS }, (_, i) => `service_${i % 977}_requests_${i}_total`),
-};
-const names = Buffer.from(JSON.stringify(list));
-const first = Buffer.from(JSON.stringify({ ...list, data: list.data.slice(0, 40) }));
-const LISTS = { '/names.json': names, '/first.json': first };
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
-const server = createServer((request, response) => {
-  const path = normalize(new URL(request.url, 'http://x').pathname);
-  try {
-    const body = LISTS[path] ?? readFileSync(join(out, path === '/' ? 'index.html' : path));
-    response.writeHead(200, {
-      'Content-Type': TYPES[extname(path)] ?? (path === '/' ? 'text/html' : 'application/json'),
-    });
-    response.end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({
-  executablePath: process.env.TOCAYO_CHROMIUM ?? '/usr/bin/chromium',
-  headless: !process.argv.includes('--headed'),
-  args: ['--no-sandbox', '--disable-dev-shm-usage', '--enable-precise-memory-info', '--js-flags=--expose-gc'],
-});
+const parts = { charts: (row) => charts(row, Number(option('seconds', 20))), ...pageParts };
+const only = option('only', Object.keys(parts).join()).split(',');
+const unknown = only.filter((name) => !parts[name]);
+const count = Number(option('rounds', 5));
+Server.webDir = option('web-dir');
+if (unknown.length > 0 || !(count > 0) || (!process.env.TOCAYO_BINARY && only.some((name) => name in pageParts))) {
+  console.error(
+    'usage: TOCAYO_BINARY=PATH node bench/run.mjs [--only charts,load,names,logs] [--rounds N] [--seconds N]',
+  );
+  process.exit(2);
+}
+
 let missed = 0;
 const row = (what, value, unit, budget, most = true) => {
   const ok = budget === null || (most ? value <= budget : value >= budget);
   if (!ok) missed += 1;
   const limit = budget === null ? '' : `${most ? 'at most' : 'at least'} ${budget} ${unit}`;
-  console.log(`${ok ? '    ' : 'MISS'} ${what.padEnd(58)} ${value.toFixed(2).padStart(9)} ${unit.padEnd(7)} ${limit}`);
+  console.log(
+    `${ok ? '    ' : 'MISS'} ${what.padEnd(66)} ${value.toFixed(2).padStart(9)} ${unit.padEnd(4)} ${limit}`.trimEnd(),
+  );
 };
+
+const load = () => loadavg()[0]?.toFixed(1);
+const browser = await launch();
+console.log(
+  `machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, load ${load()}, Chromium ${browser.version()} headless`,
+);
+await browser.close();
 try {
-  const page = await browser.newPage({ viewport: { width: 1440, height: 850 } });
-  page.on('pageerror', (error) => {
-    throw error;
-  });
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  await page.waitForSelector('body[data-ready]');
-  const run = (name, ...args) => page.evaluate(([n, a]) => window.bench[n](...a), [name, args]);
-  console.log(`machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, Chromium ${browser.version()} headless`);
-
-  const cdp = await page.context().newCDPSession(page);
-  await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
-  const busy = async () => {
-    const { metrics } = await cdp.send('Performance.getMetrics');
-    return metrics.find((m) => m.name === 'TaskDuration')?.value ?? 0;
-  };
-  /** CPU time of the page's thread, milliseconds: what else the machine does is not in it. */
-  const spent = async (name, ...args) => {
-    const before = await busy();
-    return [await run(name, ...args), ((await busy()) - before) * 1000];
-  };
-
-  const [million, millionCpu] = await spent('million');
-  row('one panel, 1 000 000 points: first draw', million.firstDrawMs, 'ms', 150);
-  row('  zoom, page thread per frame, p95', million.zoom.p95, 'ms', 16);
-  row('  drawn 5 times and zoomed for 120 frames, CPU of the page', millionCpu, 'ms', null);
-  row('  entries read per pixel column at any zoom', million.entriesPerPixel, '', 4);
-
-  const [fifty, fiftyCpu] = await spent('fifty');
-  row('50 panels x 20 series x 1000 points, panned: per frame, p95', fifty.pan.p95, 'ms', 8);
-  row('  the same, median', fifty.pan.p50, 'ms', 8);
-  row('  all of it, CPU of the page', fiftyCpu, 'ms', null);
-  row('  one panel drawn, median', fifty.drawMs, 'ms', null);
-  row('  frames per second', fifty.pan.fps, 'fps', 30, false);
-  row('  canvases held (two a panel; 12 of 50 panels on screen)', fifty.canvases, '', 72);
-  row('  crosshair over 50 synced charts, p95 of a move', fifty.crosshairMs.p95, 'ms', 2);
-
-  const [before, at] = [await busy(), performance.now()];
-  const live = await run('live', seconds);
-  const share = ((await busy()) - before) / ((performance.now() - at) / 1000);
-  row(`20 panels x 20 series live at 10 Hz, ${seconds} s: frames per second`, live.fps, 'fps', 30, false);
-  row('  page thread busy (its own CPU time)', share * 100, '%', 50);
-  row('  heap growth', live.heapGrowth * 100, '%', 5);
-  row('  sample to pixel, p95', live.sampleToPixelP95Ms, 'ms', 150);
-
-  const index = await run('names');
-  row('500 000 metric names: until the first rows are there', index.openMs, 'ms', 300);
-  row('  until all of them are', index.wholeMs, 'ms', null);
-  row('  search among them', index.searchMs, 'ms', null);
-  row('  longest pause of the page meanwhile', index.longestPauseOfThePageMs, 'ms', 50);
-
-  const decode = await run('decode');
-  row(`range answer of ${decode.megabytes.toFixed(1)} MB decoded in the worker`, decode.ms, 'ms', null);
+  for (const name of only) {
+    await parts[name](row, count);
+    console.log(`     (${name}: load of the machine afterwards ${load()})`);
+  }
 } finally {
-  await browser.close();
-  server.close();
-  rmSync(out, { recursive: true, force: true });
+  await stopAll();
 }
-console.log(missed === 0 ? 'all within budget' : `${missed} over budget (budgets are for an otherwise idle machine)`);
+console.log(
+  missed === 0 ? 'all within budget' : `${missed} over budget (times by the clock are for an otherwise idle machine)`,
+);

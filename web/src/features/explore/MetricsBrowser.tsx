@@ -22,7 +22,8 @@ interface Props {
   onClose: () => void;
 }
 
-const SIZES = 10_000;
+/** So many of the largest metrics are known from the start; how large others are is asked when they come in sight. */
+const SIZES = 1000;
 const ROW = 46;
 /** A metric of more series than this gets no small chart: its query would cost more than it tells. */
 const TREND_SERIES = 2000;
@@ -107,7 +108,7 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
                         <Row
                           metric={metric}
                           pressed={metric.name === chosen?.name}
-                          size={bySize.get(metric.name)}
+                          size={bySize.get(metric.name) ?? trends.sizes.get(metric.name)}
                           trends={trends}
                           onChoose={() => setChosen(metric)}
                           onPick={() => onPick(suggestion(metric.name, metric.type))}

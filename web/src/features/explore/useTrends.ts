@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small charts and ages of the metrics in sight: two queries for all of them, once scrolling has come to rest.
+// Small charts, ages and sizes of the metrics in sight: three queries for all of them, once scrolling has come to rest.
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { queryInstant } from '@/shared/api/prom';
@@ -15,24 +15,28 @@ export interface Trends {
   lines: ReadonlyMap<string, Float64Array>;
   /** By metric: seconds since its newest sample. */
   ages: ReadonlyMap<string, number>;
+  /** By metric: how many series have a recent sample. */
+  sizes: ReadonlyMap<string, number>;
   /** What was asked for: a metric in here without an age has no recent sample. */
   asked: ReadonlySet<string>;
 }
 
-const NONE: Trends = { lines: new Map(), ages: new Map(), asked: new Set() };
+const NONE: Trends = { lines: new Map(), ages: new Map(), sizes: new Map(), asked: new Set() };
 
 async function load(metrics: readonly string[], signal: AbortSignal): Promise<Trends> {
   const endMs = Math.floor(Date.now() / STEP_MS) * STEP_MS;
   const nowMs = Date.now();
   const grid = { startMs: endMs - HOUR_MS, endMs, stepMs: STEP_MS };
-  const [frame, ages] = await Promise.all([
+  const [frame, ages, sizes] = await Promise.all([
     queryColumns(`sum by (__name__) (${selectorOf(metrics)})`, grid, signal),
     queryInstant(ageQuery(metrics), nowMs, signal),
+    queryInstant(`count by (__name__) (${selectorOf(metrics)})`, nowMs, signal),
   ]);
-  const rows = ages.data.resultType === 'vector' ? ages.data.result : [];
+  const rows = (answer: typeof ages) => (answer.data.resultType === 'vector' ? answer.data.result : []);
   return {
     lines: new Map(frame.columns.map((c) => [c.labels.__name__ ?? '', c.values])),
-    ages: new Map(rows.map((r) => [r.metric.metric ?? '', Math.max(0, nowMs / 1000 - Number(r.value?.[1]))])),
+    ages: new Map(rows(ages).map((r) => [r.metric.metric ?? '', Math.max(0, nowMs / 1000 - Number(r.value?.[1]))])),
+    sizes: new Map(rows(sizes).map((r) => [r.metric.__name__ ?? '', Number(r.value?.[1])])),
     asked: new Set(metrics),
   };
 }

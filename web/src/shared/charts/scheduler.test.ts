@@ -61,6 +61,19 @@ describe('drawing loop', () => {
     expect(frames).toHaveLength(0);
   });
 
+  it('reaches what is far from the middle, though what is near changes before every frame', () => {
+    const [near, far] = [item('near', BUDGET_MS + 5, 10), item('far', BUDGET_MS + 5, 500)];
+    for (let n = 0; n < 6; n++) {
+      schedule(near);
+      schedule(far);
+      frame();
+    }
+    expect(drawn).toEqual(['near', 'far', 'near', 'far', 'near', 'far']);
+    unschedule(near);
+    frame();
+    expect(frames).toHaveLength(0);
+  });
+
   it('waits with what is out of sight, and forgets what is gone', () => {
     const [hidden, gone] = [item('hidden', 1, 0, false), item('gone', 1)];
     schedule(hidden);

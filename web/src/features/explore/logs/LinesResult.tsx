@@ -25,7 +25,7 @@ import { downloadLines, FILE_KINDS } from './download';
 import { type LineActions, LogDetail } from './LogDetail';
 import { LogRows } from './LogRows';
 import css from './Logs.module.css';
-import { hasAnsi, joinLines, type LogLine, shiftNs } from './lines';
+import { hasAnsi, joinPages, type LogLine, shiftNs } from './lines';
 import { type Asked, askAll, type Failures, mergeLines, type Part, useFailures } from './parts';
 
 const PAGE = 1000;
@@ -93,7 +93,8 @@ export function LinesResult(props: Props) {
   const { t: tc } = useTranslation('common');
   const { oldestFirst } = look;
   const lines = useMemo(() => {
-    const all = joinLines((found.data?.pages ?? []).map((page) => page.lines));
+    const pages = (found.data?.pages ?? []).map((page) => page.lines);
+    const all = joinPages(pages, oldestFirst);
     return oldestFirst ? all : all.reverse();
   }, [found.data, oldestFirst]);
   let state: RegionState = { kind: 'ready' };

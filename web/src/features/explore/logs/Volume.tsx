@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { NO_MODEL, staticSource } from '@/shared/charts/model';
 import { TimeChart } from '@/shared/charts/TimeChart';
+import { formatDuration } from '@/shared/time/format';
 import { absolute, zoomOut } from '@/shared/time/range';
 import type { TimeControls } from '@/shared/time/useTime';
 import { Choice } from '@/shared/ui/Choice';
@@ -65,7 +66,7 @@ export function Volume({ pane, queries, time }: Props) {
   }, [data, t]);
   const source = useMemo(() => staticSource(model, fromMs, toMs), [model, fromMs, toMs]);
   const shown = (count: number) => formatValue(count, 'count');
-  const step = formatValue(stepMs / 1000, 'seconds');
+  const step = formatDuration(stepMs / 1000);
   const total = model.series.reduce((sum, s) => sum + linesIn(s), 0);
   const each = model.series.map((s) => `${s.name.slice(0, s.name.indexOf(':'))} ${shown(linesIn(s))}`);
   const list = new Intl.ListFormat(i18n.language, { type: 'unit' }).format(each);

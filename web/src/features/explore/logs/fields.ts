@@ -46,7 +46,10 @@ function parserOf({ parsers }: DetectedField): Parser {
   return parsers?.includes('logfmt') ? 'logfmt' : null;
 }
 
-/** Labels first, then what is in the lines, each by name and once; a name that is a label anywhere is a label. */
+/**
+ * Labels first, then what is in the lines, each by name and once; a name that is a label anywhere is a label. Fields of a
+ * single value come last: they tell no lines apart, and parsers find many where none were meant.
+ */
 export function joinFields(parts: readonly Part<Found>[]): Field[] {
   const labels = new Map<string, { values: Set<string>; queries: Map<string, Parser> }>();
   const fields = new Map<string, Field & { queries: Map<string, Parser> }>();
@@ -77,7 +80,8 @@ export function joinFields(parts: readonly Part<Found>[]): Field[] {
   const all = [...labels].map(([name, { values, queries }]): Field => {
     return { name, of: 'label', type: 'string', cardinality: values.size, queries };
   });
-  return [...all.sort(byName), ...[...fields.values()].sort(byName)];
+  const single = ({ cardinality }: Field) => Number(cardinality <= 1);
+  return [...all.sort(byName), ...[...fields.values()].sort((a, b) => single(a) - single(b) || byName(a, b))];
 }
 
 export interface Counts {

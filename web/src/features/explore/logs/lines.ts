@@ -96,6 +96,25 @@ export function joinLines(pages: readonly (readonly LogLine[])[]): LogLine[] {
   return [...byKey.values()].sort((a, b) => compareNs(a.ns, b.ns));
 }
 
+const joined = new WeakMap<readonly LogLine[], { before: readonly LogLine[] | undefined; own: readonly LogLine[] }>();
+
+/**
+ * Answers that follow each other in time, one after the other as they came, as one list, oldest first. Two neighbours have
+ * an instant in common. What a page adds is worked out once, so that of a hundred thousand lines only the newest page costs.
+ */
+export function joinPages(pages: readonly (readonly LogLine[])[], oldestFirst: boolean): LogLine[] {
+  const parts = pages.map((page, k) => {
+    const before = pages[k - 1];
+    const known = joined.get(page);
+    if (known && known.before === before) return known.own;
+    const keys = new Set(before?.map((line) => line.key));
+    const own = page.filter((line) => !keys.has(line.key));
+    joined.set(page, { before, own });
+    return own;
+  });
+  return (oldestFirst ? parts : parts.reverse()).flat();
+}
+
 export const shiftNs = (ns: string, by: bigint): string => String(BigInt(ns) + by);
 
 export interface Segment {

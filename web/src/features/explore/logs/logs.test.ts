@@ -7,6 +7,7 @@ import {
   ansiSegments,
   detectFields,
   joinLines,
+  joinPages,
   levelOf,
   linesOf,
   prettyJson,
@@ -109,6 +110,20 @@ describe('lines', () => {
   it('of two answers that overlap are there once', () => {
     const lines = linesOf(streams);
     expect(joinLines([lines.slice(1), lines.slice(0, 3)]).map((l) => l.key)).toEqual(lines.map((l) => l.key));
+  });
+
+  it('of pages that follow each other are one list, whichever end came first', () => {
+    const values = ['1', '2', '3', '3', '4', '5'].map((s, k): [string, string] => [`${s}000000`, `line ${k}`]);
+    const lines = linesOf([{ stream: { a: 'b' }, values }]);
+    const [old, young] = [lines.slice(0, 4), lines.slice(2)];
+    expect(joinPages([old, young], true)).toEqual(lines);
+    expect(joinPages([young, old], false)).toEqual(lines);
+    expect(joinPages([young], false)).toEqual(young);
+    // A page after another neighbour is looked at anew.
+    expect(joinPages([lines.slice(4), old], false)).toEqual(
+      lines.filter((_, k) => k !== 4 && k !== 5).concat(lines.slice(4)),
+    );
+    expect(joinPages([], true)).toEqual([]);
   });
 
   it('have a level, and none where the word is unknown', () => {

@@ -71,7 +71,8 @@ export function GraphResult({ pane, panel, time, onChange, onLogs }: Props) {
       aside={
         time.live
           ? tc('refresh.live')
-          : t('cost', { time: formatValue(elapsed / 1000, 'seconds'), step: formatValue(step / 1000, 'seconds') })
+          : panel.state.kind !== 'error' &&
+            t('cost', { time: formatValue(elapsed / 1000, 'seconds'), step: formatValue(step / 1000, 'seconds') })
       }
       actions={
         <>
