@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Outlet, useNavigate, useRouterState, useSearch } from '@tanstack/react-router';
-import { type ReactNode, Suspense, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { boot } from '@/shared/api/boot';
 import { lazyChunk } from '@/shared/api/chunks';
@@ -81,10 +81,8 @@ export function Shell({ children }: { children?: ReactNode }) {
         {children ?? <Outlet />}
       </main>
       {!kiosk && <BottomBar onSearch={() => setPalette(true)} />}
-      <Suspense>
-        {palette && <Palette onClose={() => setPalette(false)} onShortcuts={() => setShortcuts(true)} />}
-        {shortcuts && <ShortcutsOverlay onClose={() => setShortcuts(false)} />}
-      </Suspense>
+      {palette && <Palette onClose={() => setPalette(false)} onShortcuts={() => setShortcuts(true)} />}
+      {shortcuts && <ShortcutsOverlay onClose={() => setShortcuts(false)} />}
     </div>
   );
 }

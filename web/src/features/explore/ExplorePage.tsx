@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconClockShare, IconColumns2, IconHistory, IconLink, IconList } from '@tabler/icons-react';
-import { type ReactNode, Suspense, useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '@/shared/api/chunks';
 import { useHotkeys } from '@/shared/keys/useHotkeys';
@@ -94,24 +94,24 @@ export function ExplorePage() {
   const paneView = (pane: Pane, index: number) => {
     const View = pane.source === 'logs' ? LogsPane : ExplorePane;
     return (
-      <Suspense key={`${pane.id} ${pane.source}`} fallback={<DataRegion state={{ kind: 'loading' }} minHeight={300} />}>
-        <View
-          pane={pane}
-          time={time}
-          first={index === 0}
-          several={panes.length > 1}
-          onChange={setPane(index)}
-          onRunAgain={time.refreshNow}
-          onFocus={() => setTarget(index)}
-          onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
-          onBrowse={() => {
-            setTarget(index);
-            setBox('browser');
-          }}
-          onBeside={beside(index)}
-          onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
-        />
-      </Suspense>
+      <View
+        key={`${pane.id} ${pane.source}`}
+        hold={<DataRegion state={{ kind: 'loading' }} minHeight={300} />}
+        pane={pane}
+        time={time}
+        first={index === 0}
+        several={panes.length > 1}
+        onChange={setPane(index)}
+        onRunAgain={time.refreshNow}
+        onFocus={() => setTarget(index)}
+        onBusy={(on) => setBusy((b) => (b[pane.id] === on ? b : { ...b, [pane.id]: on }))}
+        onBrowse={() => {
+          setTarget(index);
+          setBox('browser');
+        }}
+        onBeside={beside(index)}
+        onClose={panes.length > 1 ? () => change(panes.filter((_, i) => i !== index)) : undefined}
+      />
     );
   };
 
@@ -164,12 +164,10 @@ export function ExplorePage() {
           />
         ))}
       </div>
-      <Suspense>
-        {box === 'browser' && <MetricsBrowser onPick={insert('metrics')} onClose={() => setBox(null)} />}
-        {box === 'history' && (
-          <HistoryDialog source={source} onPick={insert(source)} onClose={() => setBox(null)} zone={time.zone} />
-        )}
-      </Suspense>
+      {box === 'browser' && <MetricsBrowser onPick={insert('metrics')} onClose={() => setBox(null)} />}
+      {box === 'history' && (
+        <HistoryDialog source={source} onPick={insert(source)} onClose={() => setBox(null)} zone={time.zone} />
+      )}
     </Page>
   );
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
 import { IconClockEdit, IconListSearch, IconPlayerPlay, IconPlus, IconX } from '@tabler/icons-react';
-import { Suspense, useEffect, useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '@/shared/api/chunks';
 import { usePanelTime } from '@/shared/charts/useComparison';
@@ -113,7 +113,13 @@ export function ExplorePane(props: PaneProps) {
           >
             {t('run')}
           </Button>
-          <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={add} />
+          <IconButton
+            label={t('addQuery')}
+            text={t('addQuery')}
+            className={css.addQuery}
+            icon={<IconPlus aria-hidden />}
+            onClick={add}
+          />
           <IconButton
             label={t('inspect')}
             icon={<IconListSearch aria-hidden />}
@@ -165,9 +171,7 @@ export function ExplorePane(props: PaneProps) {
         <ExplainResult pane={pane.id} queries={ran} atMs={time.range.toMs} />
       )}
       {inspecting && (
-        <Suspense>
-          <Inspector queries={ran} outcomes={panel.outcomes} zone={time.zone} onClose={() => setInspecting(false)} />
-        </Suspense>
+        <Inspector queries={ran} outcomes={panel.outcomes} zone={time.zone} onClose={() => setInspecting(false)} />
       )}
     </section>
   );

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { IconCode, IconEye, IconEyeOff, IconTrash } from '@tabler/icons-react';
-import { Suspense, useMemo } from 'react';
+import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '@/shared/api/chunks';
 import { formatQuery } from '@/shared/api/prom';
@@ -49,18 +49,17 @@ export function QueryRow(props: Props) {
         {query.refId}
       </div>
       <div className={css.editor}>
-        <Suspense fallback={<div className={css.editorHold}>{draft}</div>}>
-          <Editor
-            value={draft}
-            label={t('query', { id: query.refId })}
-            hint={logs ? t('logs.placeholder') : t('placeholder')}
-            autoFocus={autoFocus}
-            problem={draft === query.expr ? problem : null}
-            onChange={onDraft}
-            onRun={onRun}
-            onFormat={format}
-          />
-        </Suspense>
+        <Editor
+          hold={<div className={css.editorHold}>{draft}</div>}
+          value={draft}
+          label={t('query', { id: query.refId })}
+          hint={logs ? t('logs.placeholder') : t('placeholder')}
+          autoFocus={autoFocus}
+          problem={draft === query.expr ? problem : null}
+          onChange={onDraft}
+          onRun={onRun}
+          onFormat={format}
+        />
         {problem && !query.hide && <Problem expr={query.expr} problem={problem} error={error} />}
         {outcome?.warnings.map((warning) => (
           <Message key={warning} level="warning">

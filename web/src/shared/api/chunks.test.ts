@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { render, screen } from '@testing-library/react';
+import { createElement } from 'react';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { loadChunk, mayReload } from './chunks';
+import { lazyChunk, loadChunk, mayReload } from './chunks';
 import { reachability, reportReachability } from './reachability';
 
 afterEach(() => {
@@ -50,5 +52,18 @@ describe('parts of the page', () => {
     reportReachability(true);
     await expect(part).resolves.toBe('part');
     expect(reload).not.toHaveBeenCalled();
+  });
+});
+
+describe('a part of the page', () => {
+  it('is stood for until it is there, and from then on is there at once', async () => {
+    const load = vi.fn(async () => ({ default: ({ name }: { name: string }) => createElement('b', {}, name) }));
+    const Part = lazyChunk(load);
+    const first = render(createElement(Part, { name: 'one', hold: 'waiting' }));
+    expect(first.container.textContent).toBe('waiting');
+    expect(await screen.findByText('one')).toBeTruthy();
+    first.unmount();
+    expect(render(createElement(Part, { name: 'two' })).container.textContent).toBe('two');
+    expect(load).toHaveBeenCalledTimes(1);
   });
 });

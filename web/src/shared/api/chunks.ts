@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts of the page that come when they are needed. A part that does not come means one of two things: the server is
 // down (wait for it, the banner says so, nothing typed is lost) or it has another build now (load the new page, once).
-import { type ComponentType, lazy } from 'react';
+import { type ComponentType, createElement, type ReactNode, useEffect, useState } from 'react';
 import { withBase } from './boot';
 import { reachability, reportReachability } from './reachability';
 
@@ -64,6 +64,41 @@ export async function loadChunk<T>(load: () => Promise<T>): Promise<T> {
   }
 }
 
-export function lazyChunk<P>(load: () => Promise<{ default: ComponentType<P> }>) {
-  return lazy(() => loadChunk(load));
+/**
+ * A component in a chunk of its own; until it is here `hold` stands for it. Not React's `lazy`: what has suspended is shown
+ * 300 ms later at the earliest, however soon it came.
+ */
+export function lazyChunk<P extends object>(
+  load: () => Promise<{ default: ComponentType<P> }>,
+): ComponentType<P & { hold?: ReactNode }> {
+  let here: ComponentType<P> | null = null;
+  let coming: Promise<ComponentType<P>> | null = null;
+  const come = () => {
+    coming ??= loadChunk(load).then((chunk) => {
+      here = chunk.default;
+      return here;
+    });
+    return coming;
+  };
+  // biome-ignore lint/correctness/noComponentHookFactories: called once for each chunk, while its module is read
+  return function Part({ hold, ...props }) {
+    const [Loaded, setLoaded] = useState(() => here);
+    const [failed, setFailed] = useState<Error | null>(null);
+    useEffect(() => {
+      if (Loaded) return;
+      let wanted = true;
+      come().then(
+        (component) => wanted && setLoaded(() => component),
+        (error: Error) => {
+          coming = null;
+          if (wanted) setFailed(error);
+        },
+      );
+      return () => {
+        wanted = false;
+      };
+    }, [Loaded]);
+    if (failed) throw failed;
+    return Loaded ? createElement(Loaded, props as unknown as P) : hold;
+  };
 }

@@ -10,7 +10,7 @@ import {
   IconRefresh,
   IconZoomOut,
 } from '@tabler/icons-react';
-import { Suspense, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { announce } from '../a11y/announce';
 import { lazyChunk } from '../api/chunks';
@@ -105,11 +105,7 @@ export function TimeBar({ time, live = true, busy, shortcuts = true, lockable = 
             </>
           }
         >
-          {(close) => (
-            <Suspense fallback={<div className={css.waiting} aria-busy="true" />}>
-              <TimePanel time={time} close={close} />
-            </Suspense>
-          )}
+          {(close) => <TimePanel hold={<div className={css.waiting} aria-busy="true" />} time={time} close={close} />}
         </Dropdown>
         <IconButton framed label={t('time.forward')} icon={<IconChevronRight aria-hidden />} onClick={() => move(1)} />
         <IconButton framed label={t('time.zoomOut')} icon={<IconZoomOut aria-hidden />} onClick={widen} />

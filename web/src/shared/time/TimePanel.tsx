@@ -3,7 +3,7 @@ import '@mantine/core/styles/Input.css';
 import '@mantine/core/styles/InlineInput.css';
 import { Button, TextInput } from '@mantine/core';
 import { IconCalendar, IconClipboard } from '@tabler/icons-react';
-import { Suspense, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '../api/chunks';
 import { useStore } from '../store';
@@ -67,17 +67,16 @@ export default function TimePanel({ time, close }: Props) {
   if (calendar)
     return (
       <div className={css.calendar}>
-        <Suspense fallback={<div className={css.waiting} aria-busy="true" />}>
-          <Calendar
-            range={time.range}
-            zone={time.zone}
-            onPick={(from, to) => {
-              setDraft({ from, to });
-              setCalendar(false);
-            }}
-            onBack={() => setCalendar(false)}
-          />
-        </Suspense>
+        <Calendar
+          hold={<div className={css.waiting} aria-busy="true" />}
+          range={time.range}
+          zone={time.zone}
+          onPick={(from, to) => {
+            setDraft({ from, to });
+            setCalendar(false);
+          }}
+          onBack={() => setCalendar(false)}
+        />
       </div>
     );
 

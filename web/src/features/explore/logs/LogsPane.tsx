@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Button } from '@mantine/core';
 import { IconClockEdit, IconPlayerPlay, IconPlayerRecord, IconPlayerStop, IconPlus, IconX } from '@tabler/icons-react';
-import { Suspense, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { lazyChunk } from '@/shared/api/chunks';
 import { TimeBar } from '@/shared/time/TimeBar';
@@ -97,7 +97,13 @@ export default function LogsPane(props: PaneProps) {
           >
             {t('run')}
           </Button>
-          <IconButton label={t('addQuery')} text={t('addQuery')} icon={<IconPlus aria-hidden />} onClick={rows.add} />
+          <IconButton
+            label={t('addQuery')}
+            text={t('addQuery')}
+            className={shared.addQuery}
+            icon={<IconPlus aria-hidden />}
+            onClick={rows.add}
+          />
           {canTail && (
             <IconButton
               label={tail ? t('logs.tail.stop') : t('logs.tail.start')}
@@ -179,11 +185,7 @@ export default function LogsPane(props: PaneProps) {
           )}
         </>
       )}
-      {context && (
-        <Suspense>
-          <ContextDialog line={context} zone={time.zone} look={look} onClose={() => setContext(null)} />
-        </Suspense>
-      )}
+      {context && <ContextDialog line={context} zone={time.zone} look={look} onClose={() => setContext(null)} />}
     </section>
   );
 }
