@@ -92,14 +92,19 @@ std::unique_ptr<Loki> start_loki(const std::filesystem::path& work) {
   if (binary == nullptr || *binary == '\0') return nullptr;
   auto loki = std::make_unique<Loki>();
   loki->data = work / "loki";
-  std::filesystem::create_directories(loki->data);
+  loki->files = loki->data / "files";
+  std::filesystem::create_directories(loki->files);
   const int http = testing::free_port();
   const int grpc = testing::free_port();
   const auto file = work / "loki.yaml";
   std::ofstream(file) << configuration(loki->data, http, grpc);
   loki->system = {"loki", fmt::format("http://127.0.0.1:{}", http), "/loki/api/v1/push"};
   loki->process = std::make_unique<testing::Process>(
-      std::vector<std::string>{binary, "-target=all", "-config.file=" + file.string()}, work / "loki.log");
+      // It writes chunks and index into the directory where it runs.
+      std::vector<std::string>{"/bin/sh", "-c", "cd \"$1\" && exec \"$2\" -target=all -config.file=\"$3\"", "loki",
+                               std::filesystem::absolute(loki->files).string(),
+                               std::filesystem::absolute(binary).string(), std::filesystem::absolute(file).string()},
+      work / "loki.log");
   loki->system.pid = loki->process->pid();
   if (!testing::eventually([&] { return testing::http_get(loki->system.base + "/ready").status == 200; },
                            std::chrono::minutes(2))) {

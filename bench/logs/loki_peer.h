@@ -12,6 +12,7 @@ namespace tocayo::bench {
 struct Loki {
   System system;
   std::filesystem::path data;
+  std::filesystem::path files;  // chunks and index, below `data`, without its journal
   std::unique_ptr<testing::Process> process;
   // Chunks from memory to the files; false when it does not say that it has done so.
   bool flush() const;

@@ -394,7 +394,7 @@ int run(const Options& wanted) {
       if (!loki->flush()) fmt::print("Loki has not written everything\n");
     });
   }
-  if (loki) tell_size("loki", settled_size(loki->data), corpus.zstd);
+  if (loki) tell_size("loki", settled_size(loki->files), corpus.zstd);
   if (wanted.only == "load") {
     std::ofstream(loaded) << "yes\n";
     if (victoria) victoria->process->signal(SIGTERM);
