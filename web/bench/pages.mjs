@@ -39,7 +39,11 @@ const watchVitals = () => {
   });
 };
 
-const drawn = (page) => page.locator('.uplot canvas').first().waitFor();
+const drawn = (page) =>
+  page.waitForFunction(() => {
+    const canvas = document.querySelector('.uplot canvas');
+    return canvas && canvas.width > 0 && document.querySelector('[class*="legendItem"]');
+  });
 const lines = (page) => page.locator('section[aria-label="Log lines"] li').first().waitFor();
 const logsUrl = (expr) => {
   const queries = [{ refId: 'A', expr, datasource: { type: 'loki', uid: 'logs' } }];
