@@ -79,7 +79,10 @@ std::vector<std::uint32_t> Dictionary::search(const SlotTest& test, bool fold) c
       const auto next = std::ranges::upper_bound(page->starts, place);
       const auto i = static_cast<std::uint32_t>(next - page->starts.begin()) - 1;
       const auto value = page->text.substr(page->starts[i], page->starts[i + 1] - page->starts[i] - 1);
-      if (holds(test, value, fold)) ids.push_back(page->first + i);
+      if (holds(test, value, fold)) {
+        ids.push_back(page->first + i);
+        if (test.op == SlotTest::Op::equals && !fold) return ids;  // every text is there once
+      }
       at = page->starts[i + 1];
     }
   }
