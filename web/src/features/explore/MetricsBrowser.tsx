@@ -67,8 +67,8 @@ export default function MetricsBrowser({ onPick, onClose }: Props) {
 
   return (
     <Dialog title={t('browse')} size="lg" onClose={onClose}>
-      <div className={css.browser}>
-        <div className={css.browserList}>
+      <div className={own.browser}>
+        <div className={own.list}>
           <div className={own.filters}>
             <SearchField label={t('browseFilter')} value={filter} onChange={setFilter} autoFocus />
             <select
