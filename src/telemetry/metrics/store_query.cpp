@@ -157,12 +157,12 @@ class FoundNames {
  public:
   explicit FoundNames(std::size_t limit) : limit_(limit) {}
 
+  // Whether adding it would change anything: of many names most are beyond the first ones, and need not be looked at.
+  bool wants(std::string_view text) const { return limit_ == 0 || first_.size() <= limit_ || text < *first_.rbegin(); }
   void add(std::string_view text) {
     if (limit_ == 0) {
       all_.emplace(text);
-    } else if (first_.size() <= limit_) {
-      first_.emplace(text);
-    } else if (text < *first_.rbegin() && first_.emplace(text).second) {
+    } else if (wants(text) && first_.emplace(text).second && first_.size() > limit_ + 1) {
       first_.erase(std::prev(first_.end()));
     }
   }
@@ -339,7 +339,8 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
       if (name != nullptr) {
         if (const LabelIndex::Name* values = head.index().find(wanted)) {
           for (const auto& value : values->values) {
-            if (any(value)) found.add(head.text(value.symbol));
+            const std::string_view text = head.text(value.symbol);
+            if (found.wants(text) && any(value)) found.add(text);
           }
         }
       } else {
@@ -374,6 +375,7 @@ Result<> StoreQuerier::gather(const std::string* name, std::span<const Matcher> 
         segment.for_each_name([&](std::string_view label) { found.add(label); });
       } else {
         segment.for_each_pair(*name, [&](std::string_view, std::string_view value, std::span<const std::uint32_t> ids) {
+          if (!found.wants(value)) return true;
           const bool live = std::any_of(ids.begin(), ids.end(), [&](std::uint32_t id) {
             const auto [min_time, max_time] = segment.time_range(id);
             return min_time <= end && max_time >= start;
