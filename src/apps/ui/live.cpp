@@ -100,6 +100,31 @@ struct LiveHub::Connection {
   }
 };
 
+struct LiveHub::Sockets {
+  std::mutex mutex;
+  std::condition_variable idle;
+  bool stopped = false;      // the hub is going: no message is handled any more
+  std::size_t handling = 0;  // messages right now; the hub waits for them
+  std::map<const Connection*, std::weak_ptr<Connection>> open;
+
+  struct Handled {
+    Sockets& sockets;
+    ~Handled() {
+      std::lock_guard lock(sockets.mutex);
+      --sockets.handling;
+      sockets.idle.notify_all();
+    }
+  };
+  std::vector<std::shared_ptr<Connection>> all() {
+    std::lock_guard lock(mutex);
+    std::vector<std::shared_ptr<Connection>> list;
+    for (auto& [pointer, weak] : open) {
+      if (auto connection = weak.lock()) list.push_back(std::move(connection));
+    }
+    return list;
+  }
+};
+
 struct LiveHub::Subscription {
   std::uint32_t id;
   std::weak_ptr<Connection> connection;
@@ -173,13 +198,14 @@ struct LiveHub::Evaluator {
   }
 };
 
-LiveHub::LiveHub(LiveDependencies dependencies) : dependencies_(std::move(dependencies)) {
+LiveHub::LiveHub(LiveDependencies dependencies)
+    : dependencies_(std::move(dependencies)), sockets_(std::make_shared<Sockets>()) {
   Registry::global().add_collector(this, [this](std::vector<Registry::Family>& families) {
-    std::lock_guard lock(mutex_);
     families.push_back({"tocayo_live_connections",
                         "Open live sockets.",
                         MetricType::gauge,
-                        {{"", {}, static_cast<double>(connections_.size())}}});
+                        {{"", {}, static_cast<double>(sockets_->all().size())}}});
+    std::lock_guard lock(mutex_);
     families.push_back({"tocayo_live_expressions",
                         "Distinct expressions that are kept current for live panels.",
                         MetricType::gauge,
@@ -190,17 +216,22 @@ LiveHub::LiveHub(LiveDependencies dependencies) : dependencies_(std::move(depend
 
 LiveHub::~LiveHub() {
   Registry::global().remove_collectors(this);
+  {
+    std::unique_lock lock(sockets_->mutex);
+    sockets_->stopped = true;
+    sockets_->idle.wait(lock, [this] { return sockets_->handling == 0; });
+  }
   thread_.request_stop();
   wake_.notify_all();
   thread_.join();
-  std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return running_ == 0; });
-  for (auto& [pointer, weak] : connections_) {
-    if (auto connection = weak.lock()) {
-      connection->send({{"op", "bye"}, {"reason", "the server is stopping"}});
-      std::lock_guard guard(connection->mutex);
-      if (connection->socket) connection->socket->close(1001, "going away");
-    }
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return running_ == 0; });
+  }
+  for (const auto& connection : sockets_->all()) {
+    connection->send({{"op", "bye"}, {"reason", "the server is stopping"}});
+    std::lock_guard guard(connection->mutex);
+    if (connection->socket) connection->socket->close(1001, "going away");
   }
 }
 
@@ -210,9 +241,10 @@ Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
   connection->opener = request;
   connection->opener.context = {};
   connection->socket = &socket;
+  const std::shared_ptr<Sockets> sockets = sockets_;  // the hub may go while the socket is waited for
   {
-    std::lock_guard lock(mutex_);
-    connections_[connection.get()] = connection;
+    std::lock_guard lock(sockets->mutex);
+    sockets->open[connection.get()] = connection;
   }
   for (;;) {
     auto message = co_await socket.receive();
@@ -221,6 +253,12 @@ Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
       connection->error(0, "bad_data", "text frames are expected", false);
       continue;
     }
+    {
+      std::lock_guard lock(sockets->mutex);
+      if (sockets->stopped) continue;  // until it is closed
+      ++sockets->handling;
+    }
+    const Sockets::Handled handled{*sockets};
     handle(connection, message->data);
   }
   {
@@ -229,8 +267,8 @@ Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
     for (auto& [id, subscription] : connection->subscriptions) subscription->ended = true;
     connection->subscriptions.clear();
   }
-  std::lock_guard lock(mutex_);
-  connections_.erase(connection.get());
+  std::lock_guard lock(sockets->mutex);
+  sockets->open.erase(connection.get());
 }
 
 void LiveHub::handle(const std::shared_ptr<Connection>& connection, std::string_view text) {
@@ -380,9 +418,7 @@ void LiveHub::run(std::stop_token stop) {
     }
     if (Context::Steady::now() - last_beat >= std::chrono::seconds(2)) {
       last_beat = Context::Steady::now();
-      for (auto& [pointer, weak] : connections_) {
-        auto connection = weak.lock();
-        if (!connection) continue;
+      for (auto& connection : sockets_->all()) {
         connection->send({{"op", "hb"}, {"t", now}});
         check_access(std::move(connection));
       }

@@ -64,7 +64,9 @@ class LiveHub {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::map<std::string, std::shared_ptr<Evaluator>> evaluators_;  // key: tenant, step, expression
-  std::map<const Connection*, std::weak_ptr<Connection>> connections_;
+  // The open sockets. Shared with them: one may still be closing when the hub is gone.
+  struct Sockets;
+  std::shared_ptr<Sockets> sockets_;
   std::size_t running_ = 0;  // evaluations on the pool right now; the destructor waits for them
   std::condition_variable idle_;
   std::jthread thread_;
