@@ -62,6 +62,12 @@ std::string_view label_in(std::string_view bytes, std::string_view name);
 bool valid_label_bytes(std::string_view bytes);
 // As Labels::operator<=>.
 std::strong_ordering compare_labels(std::string_view a, std::string_view b);
+// First byte of the names that are ours (store/spill.h).
+inline constexpr char kReserved = '\x01';
+// Whether the rows of a stream with these label bytes carry some of its labels: its first name is that byte alone.
+inline bool is_spilled(std::string_view label_bytes) {
+  return label_bytes.size() > 1 && label_bytes[0] == 1 && label_bytes[1] == kReserved;
+}
 // The labels that choose the stream group: service_name, else the first present of app, job, namespace, container.
 std::uint64_t group_hash(std::string_view label_bytes);
 

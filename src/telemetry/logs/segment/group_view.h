@@ -103,8 +103,8 @@ class GroupRows {
   std::vector<std::optional<std::string>> blocks_;     // empty until one is asked for: mostly none is
   std::vector<std::optional<DecodedColumn>> columns_;  // the same
   std::vector<std::uint32_t> first_;                   // of each template in ordered_
-  Places ordered_;
-  Places rank_;
+  Indices ordered_;
+  Indices rank_;
   std::vector<std::uint64_t> text_starts_;
   std::vector<std::vector<std::int32_t>> places_;
   Result<> template_lines(std::uint32_t local, std::span<const std::uint32_t> rows,

@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tocayo::logs {
@@ -30,7 +32,7 @@ struct Unwritten : std::allocator<T> {
   }
 };
 using Numbers = std::vector<std::int64_t, Unwritten<std::int64_t>>;
-using Places = std::vector<std::uint32_t, Unwritten<std::uint32_t>>;
+using Indices = std::vector<std::uint32_t, Unwritten<std::uint32_t>>;
 
 inline constexpr std::size_t kIntFrame = 1024;
 inline constexpr std::int64_t kPowersOfTen[] = {1,      10,      100,      1000,      10000,

@@ -9,9 +9,7 @@
 namespace tocayo::logs {
 
 std::uint64_t stream_place(std::string_view label_bytes) {
-  const bool spilled =
-      label_bytes.size() > 1 && label_bytes[0] != 0 && static_cast<unsigned char>(label_bytes[1]) < ' ';
-  return spilled ? 0 : std::max<std::uint64_t>(1, group_hash(label_bytes));
+  return is_spilled(label_bytes) ? 0 : std::max<std::uint64_t>(1, group_hash(label_bytes));
 }
 
 std::uint64_t stream_place(const Labels& labels) {

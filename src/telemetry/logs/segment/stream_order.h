@@ -10,8 +10,7 @@
 
 namespace tocayo::logs {
 
-// The first part of a stream's place, its labels are the second. 0: spilled (its first name is one of ours and begins
-// with a control byte, store/spill.h).
+// The first part of a stream's place, its labels are the second. 0: spilled.
 std::uint64_t stream_place(std::string_view label_bytes);
 std::uint64_t stream_place(const Labels& labels);
 

@@ -103,6 +103,20 @@ Result<std::string_view> RecordWriter::finish(int level) {
   return std::string_view(payload_);
 }
 
+namespace {
+// The size behind the version; `at` is behind both then.
+bool read_size(std::string_view payload, std::size_t& at, std::uint64_t& size) {
+  at = 1;
+  return get_varint(payload, at, size) && size <= kMaxRecordBody + (1 << 20);
+}
+}  // namespace
+
+std::optional<std::uint64_t> record_body_size(std::string_view payload) {
+  std::size_t at = 0;
+  std::uint64_t size = 0;
+  return !payload.empty() && read_size(payload, at, size) ? std::optional(size) : std::nullopt;
+}
+
 Result<> RecordReader::read(std::string_view payload) {
   streams_.clear();
   rows_.clear();
@@ -112,11 +126,9 @@ Result<> RecordReader::read(std::string_view payload) {
     return std::unexpected(
         damaged("version " + std::to_string(static_cast<unsigned char>(payload[0])) + " is not known to this program"));
   }
-  std::size_t at = 1;
+  std::size_t at = 0;
   std::uint64_t size = 0;
-  if (!get_varint(payload, at, size) || size > kMaxRecordBody + (1 << 20)) {
-    return std::unexpected(damaged("impossible size"));
-  }
+  if (!read_size(payload, at, size)) return std::unexpected(damaged("impossible size"));
   const std::string_view packed = payload.substr(at);
   // The frame must promise the same size before that much memory is taken.
   if (ZSTD_getFrameContentSize(packed.data(), packed.size()) != size) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ namespace tocayo::logs {
 
 inline constexpr std::uint8_t kLinesRecord = 1;
 inline constexpr std::uint64_t kMaxRecordBody = 256ULL << 20;  // before compression
+// Bytes that a record decompresses to, as it says itself; nullopt: it is damaged.
+std::optional<std::uint64_t> record_body_size(std::string_view payload);
 
 struct RecordRow {
   TimestampNs time = 0;

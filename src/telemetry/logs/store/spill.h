@@ -22,22 +22,18 @@
 #include "core/time.h"
 #include "logs/entry.h"
 #include "logs/head/head_stream.h"
+#include "logs/head/label_bytes.h"
 
 namespace tocayo::logs {
 
-// First byte of the names that are ours: nothing pushed may have such a name. The mark's name is this byte alone (so it
-// is a stream's first label), its value the spilled names, each with this byte in front; a row's pairs have these
+// kReserved begins the names that are ours: nothing pushed may have such a name. The mark's name is this byte alone (so
+// it is a stream's first label), its value the spilled names, each with this byte in front; a row's pairs have these
 // names, and stand before all its metadata.
-inline constexpr char kReserved = '\x01';
 inline constexpr std::string_view kSpillMark = "\x01";
 inline bool reserved_name(std::string_view name) { return name.empty() || name[0] <= kReserved; }
 // Row::order of spilled rows in a head, behind those of its other streams.
 inline constexpr std::uint64_t kSpilledOrder = std::uint64_t{1} << 39;
 
-// Whether the rows of a stream with these label bytes carry some of its labels.
-inline bool is_spilled(std::string_view label_bytes) {
-  return label_bytes.size() > 1 && label_bytes[0] == 1 && label_bytes[1] == kReserved;
-}
 inline bool is_spilled(const Labels& labels) { return !labels.empty() && labels.begin()->name == kSpillMark; }
 // How many of a row's pairs belong to its stream.
 std::size_t spilled_pairs(std::span<const LabelView> metadata);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -134,6 +135,7 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
     }
     std::sort(entries.begin(), entries.end(),
               [](const auto& a, const auto& b) { return a->record().rank < b->record().rank; });
+    const Entries all = entries;
     // Segments of one stream group hold the same streams: where enough of them wait, they stay together.
     std::map<std::uint64_t, std::size_t> by_group;
     for (const auto& entry : entries) ++by_group[entry->record().group];
@@ -143,6 +145,13 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
       std::erase_if(entries, [&](const auto& entry) { return entry->record().group != group; });
     }
     if (entries.size() > kMaxInputs) entries.resize(kMaxInputs);
+    // A merge raises what it takes of the level, so that merging comes to an end: never those of level 2 alone.
+    const auto is_fresh = [level](const auto& entry) { return entry->record().level == level; };
+    if (std::ranges::none_of(entries, is_fresh)) {
+      entries.clear();
+      std::ranges::copy_if(all, std::back_inserter(entries), is_fresh);
+      if (entries.size() > kMaxInputs) entries.resize(kMaxInputs);
+    }
     return MergeTask{day, level + 1, std::move(entries), stretch};
   }
   return std::nullopt;
@@ -150,14 +159,13 @@ std::optional<StoreImpl::MergeTask> StoreImpl::merge_task(const Tenant& tenant) 
 
 Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   std::lock_guard merging(tenant.merge_mutex);
-  std::vector<SegmentCursor> cursors;
   Entries inputs;
+  bool by_group = false;
   for (const auto& input : task.inputs) {
-    auto cursor = TRY(SegmentCursor::open(input));
+    const bool own = TRY(input->open())->reader->info().options.by_group;
+    if (inputs.empty()) by_group = own;
     // Those whose streams are in another order (older versions wrote them) are left for another time.
-    if (!cursors.empty() && cursor.by_group() != cursors[0].by_group()) continue;
-    cursors.push_back(std::move(cursor));
-    inputs.push_back(input);
+    if (own == by_group) inputs.push_back(input);
   }
   std::uint64_t input_bytes = 0;
   for (const auto& input : inputs) input_bytes += input->record().file_bytes;
@@ -178,7 +186,6 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
     from = std::min(from, input->record().journal_from);
     to = std::max(to, input->record().journal_to);
   }
-  // A stretch with too many lines for one segment is divided by stream group.
   TimestampNs earliest = kDay;
   TimestampNs latest = 0;
   for (const auto& input : inputs) {
@@ -196,11 +203,15 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
   const auto stretch_of = [&](TimestampNs time) {
     return static_cast<std::size_t>(std::clamp(in_day(time), earliest, latest) / stretch - earliest / stretch);
   };
+  // A stretch with too many lines for one segment is divided by stream group.
   const std::uint64_t target = std::max<std::uint64_t>(1, task.level == 1 ? options_.merge_bytes : options_.day_bytes);
   const std::uint64_t groups = std::bit_ceil(std::clamp<std::uint64_t>((raw / reached + target - 1) / target, 1, 64));
   const std::uint64_t group = inputs.front()->record().group;
   const bool one_group = std::ranges::all_of(inputs, [&](const auto& input) { return input->record().group == group; });
   const std::int64_t tombstone = view->tombstones.empty() ? 0 : view->tombstones.back()->record.sequence;
+  std::vector<SegmentCursor> cursors;
+  for (const auto& input : inputs) cursors.push_back(TRY(SegmentCursor::open(input)));
+
   std::vector<Output> outputs(reached * groups);
   std::vector<SegmentRecord> records;
   auto abandon = [&](Error error) {
@@ -253,13 +264,12 @@ Result<> StoreImpl::merge(Tenant& tenant, const MergeTask& task) {
             std::error_code error;
             std::filesystem::create_directories(path_of(output.record).parent_path(), error);
             if (error) return std::unexpected(error_from_errno("create a segment's directory", error.value()));
-            output.writer.emplace(
-                TRY(SegmentWriter::create(path_of(output.record), {.tenant = tenant.name,
-                                                                   .level = task.level,
-                                                                   .group_hash = output.record.group,
-                                                                   .journal_from = from,
-                                                                   .journal_to = to,
-                                                                   .by_group = cursors[0].by_group()})));
+            output.writer.emplace(TRY(SegmentWriter::create(path_of(output.record), {.tenant = tenant.name,
+                                                                                     .level = task.level,
+                                                                                     .group_hash = output.record.group,
+                                                                                     .journal_from = from,
+                                                                                     .journal_to = to,
+                                                                                     .by_group = by_group})));
           }
           if (started != &output) TRY(output.writer->start_stream(labels));
           started = &output;

@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "logs/store/offline.h"
 #include "logs/store/store_test_support.h"
 
 namespace tocayo::logs {
@@ -285,6 +286,9 @@ void StoreModelTest::merges_keep_every_line() {
   for (int i = 0; i < 200; ++i) store_->maintain();
   check_some();
   EXPECT_LT(store_->stats("a").segments, one_stretch ? 20U : 60U);
+  const auto settled = segment_files(directory_.path() / "logs");
+  for (int i = 0; i < 5; ++i) store_->maintain();
+  EXPECT_EQ(segment_files(directory_.path() / "logs").value(), settled.value()) << "merging comes to an end";
 }
 
 }  // namespace

@@ -24,14 +24,6 @@ constexpr std::size_t kShards = 16;                 // more than threads: they d
 constexpr std::uint64_t kGroupBytes = 16ULL << 20;  // of records, decompressed; at least one record
 constexpr std::size_t kGroupRecords = 512;
 
-// Bytes that a record has decompressed, as it says itself behind its version (record.cpp); 0: it is damaged.
-std::uint64_t size_of(std::string_view payload) {
-  std::size_t at = 1;
-  std::uint64_t size = 0;
-  if (payload.empty() || !get_varint(payload, at, size)) return 0;
-  return std::min(size, 2 * kMaxRecordBody);
-}
-
 // Where the rows of a stream go.
 struct Place {
   const Tenant* tenant = nullptr;
@@ -85,7 +77,8 @@ class StoreImpl::Replayer {
   explicit Replayer(StoreImpl& store) : store_(store), time_(store.now()) {}
 
   void take(const journal::Record& record) {
-    const std::uint64_t size = std::max<std::uint64_t>(size_of(record.payload), record.payload.size());
+    const std::uint64_t size =
+        std::max<std::uint64_t>(record_body_size(record.payload).value_or(0), record.payload.size());
     if (loading_.count == kGroupRecords || (loading_.count > 0 && loading_.bytes + size > kGroupBytes)) advance();
     if (loading_.count == loading_.records.size()) loading_.records.emplace_back();
     Loaded& loaded = loading_.records[loading_.count++];
