@@ -85,7 +85,7 @@ run_halves() {  # run_halves <name> <test program>: its tests in two processes s
 }
 
 sanitized_rooms=(core template http journal blob db tenancy events metrics metrics_api promql logs logql logs_api syslog agent ui)
-tsan_rooms=(core journal metrics logs logql)  # the rooms with threads of their own, without Beast
+tsan_rooms=(core journal metrics logs promql logql)  # the rooms with threads of their own, without Beast
 build_sanitized() { build dev "${sanitized_rooms[@]/%/_test}"; }
 build_tsan() { build tsan "${tsan_rooms[@]/%/_test}"; }
 build_fuzz() {  # a target for every parser of outside bytes

@@ -310,11 +310,13 @@ Result<> ProgramImpl::open_api() {
   short_links_ = std::make_unique<ui::ShortLinks>(*database_);
   reads_ = std::make_unique<ui::Reads>(ui::ReadDependencies{
       *engine_, [this](std::string_view tenant) { return query_limits_->get(tenant); },
-      [this](std::string_view tenant, const Context& context) { return metrics_api_->read(tenant, context); }});
-  live_ = std::make_unique<ui::LiveHub>(
-      ui::LiveDependencies{.reads = *reads_, .compute = compute_, .still_allowed = [this](const http::Request& opener) {
-                             return may_still_read(opener);
-                           }});
+      [this](std::string_view tenant, const Context& context) { return metrics_api_->read(tenant, context); },
+      &queries_});
+  live_ = std::make_unique<ui::LiveHub>(ui::LiveDependencies{
+      .reads = *reads_,
+      .compute = compute_,
+      .enter = [this](std::string tenant, Context context) { return metrics_api_->enter(std::move(tenant), context); },
+      .still_allowed = [this](const http::Request& opener) { return may_still_read(opener); }});
   ui::PageOptions page;
   page.web_dir = config->text("server.web_dir");
   page.base_path = base_path_;

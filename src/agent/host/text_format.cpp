@@ -7,6 +7,8 @@
 #include <cstring>
 #include <map>
 
+#include "core/percent.h"
+
 namespace tocayo::agent {
 namespace {
 
@@ -40,28 +42,6 @@ std::string line_head(const Series& series, const Labels& constant) {
   if (!first) head += '}';
   head += ' ';
   return head;
-}
-
-int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string decode(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+') {
-      plain += ' ';
-    } else if (text[i] == '%' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
-      plain += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
-      i += 2;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
 }
 
 }  // namespace
@@ -111,8 +91,8 @@ Result<Selection> selection_from_query(const HostCollectors& collectors, std::st
     std::string_view pair = query.substr(0, end);
     query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
     std::size_t equals = pair.find('=');
-    std::string key = decode(pair.substr(0, equals));
-    std::string value = equals == std::string_view::npos ? std::string() : decode(pair.substr(equals + 1));
+    std::string key = form_decode(pair.substr(0, equals));
+    std::string value = equals == std::string_view::npos ? std::string() : form_decode(pair.substr(equals + 1));
     if (key == "collect[]")
       collect.push_back(std::move(value));
     else if (key == "exclude[]")

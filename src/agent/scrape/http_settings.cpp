@@ -8,6 +8,7 @@
 #include <iterator>
 #include <set>
 
+#include "core/percent.h"
 #include "core/text.h"
 #include "core/yaml.h"
 
@@ -100,21 +101,6 @@ Result<std::string> secret_from(const std::string& value, const std::string& fil
   if (file.empty()) return value;
   std::string text = TRY(read_file(file, 1 << 20));
   return std::string(trim(text));
-}
-
-std::string form_encode(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += static_cast<char>(c);
-    } else {
-      out += '%';
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -272,9 +258,10 @@ Task<Result<std::string>> HttpIdentity::oauth2_token(Context context) {
   CO_TRY(request.basic_password, secret_from(oauth.client_secret, oauth.client_secret_file));
   request.headers.add("Content-Type", "application/x-www-form-urlencoded");
   request.body = "grant_type=client_credentials";
-  if (!oauth.scopes.empty()) request.body += "&scope=" + form_encode(fmt::format("{}", fmt::join(oauth.scopes, " ")));
+  if (!oauth.scopes.empty())
+    request.body += "&scope=" + percent_encode(fmt::format("{}", fmt::join(oauth.scopes, " ")));
   for (const auto& [name, value] : oauth.endpoint_params)
-    request.body += "&" + form_encode(name) + "=" + form_encode(value);
+    request.body += "&" + percent_encode(name) + "=" + percent_encode(value);
   CO_TRY(http::ClientResponse response, co_await client_.send(std::move(request), context));
   if (response.status != 200)
     co_return fail(ErrorKind::unavailable, fmt::format("oauth2: the token endpoint answered {}", response.status));

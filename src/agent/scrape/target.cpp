@@ -4,46 +4,11 @@
 #include <fmt/format.h>
 
 #include "core/hash.h"
+#include "core/percent.h"
 #include "core/time.h"
 
 namespace tocayo::agent {
 namespace {
-
-void append_escaped(std::string& out, unsigned char c) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  out += '%';
-  out += kHex[c >> 4];
-  out += kHex[c & 15];
-}
-
-bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-         c == '.' || c == '~';
-}
-
-// As Go's net/url writes them.
-std::string query_encode(std::string_view text) {
-  std::string out;
-  for (unsigned char c : text) {
-    if (is_unreserved(c))
-      out += static_cast<char>(c);
-    else if (c == ' ')
-      out += '+';
-    else
-      append_escaped(out, c);
-  }
-  return out;
-}
-std::string path_encode(std::string_view text) {
-  std::string out;
-  for (unsigned char c : text) {
-    if (is_unreserved(c) || std::string_view("$&+,/:;=@").find(static_cast<char>(c)) != std::string_view::npos)
-      out += static_cast<char>(c);
-    else
-      append_escaped(out, c);
-  }
-  return out;
-}
 
 std::string url_of(const ScrapeConfig& config, const Labels& labels) {
   // By name, as Go's url.Values; the first value of a parameter may have been changed by relabelling.
@@ -57,14 +22,14 @@ std::string url_of(const ScrapeConfig& config, const Labels& labels) {
       values[0] = label.value;
   }
   std::string url = std::string(labels.get("__scheme__")) + "://" + std::string(labels.get("__address__"));
-  std::string path = path_encode(labels.get("__metrics_path__"));
+  std::string path = percent_encode(labels.get("__metrics_path__"), "$&+,/:;=@");  // as Go's net/url
   if (!path.empty() && !path.starts_with('/')) url += '/';
   url += path;
   char separator = '?';
   for (const auto& [name, values] : params) {
     for (const std::string& value : values) {
       url += separator;
-      url += query_encode(name) + "=" + query_encode(value);
+      url += form_encode(name) + "=" + form_encode(value);
       separator = '&';
     }
   }

@@ -10,21 +10,21 @@
 #include <unordered_map>
 
 #include "core/log.h"
-#include "core/registry.h"
 #include "core/text.h"
+#include "ui/live_state.h"
 
 namespace tocayo::ui {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kQueueLimit = 1 << 20;  // bytes waiting in one connection before frames are shed
-constexpr std::size_t kRingBytes = 4 << 20;   // of one evaluator, for resuming clients
+constexpr std::size_t kRingBytes = 4 << 20;  // of one evaluator, for resuming clients
 constexpr std::int64_t kRingMs = 60'000;
 constexpr std::int64_t kMinStep = 250;
 constexpr std::int64_t kMaxSteps = 11'000;    // of one backlog
 constexpr std::size_t kSchemaLimit = 20'000;  // series ever seen before the evaluator starts a new epoch
 constexpr std::size_t kMaxExpression = 16 << 10;
-constexpr std::chrono::seconds kMostTime{30};  // of one evaluation
+constexpr std::chrono::seconds kMostTime{30};      // of one evaluation, and of its wait
+constexpr std::chrono::milliseconds kPause{1000};  // after a full queue, if the step is not longer
 
 // Whether the same question may be answered later. A limit or a mistake stays.
 bool is_passing(const promql::QueryError& error) {
@@ -56,12 +56,6 @@ std::int64_t floor_to(std::int64_t value, std::int64_t step) {
   return value - (rest < 0 ? rest + step : rest);
 }
 
-struct Frame {
-  std::uint64_t seq;
-  TimestampMs end;
-  std::string bytes;
-};
-
 }  // namespace
 
 std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampMs t0, std::int64_t step,
@@ -83,129 +77,18 @@ std::string encode_series_frame(std::uint32_t sub, std::uint64_t seq, TimestampM
   return out;
 }
 
-struct LiveHub::Connection {
-  std::string tenant;
-  http::Request opener;               // what opened the socket, to ask again whether it may read; never changed
-  std::atomic<bool> checking{false};  // one such question is under way
-  std::mutex mutex;
-  http::WebSocket* socket = nullptr;                                     // null once closed; guarded by mutex
-  std::map<std::uint32_t, std::shared_ptr<Subscription>> subscriptions;  // guarded by mutex
-
-  void send(json::object message) {
-    std::lock_guard lock(mutex);
-    if (socket) socket->post({json::serialize(message), false});
-  }
-  void error(std::uint32_t id, std::string_view code, std::string_view message, bool retryable) {
-    send({{"op", "err"}, {"id", id}, {"code", code}, {"message", message}, {"retryable", retryable}});
-  }
-};
-
-struct LiveHub::Sockets {
-  std::mutex mutex;
-  std::condition_variable idle;
-  bool stopped = false;      // the hub is going: no message is handled any more
-  std::size_t handling = 0;  // messages right now; the hub waits for them
-  std::map<const Connection*, std::weak_ptr<Connection>> open;
-
-  struct Handled {
-    Sockets& sockets;
-    ~Handled() {
-      std::lock_guard lock(sockets.mutex);
-      --sockets.handling;
-      sockets.idle.notify_all();
-    }
-  };
-  std::vector<std::shared_ptr<Connection>> all() {
-    std::lock_guard lock(mutex);
-    std::vector<std::shared_ptr<Connection>> list;
-    for (auto& [pointer, weak] : open) {
-      if (auto connection = weak.lock()) list.push_back(std::move(connection));
-    }
-    return list;
-  }
-};
-
-struct LiveHub::Subscription {
-  std::uint32_t id;
-  std::weak_ptr<Connection> connection;
-  TimestampMs from;
-  std::string resume_epoch;
-  std::uint64_t resume_seq;
-  std::atomic<bool> ended{false};
-  std::atomic<std::int64_t> credit{std::numeric_limits<std::int64_t>::max()};  // frames the client still takes
-  TimestampMs gap_from = 0;  // first step that was shed, 0 = none; only touched by the evaluator
-
-  // Sends a frame whose `sub` field is still open, or sheds it when the client is slow.
-  void deliver(std::string_view bytes, TimestampMs start, TimestampMs end) {
-    auto owner = connection.lock();
-    if (!owner || ended) return;
-    std::lock_guard lock(owner->mutex);
-    if (!owner->socket) return;
-    if (owner->socket->queued_bytes() > kQueueLimit || credit.load() <= 0) {
-      if (gap_from == 0) gap_from = start;
-      return;
-    }
-    if (gap_from != 0) {
-      owner->socket->post(
-          {json::serialize(json::object{{"op", "gap"}, {"id", id}, {"from", gap_from}, {"to", end}}), false});
-      gap_from = 0;
-    }
-    std::string copy(bytes);
-    std::memcpy(copy.data() + 4, &id, sizeof id);
-    if (credit.load() != std::numeric_limits<std::int64_t>::max()) --credit;
-    owner->socket->post({std::move(copy), true});
-  }
-};
-
-// One expression of one tenant at one step. Its fields below `mutex` belong to the one advance() that runs at a time.
-struct LiveHub::Evaluator {
-  std::string key, tenant, expr;
-  std::int64_t step = 1000;
-
-  std::mutex mutex;  // guards `pending`
-  std::vector<std::shared_ptr<Subscription>> pending;
-  std::atomic<bool> busy{false};
-  std::atomic<TimestampMs> next{0};  // first step not yet evaluated
-
-  std::string epoch = to_hex(random_bytes(6));
-  std::uint64_t seq = 0;
-  std::vector<std::shared_ptr<Subscription>> subscriptions;
-  std::vector<Labels> schema;
-  std::unordered_map<Labels, std::uint32_t, LabelsHash> index_of;
-  std::deque<Frame> ring;
-  std::size_t ring_bytes = 0;
-
-  // Positions of a result's series in the schema; new ones are appended.
-  std::vector<std::uint32_t> positions(const promql::MatrixValue& matrix) {
-    std::vector<std::uint32_t> result;
-    for (const promql::Series& series : matrix.series) {
-      auto [it, fresh] = index_of.emplace(series.labels, static_cast<std::uint32_t>(schema.size()));
-      if (fresh) schema.push_back(series.labels);
-      result.push_back(it->second);
-    }
-    return result;
-  }
-
-  static std::vector<double> columns(const promql::MatrixValue& matrix, TimestampMs start, std::int64_t step,
-                                     std::uint32_t steps) {
-    std::vector<double> values(matrix.series.size() * steps, std::numeric_limits<double>::quiet_NaN());
-    for (std::size_t s = 0; s < matrix.series.size(); ++s) {
-      for (const promql::FloatPoint& point : matrix.series[s].floats) {
-        values[s * steps + static_cast<std::size_t>((point.time - start) / step)] = point.value;
-      }
-    }
-    return values;
-  }
-};
-
 LiveHub::LiveHub(LiveDependencies dependencies)
-    : dependencies_(std::move(dependencies)), sockets_(std::make_shared<Sockets>()) {
+    : dependencies_(std::move(dependencies)),
+      sockets_(std::make_shared<Sockets>(this)),
+      skipped_(Registry::global().counter("tocayo_live_evaluations_skipped_total",
+                                          "Evaluations of live panels that found no room among their tenant's queries "
+                                          "and were put off.")) {
   Registry::global().add_collector(this, [this](std::vector<Registry::Family>& families) {
+    std::lock_guard lock(mutex_);
     families.push_back({"tocayo_live_connections",
                         "Open live sockets.",
                         MetricType::gauge,
-                        {{"", {}, static_cast<double>(sockets_->all().size())}}});
-    std::lock_guard lock(mutex_);
+                        {{"", {}, static_cast<double>(sockets_->count())}}});
     families.push_back({"tocayo_live_expressions",
                         "Distinct expressions that are kept current for live panels.",
                         MetricType::gauge,
@@ -216,14 +99,15 @@ LiveHub::LiveHub(LiveDependencies dependencies)
 
 LiveHub::~LiveHub() {
   Registry::global().remove_collectors(this);
-  {
-    std::unique_lock lock(sockets_->mutex);
-    sockets_->stopped = true;
-    sockets_->idle.wait(lock, [this] { return sockets_->handling == 0; });
-  }
   thread_.request_stop();
   wake_.notify_all();
   thread_.join();
+  stop_.request_stop();
+  {
+    std::unique_lock lock(sockets_->mutex);
+    sockets_->hub = nullptr;
+    sockets_->handled.wait(lock, [this] { return sockets_->handling == 0; });
+  }
   {
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [this] { return running_ == 0; });
@@ -241,9 +125,10 @@ Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
   connection->opener = request;
   connection->opener.context = {};
   connection->socket = &socket;
-  const std::shared_ptr<Sockets> sockets = sockets_;  // the hub may go while the socket is waited for
+  const std::shared_ptr<Sockets> sockets = sockets_;  // from here on the hub may go
   {
     std::lock_guard lock(sockets->mutex);
+    if (sockets->hub == nullptr) co_return;
     sockets->open[connection.get()] = connection;
   }
   for (;;) {
@@ -253,13 +138,7 @@ Task<void> LiveHub::serve(http::Request& request, http::WebSocket& socket) {
       connection->error(0, "bad_data", "text frames are expected", false);
       continue;
     }
-    {
-      std::lock_guard lock(sockets->mutex);
-      if (sockets->stopped) continue;  // until it is closed
-      ++sockets->handling;
-    }
-    const Sockets::Handled handled{*sockets};
-    handle(connection, message->data);
+    if (!sockets->handle(connection, message->data)) break;
   }
   {
     std::lock_guard lock(connection->mutex);
@@ -380,6 +259,7 @@ void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint
       slot->next = floor_to(dependencies_.clock.now_ms() - dependencies_.lateness.count(), step) + step;
     }
     evaluator = slot;
+    ++changes_;
     std::lock_guard guard(evaluator->mutex);
     evaluator->pending.push_back(std::move(subscription));
   }
@@ -389,32 +269,50 @@ void LiveHub::subscribe(const std::shared_ptr<Connection>& connection, std::uint
 void LiveHub::run(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "tocayo-live");
   auto last_beat = Context::Steady::now();
+  std::vector<std::pair<TimestampMs, std::shared_ptr<Evaluator>>> due;
+  std::vector<std::shared_ptr<Evaluator>> starting;
   while (!stop.stop_requested()) {
     std::unique_lock lock(mutex_);
+    const std::uint64_t seen = changes_;
     TimestampMs now = dependencies_.clock.now_ms();
     TimestampMs wait = 250;
     for (auto& [key, evaluator] : evaluators_) {
-      TimestampMs due = evaluator->next.load() + dependencies_.lateness.count();
-      bool pending = false;
-      {
-        std::lock_guard guard(evaluator->mutex);
-        pending = !evaluator->pending.empty();
+      TimestampMs at = evaluator->next.load() + dependencies_.lateness.count();
+      if (evaluator->is_awaited()) at = std::min(at, now);
+      // Not when the clock was set back since.
+      if (const TimestampMs free = evaluator->not_before.load(); free - now <= kPause.count()) at = std::max(at, free);
+      if (at > now) {
+        wait = std::min(wait, at - now);
+      } else if (!evaluator->busy) {
+        due.emplace_back(at, evaluator);
       }
-      if (due <= now || pending) {
-        if (evaluator->busy.exchange(true)) {
-          wait = std::min<TimestampMs>(wait, 20);
-          continue;
-        }
-        ++running_;
-        dependencies_.compute.post([this, evaluator = evaluator] {
-          advance(evaluator);
+    }
+    // Those that have waited longest first; who is busy, or has no room, is looked at when a turn is over.
+    std::ranges::stable_sort(due, {}, [](const auto& entry) { return entry.first; });
+    for (auto& [at, evaluator] : due) {
+      std::size_t& standing = standing_[evaluator->tenant];
+      if (standing >= dependencies_.max_standing) continue;
+      ++standing;
+      ++running_;
+      evaluator->busy = true;
+      starting.push_back(std::move(evaluator));
+    }
+    due.clear();
+    if (!starting.empty()) {
+      lock.unlock();  // a turn may come, or be refused, at once, and its end wants the mutex
+      for (auto& evaluator : starting) {
+        std::string tenant = evaluator->tenant;
+        spawn(take_turn(std::move(evaluator)), [this, tenant = std::move(tenant)] {
           std::lock_guard guard(mutex_);
+          if (auto standing = standing_.find(tenant); --standing->second == 0) standing_.erase(standing);
           --running_;
           idle_.notify_all();
+          ++changes_;
+          wake_.notify_all();
         });
-      } else {
-        wait = std::min(wait, due - now);
       }
+      starting.clear();
+      lock.lock();
     }
     if (Context::Steady::now() - last_beat >= std::chrono::seconds(2)) {
       last_beat = Context::Steady::now();
@@ -423,7 +321,8 @@ void LiveHub::run(std::stop_token stop) {
         check_access(std::move(connection));
       }
     }
-    wake_.wait_for(lock, stop, std::chrono::milliseconds(std::max<TimestampMs>(wait, 1)), [] { return false; });
+    wake_.wait_for(lock, stop, std::chrono::milliseconds(std::max<TimestampMs>(wait, 1)),
+                   [&] { return seen != changes_; });
   }
 }
 
@@ -445,6 +344,18 @@ void LiveHub::check_access(std::shared_ptr<Connection> connection) {
       idle_.notify_all();
     });
   });
+}
+
+Task<void> LiveHub::take_turn(std::shared_ptr<Evaluator> evaluator) {
+  auto permit = co_await dependencies_.enter(
+      evaluator->tenant, Context(stop_.get_token(), Context::Steady::time_point::max()).with_timeout(kMostTime));
+  if (permit) {
+    advance(evaluator);
+    co_return;
+  }
+  if (permit.error().kind != ErrorKind::canceled) skipped_.add();
+  evaluator->not_before = dependencies_.clock.now_ms() + std::min<TimestampMs>(evaluator->step, kPause.count());
+  evaluator->busy = false;
 }
 
 void LiveHub::advance(const std::shared_ptr<Evaluator>& evaluator) {
@@ -482,7 +393,7 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
                    !evaluator.ring.empty() && subscription->resume_seq + 1 >= evaluator.ring.front().seq;
   if (resumable) {
     say_ok();
-    for (const Frame& frame : evaluator.ring) {
+    for (const LiveFrame& frame : evaluator.ring) {
       if (frame.seq > subscription->resume_seq) subscription->deliver(frame.bytes, frame.end, frame.end);
     }
     evaluator.subscriptions.push_back(subscription);
@@ -524,8 +435,9 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
 }
 
 promql::QueryOutcome LiveHub::evaluate(const Evaluator& evaluator, TimestampMs start, TimestampMs end) {
-  return dependencies_.reads.range(evaluator.tenant, evaluator.expr, start, end,
-                                   std::chrono::milliseconds(evaluator.step), Context().with_timeout(kMostTime));
+  return dependencies_.reads.range(
+      evaluator.tenant, evaluator.expr, start, end, std::chrono::milliseconds(evaluator.step),
+      Context(stop_.get_token(), Context::Steady::time_point::max()).with_timeout(kMostTime));
 }
 
 void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
@@ -577,9 +489,9 @@ void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {
     }
   }
   auto steps = static_cast<std::uint32_t>((end - start) / evaluator.step + 1);
-  Frame frame{++evaluator.seq, end,
-              encode_series_frame(0, evaluator.seq, start, evaluator.step, steps, indices,
-                                  Evaluator::columns(matrix, start, evaluator.step, steps))};
+  LiveFrame frame{++evaluator.seq, end,
+                  encode_series_frame(0, evaluator.seq, start, evaluator.step, steps, indices,
+                                      Evaluator::columns(matrix, start, evaluator.step, steps))};
   for (const auto& subscription : evaluator.subscriptions) subscription->deliver(frame.bytes, start, end);
   evaluator.ring_bytes += frame.bytes.size();
   evaluator.ring.push_back(std::move(frame));

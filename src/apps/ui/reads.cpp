@@ -17,6 +17,7 @@ constexpr TimestampMs kAnyTime = std::numeric_limits<TimestampMs>::max() / 4;
 
 Result<promql::QueryOptions> Reads::options_for(const metrics::api::QueryLimits& limits, std::string_view expr) const {
   promql::QueryOptions options;
+  options.pool = dependencies_.queries;
   options.parallelism = limits.max_query_parallelism;
   TRY(limits.check_query(expr, ""));
   const promql::Features& engine = dependencies_.engine.options().features;

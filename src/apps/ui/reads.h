@@ -22,6 +22,7 @@ struct ReadDependencies {
   metrics::api::QueryLimitsLookup limits;
   // Admits one query of a tenant (metrics::api::MetricsApi::read).
   std::function<Result<metrics::api::Reading>(std::string_view tenant, const Context& context)> admit;
+  Pool* queries = nullptr;  // helps with what is big; null: nobody does
 };
 
 // Thread-safe. Synchronous: on a compute thread. Each call is one query: fetch limits count per call.

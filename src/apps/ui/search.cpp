@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <set>
 
+#include "core/percent.h"
 #include "core/text.h"
 
 namespace tocayo::ui {
@@ -16,27 +17,12 @@ struct Hit {
   std::string kind, title, subtitle, href;
 };
 
-std::string encode(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += static_cast<char>(c);
-    } else {
-      out += '%';
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    }
-  }
-  return out;
-}
-
 std::string explore_link(std::string_view expr) {
   json::object query{{"refId", "A"}, {"expr", expr}};
   json::object pane{{"datasource", "tocayo-metrics"},
                     {"queries", json::array{std::move(query)}},
                     {"range", json::object{{"from", "now-1h"}, {"to", "now"}}}};
-  return "/explore?schemaVersion=1&panes=" + encode(json::serialize(json::object{{"a", std::move(pane)}}));
+  return "/explore?schemaVersion=1&panes=" + percent_encode(json::serialize(json::object{{"a", std::move(pane)}}));
 }
 
 }  // namespace
@@ -91,7 +77,7 @@ std::string search_json(const Reads& reads, std::string_view tenant, TimestampMs
              [](int score, const std::string& name) { return Hit{score, "metric", name, "", explore_link(name)}; });
   std::vector<std::vector<Matcher>> uname{{Matcher::equal("__name__", "node_uname_info")}};
   add_values("instance", uname, "host", [](int score, const std::string& name) {
-    return Hit{score + 10, "host", name, "", "/hosts/" + encode(name)};
+    return Hit{score + 10, "host", name, "", "/hosts/" + percent_encode(name)};
   });
   if (!query.empty() && wanted("label_value")) {
     for (std::string label : {"job", "instance"}) {

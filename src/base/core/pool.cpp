@@ -35,6 +35,22 @@ void Pool::post(std::move_only_function<void()> work) {
   ready_.notify_one();
 }
 
+std::size_t Pool::idle() const {
+  const std::size_t room = std::min<std::size_t>(threads_.size(), std::max(1U, std::thread::hardware_concurrency()));
+  const std::size_t busy = running_ + queue_.size();
+  return room > busy ? room - busy : 0;
+}
+
+bool Pool::post_if_idle(std::move_only_function<void()> work) {
+  {
+    std::lock_guard lock(mutex_);
+    if (idle() == 0) return false;
+    queue_.push_back(std::move(work));
+  }
+  ready_.notify_one();
+  return true;
+}
+
 std::size_t Pool::queued() const {
   std::lock_guard lock(mutex_);
   return queue_.size();
@@ -83,13 +99,11 @@ void Pool::parallel_for(std::size_t count, const std::function<void(std::size_t)
       }
     }
   };
-  std::size_t busy = 0;
+  std::size_t helpers = 0;
   {
     std::lock_guard lock(mutex_);
-    busy = running_ + queue_.size();
+    helpers = std::min(count - 1, idle());
   }
-  const std::size_t room = std::min<std::size_t>(threads_.size(), std::max(1U, std::thread::hardware_concurrency()));
-  const std::size_t helpers = std::min(count - 1, room > busy ? room - busy : 0);
   for (std::size_t i = 0; i < helpers; ++i) post(work);
   work();
   std::unique_lock lock(state->mutex);

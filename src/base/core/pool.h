@@ -26,6 +26,9 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   void post(std::move_only_function<void()> work);
+  // The same, but only while fewer are running or waiting than there are processors: for work that its owner does
+  // himself when nobody else has time. False when it was not taken.
+  bool post_if_idle(std::move_only_function<void()> work);
   std::size_t thread_count() const { return threads_.size(); }
   std::size_t queued() const;  // waiting, not running
 
@@ -49,6 +52,7 @@ class Pool {
 
  private:
   void run(std::stop_token stop);
+  std::size_t idle() const;  // processors that nothing of this pool is meant for; under mutex_
 
   std::string name_;
   mutable std::mutex mutex_;

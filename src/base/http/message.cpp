@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/percent.h"
 #include "http/detail/text.h"
 #include "http/detail/uri.h"
 
@@ -45,7 +46,7 @@ Params Params::parse(std::string_view encoded) {
     auto equals = pair.find('=');
     auto name = pair.substr(0, equals);
     auto value = equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
-    params.add(detail::form_decode(name), detail::form_decode(value));
+    params.add(form_decode(name), form_decode(value));
   }
   return params;
 }

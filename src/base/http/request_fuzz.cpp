@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "core/percent.h"
 #include "http/detail/compress.h"
 #include "http/detail/route_table.h"
 #include "http/detail/text.h"
@@ -50,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(match.route == nullptr || match.allowed.empty());
     Params::parse(target->query);
   }
-  if (auto decoded = d::percent_decode(text)) require(decoded->size() <= text.size());
+  if (auto decoded = tocayo::percent_decode(text)) require(decoded->size() <= text.size());
   d::split_list(text);
   d::media_type(text);
   d::negotiate(text);

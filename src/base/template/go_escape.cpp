@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/labels.h"
+#include "core/percent.h"
 #include "core/utf8.h"
 #include "template/go_format.h"
 #include "template/go_time.h"
@@ -159,19 +160,7 @@ void js_escape(std::string& out, std::string_view text) {
   }
 }
 
-void query_escape(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-}
+void query_escape(std::string& out, std::string_view text) { out += form_encode(text); }
 
 Result<std::string> query_unescape(std::string_view text) {
   std::string out;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "metrics/ingest_limits.h"
@@ -53,6 +54,7 @@ Result<> QueryMeter::fetch(std::span<const std::uint64_t> series, std::uint64_t 
 
 Result<> QueryMeter::take(std::uint64_t bytes) {
   const std::uint64_t held = memory_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  show(bytes);
   raise(peak_, held);
   if (stop_.stop_requested()) {
     if (auto reason = stopped()) return std::unexpected(std::move(*reason));
@@ -66,6 +68,37 @@ Result<> QueryMeter::take(std::uint64_t bytes) {
                       "max-estimated-memory-consumption-per-query", "max_estimated_memory_consumption_per_query"));
   }
   return {};
+}
+
+bool QueryMeter::fits(const QueryMeter& part) const {
+  const auto allowed = [](std::uint64_t limit, std::uint64_t a, std::uint64_t b) {
+    return limit == 0 || a + b <= limit;
+  };
+  if (limits_.max_series != 0) {
+    std::scoped_lock lock(mutex_, part.mutex_);
+    const auto fresh = std::ranges::count_if(part.hashes_, [&](std::uint64_t hash) { return !hashes_.contains(hash); });
+    if (hashes_.size() + static_cast<std::uint64_t>(fresh) > limits_.max_series) return false;
+  }
+  return allowed(limits_.max_chunks, chunks_, part.chunks_) &&
+         allowed(limits_.max_chunk_bytes, chunk_bytes_, part.chunk_bytes_) &&
+         allowed(limits_.max_memory, memory_, part.peak_);
+}
+
+void QueryMeter::absorb(const QueryMeter& part) {
+  if (limits_.max_series == 0) {
+    series_ += part.series_;
+  } else {
+    std::scoped_lock lock(mutex_, part.mutex_);
+    hashes_.insert(part.hashes_.begin(), part.hashes_.end());
+    series_ = hashes_.size();
+  }
+  chunks_ += part.chunks_;
+  chunk_bytes_ += part.chunk_bytes_;
+  raise(peak_, memory_ + part.peak_);
+  const std::uint64_t selected = part.selected_;
+  selected_ += selected;
+  memory_ += selected;
+  show(selected);
 }
 
 void QueryMeter::stop(Error reason) {

@@ -28,7 +28,11 @@ struct QueryMeterLimits {
 // Thread-safe. Lives as long as the query, its result included.
 class QueryMeter {
  public:
-  explicit QueryMeter(QueryMeterLimits limits = {}) : limits_(limits) {}
+  // A part of a query that runs before its turn, and may yet be thrown away, has a meter of its own: what it holds
+  // shows in the memory() of `shown_by` (which outlives it), but counts against no limit there before absorb().
+  explicit QueryMeter(QueryMeterLimits limits = {}, QueryMeter* shown_by = nullptr)
+      : limits_(limits), shown_by_(shown_by) {}
+  ~QueryMeter() { show(0 - memory_.load(std::memory_order_relaxed)); }
   QueryMeter(const QueryMeter&) = delete;
   QueryMeter& operator=(const QueryMeter&) = delete;
 
@@ -39,7 +43,15 @@ class QueryMeter {
                  std::uint64_t memory);
   // Memory. take() counts also when it fails.
   Result<> take(std::uint64_t bytes);
-  void give_back(std::uint64_t bytes) { memory_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void give_back(std::uint64_t bytes) {
+    memory_.fetch_sub(bytes, std::memory_order_relaxed);
+    show(0 - bytes);
+  }
+
+  // Whether nothing that `part` counted would have been refused here, coming now. Nobody counts in either meanwhile.
+  bool fits(const QueryMeter& part) const;
+  // Counts what `part` has counted: its selections with their memory, and its peak. Results are the caller's to move.
+  void absorb(const QueryMeter& part);
 
   // The selections are gone: what fetch() counted as memory is given back.
   void release_selections() { give_back(selected_.exchange(0, std::memory_order_relaxed)); }
@@ -50,14 +62,22 @@ class QueryMeter {
   std::optional<Error> stopped() const;
   std::stop_token stop_token() const { return stop_.get_token(); }
 
-  std::uint64_t memory() const { return memory_.load(std::memory_order_relaxed); }
+  std::uint64_t memory() const {
+    return memory_.load(std::memory_order_relaxed) + beside_.load(std::memory_order_relaxed);
+  }
   std::uint64_t peak_memory() const { return peak_.load(std::memory_order_relaxed); }
   std::uint64_t chunks() const { return chunks_.load(std::memory_order_relaxed); }
   std::uint64_t series() const { return series_.load(std::memory_order_relaxed); }
   const QueryMeterLimits& limits() const { return limits_; }
 
  private:
+  void show(std::uint64_t change) {
+    if (shown_by_ != nullptr) shown_by_->beside_.fetch_add(change, std::memory_order_relaxed);
+  }
+
   const QueryMeterLimits limits_;
+  QueryMeter* const shown_by_;
+  std::atomic<std::uint64_t> beside_{0};  // held by parts
   std::atomic<std::uint64_t> memory_{0}, peak_{0}, selected_{0}, series_{0}, chunks_{0}, chunk_bytes_{0};
   std::stop_source stop_;
   mutable std::mutex mutex_;

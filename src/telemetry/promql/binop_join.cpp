@@ -273,14 +273,12 @@ class Join {
 }  // namespace
 
 Outcome<> stream_vector_binary(Evaluator& evaluator, const BinaryExpr& expr, const Grid& grid, const Sink& sink) {
-  Batch lhs = TRY_EVAL(evaluator.collect(*expr.lhs, grid));
-  Batch rhs = TRY_EVAL(evaluator.collect(*expr.rhs, grid));
+  auto [lhs, rhs] = TRY_EVAL(evaluator.collect_both(*expr.lhs, *expr.rhs, grid));
   return Join(evaluator, expr, grid).run(lhs.series, rhs.series, sink);
 }
 
 Outcome<> stream_set_operation(Evaluator& evaluator, const BinaryExpr& expr, const Grid& grid, const Sink& sink) {
-  Batch lhs = TRY_EVAL(evaluator.collect(*expr.lhs, grid));
-  Batch rhs = TRY_EVAL(evaluator.collect(*expr.rhs, grid));
+  auto [lhs, rhs] = TRY_EVAL(evaluator.collect_both(*expr.lhs, *expr.rhs, grid));
   MatchGroups matcher(*expr.matching);
   const Side left = matcher.side(lhs.series), right = matcher.side(rhs.series);
   // Where each match group has something: on the right for `and` and `unless`, on the left for `or`.

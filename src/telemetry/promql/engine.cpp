@@ -7,7 +7,7 @@
 #include <array>
 
 #include "core/registry.h"
-#include "promql/eval.h"
+#include "promql/eval_branch.h"
 #include "promql/parser_preprocess.h"
 
 namespace tocayo::promql {
@@ -193,7 +193,8 @@ std::string_view to_string(QueryError::Type type) {
   return "internal";
 }
 
-Engine::Engine(EngineOptions options) : options_(std::move(options)) {
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)), history_(std::make_shared<eval::SelectorHistory>()) {
   if (!options_.default_subquery_step)
     options_.default_subquery_step = [](Duration) { return Duration(std::chrono::minutes(1)); };
   if (options_.lookback <= Duration(0)) options_.lookback = std::chrono::minutes(5);
@@ -283,8 +284,11 @@ QueryOutcome Engine::run(const metrics::Querier& querier, ExprPtr expr, Timestam
           .meter = options.meter,
           .parallelism = options.parallelism,
           .per_step_stats = features.per_step_stats && options.per_step_stats,
+          .history = history_.get(),
+          .inline_nanoseconds = std::chrono::duration<double, std::nano>(options_.inline_below).count(),
       },
       grid);
+  evaluator.plan(**prepared, grid);
   QueryStats stats;
   stats.timings.query_preparation = seconds_since(started);
   const auto evaluation = Clock::now();

@@ -3,14 +3,16 @@
 //
 // Evaluation is series-major: every node works on whole series over all steps at once, selectors stream series by
 // series into range functions and aggregations, so that `sum by (job) (rate(m[5m]))` over a million series holds only
-// the groups. Calls are synchronous and belong on a compute thread; an engine is immutable and may be used from many
-// threads. Results do not depend on the number of threads.
+// the groups. Calls are synchronous and belong on a compute thread; an engine may be used from many threads. Big
+// selectors, and the sides of operators, are evaluated on further threads of a pool; results, annotations, statistics
+// and errors do not depend on their number.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +32,10 @@ class Pool;
 }
 
 namespace tocayo::promql {
+
+namespace eval {
+class SelectorHistory;
+}
 
 // Prometheus' feature flags in comments. All off, as there.
 struct Features {
@@ -52,6 +58,8 @@ struct EngineOptions {
   Duration lookback = std::chrono::minutes(5);  // how old an instant selector's sample may be
   // Resolution of a subquery that names none, given its range. Default: one minute.
   std::function<Duration(Duration range)> default_subquery_step;
+  // Both sides of an operator are evaluated at once when each is expected to take this long.
+  std::chrono::microseconds inline_below = std::chrono::milliseconds(2);
   Features features;
 };
 
@@ -62,7 +70,7 @@ struct QueryOptions {
   std::size_t max_samples = 0;   // 0 = the engine's
   std::size_t memory_limit = 0;  // bytes of intermediate and final results, 0 = none
   bool per_step_stats = false;   // stats=all; needs the feature
-  Pool* pool = nullptr;          // evaluates big selectors on it; null = on the calling thread only
+  Pool* pool = nullptr;          // evaluates what is big on it; null = on the calling thread only
   std::size_t parallelism = 0;   // threads of the pool at once, 0 = all
   // Counts the memory of the query, its result included, and may end it. The result's part stays counted: whoever
   // drops the result drops the meter. Null = nobody counts.
@@ -138,6 +146,7 @@ class Engine {
   std::expected<ExprPtr, QueryError> parse(std::string_view expr, const QueryOptions& options) const;
 
   EngineOptions options_;
+  std::shared_ptr<eval::SelectorHistory> history_;  // shared: by copies of the engine
 };
 
 }  // namespace tocayo::promql

@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 #include "core/pool.h"
+#include "promql/eval_branch.h"
 #include "promql/function_signatures.h"
 
 namespace tocayo::promql::eval {
@@ -20,6 +20,8 @@ constexpr std::size_t kParallelThreshold = 256;  // series: fewer are not worth 
 std::size_t block_size(std::size_t steps) {
   return std::clamp<std::size_t>(65'536 / std::max<std::size_t>(steps, 1), 4, 128);
 }
+
+constexpr double kSeriesCost = 100;  // ns of a series and step, about
 
 constexpr std::string_view kMetadataNames[] = {"__name__", "__type__", "__unit__"};
 
@@ -41,16 +43,6 @@ class LabelIndex {
  private:
   std::unordered_multimap<std::uint64_t, std::pair<const Labels*, std::size_t>> groups_;
 };
-
-// fill(0) … fill(blocks - 1) on at most `parallelism` threads (0 = all).
-template <typename Fill>
-void run_blocks(Pool& pool, std::size_t blocks, std::size_t parallelism, const Fill& fill) {
-  if (parallelism == 0 || parallelism >= blocks) return pool.parallel_for(blocks, fill);
-  std::atomic<std::size_t> next{0};
-  pool.parallel_for(parallelism, [&](std::size_t) {
-    for (std::size_t b = next++; b < blocks; b = next++) fill(b);
-  });
-}
 
 std::unexpected<QueryError> same_labelset() {
   return execution_error("vector cannot contain metrics with the same labelset");
@@ -133,6 +125,8 @@ Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
   live_ += samples;
   bytes_ += bytes;
   peak_ = std::max(peak_, live_);
+  peak_bytes_ = std::max(peak_bytes_, bytes_);
+  if (state_ != nullptr) state_->hold(samples, bytes);
   // First, so that what is given back later was taken there too.
   if (meter_ != nullptr && bytes != 0) {
     if (auto taken = meter_->take(bytes); !taken) return std::unexpected(QueryError(std::move(taken.error())));
@@ -150,8 +144,10 @@ Outcome<> Budget::take(std::size_t samples, std::size_t bytes) {
 }
 
 void Budget::give_back(std::size_t samples, std::size_t bytes) {
+  if (into_ != nullptr) return into_->give_back(samples, bytes);
   live_ -= samples;
   bytes_ -= bytes;
+  if (state_ != nullptr) state_->release(samples, bytes);
   if (meter_ != nullptr) meter_->give_back(bytes);
 }
 
@@ -159,6 +155,29 @@ Outcome<> Budget::touch(std::size_t samples) {
   auto taken = take(samples, 0);
   give_back(samples, 0);
   return taken;
+}
+
+void Budget::share(QueryState& state) {
+  state_ = &state;
+  state.hold(live_, bytes_);
+}
+
+bool Budget::fits(const Budget& part) const {
+  return live_ + std::max(part.peak_, part.asked_) <= max_samples_ &&
+         (max_bytes_ == 0 || bytes_ + part.peak_bytes_ <= max_bytes_);
+}
+
+void Budget::absorb(Budget& part) {
+  peak_ = std::max(peak_, live_ + part.peak_);
+  peak_bytes_ = std::max(peak_bytes_, bytes_ + part.peak_bytes_);
+  asked_ = std::max(asked_, live_ + part.asked_);
+  live_ += part.live_;
+  bytes_ += part.bytes_;
+  if (meter_ != nullptr) {
+    (void)meter_->take(part.bytes_);  // fits; that the query was stopped shows soon enough
+    part.meter_->give_back(part.bytes_);
+  }
+  part.into_ = this;
 }
 
 Outcome<> Batch::add(EvalSeries&& one) {
@@ -179,9 +198,30 @@ void StepStats::add(const StepStats& other) {
 }
 
 Evaluator::Evaluator(Settings settings, const Grid& grid)
-    : settings_(std::move(settings)),
+    : state_(std::make_shared<QueryState>(settings)),
+      settings_(std::move(settings)),
       budget_(settings_.max_samples, settings_.max_bytes, settings_.meter),
       root_stats_(grid, settings_.per_step_stats) {}
+
+Evaluator::Evaluator(const Evaluator& owner, StepStats frame, std::stop_token stop)
+    : state_(owner.state_),
+      own_meter_(state_->meter() == nullptr
+                     ? nullptr
+                     : std::make_unique<metrics::QueryMeter>(state_->meter()->limits(), state_->meter())),
+      settings_(owner.settings_),
+      budget_(settings_.max_samples, settings_.max_bytes, own_meter_.get()),
+      root_stats_(std::move(frame)),
+      ahead_(true) {
+  settings_.meter = own_meter_.get();
+  settings_.context = Context(std::move(stop), owner.settings_.context.deadline());
+  budget_.share(*state_);
+}
+
+Evaluator::~Evaluator() {
+  if (!ahead_) state_->close();
+}
+
+void Evaluator::plan(const Expr& expr, const Grid& grid) { state_->plan(expr, grid); }
 
 Outcome<> Evaluator::check() const {
   if (auto checked = settings_.context.check(); !checked)
@@ -208,13 +248,49 @@ Outcome<std::shared_ptr<metrics::SeriesSet>> Evaluator::select(std::span<const M
   TRY_VOID(check());
   std::string key = fmt::format("{} {} {} {}", start, end, step, range);
   for (const Matcher& matcher : matchers) key += ',' + matcher.to_string();
-  if (auto found = selected_.find(key); found != selected_.end()) return found->second;
+  if (auto found = selected_.find(key); found != selected_.end()) return found->second->set;
   metrics::SelectHints hints;
   hints.start = start;
   hints.end = end;
   hints.step = step;
   hints.range = range;
   hints.function = std::string(function);
+  auto selection = TRY_EVAL(select_new(matchers, hints, key));
+  return selected_.emplace(std::move(key), std::move(selection)).first->second->set;
+}
+
+Outcome<std::shared_ptr<Selection>> Evaluator::select_new(std::span<const Matcher> matchers,
+                                                          metrics::SelectHints& hints, const std::string& key) {
+  if (!state_->branched()) {
+    auto selection = std::make_shared<Selection>();
+    TRY_VOID(select_into(*selection, matchers, hints));
+    return selection;
+  }
+  std::shared_ptr<Selection> mine;
+  if (auto found = state_->find_or_begin(key, mine)) {
+    metrics::QueryMeter* meter = settings_.meter;
+    if (ahead_ || meter == nullptr || found->meter == nullptr) return found;  // counted in its turn, or already
+    if (meter->fits(*found->meter)) {
+      meter->absorb(*found->meter);
+      found->meter->release_selections();
+      return found;
+    }
+    mine = std::make_shared<Selection>();  // for the error that its turn gives
+    TRY_VOID(select_into(*mine, matchers, hints));
+    return mine;
+  }
+  if (ahead_ && state_->meter() != nullptr) {
+    mine->meter = std::make_unique<metrics::QueryMeter>(state_->meter()->limits(), state_->meter());
+    hints.meter = mine->meter.get();
+  }
+  auto done = select_into(*mine, matchers, hints);
+  state_->end_selection(key, *mine, done.has_value());
+  TRY_VOID(std::move(done));
+  return mine;
+}
+
+Outcome<> Evaluator::select_into(Selection& selection, std::span<const Matcher> matchers,
+                                 const metrics::SelectHints& hints) {
   auto set = settings_.querier->select(matchers, hints, settings_.context);
   if (!set) {
     QueryError error(std::move(set.error()));
@@ -223,10 +299,36 @@ Outcome<std::shared_ptr<metrics::SeriesSet>> Evaluator::select(std::span<const M
     }
     return std::unexpected(std::move(error));
   }
-  std::shared_ptr<metrics::SeriesSet> shared = std::move(*set);
-  sets_.push_back(shared);
-  selected_.emplace(std::move(key), shared);
-  return shared;
+  selection.set = std::move(*set);
+  state_->note_selector(matchers, selection.set->size());
+  return {};
+}
+
+bool Evaluator::absorb(std::unique_ptr<Evaluator>& child) {
+  if (!budget_.fits(child->budget_)) return false;
+  if (settings_.meter != nullptr) {
+    metrics::QueryMeter part(settings_.meter->limits());
+    std::vector<metrics::QueryMeter*> fetched;
+    for (const auto& [key, selection] : child->selected_) {
+      if (ahead_ || selection->meter == nullptr || selected_.contains(key)) continue;
+      part.absorb(*selection->meter);
+      fetched.push_back(selection->meter.get());
+    }
+    part.absorb(*child->own_meter_);
+    if (!ahead_ && !settings_.meter->fits(part)) return false;
+    settings_.meter->absorb(part);
+    for (metrics::QueryMeter* meter : fetched) meter->release_selections();
+  }
+  budget_.absorb(child->budget_);
+  annotations_.merge(child->annotations_);
+  stats_->add(child->root_stats_);
+  selected_.merge(child->selected_);
+  absorbed_.push_back(std::move(child));
+  return true;
+}
+
+void Evaluator::launch_offers() {
+  for (std::size_t i = offers_.size(); i > 0; --i) offers_[i - 1]->launch();
 }
 
 Outcome<Batch> Evaluator::collect(const Expr& expr, const Grid& grid) {
@@ -242,13 +344,18 @@ Outcome<> Evaluator::for_each_series(std::size_t count, const Grid& grid, const 
     stats_->add(worker.stats);
     return budget_.touch(worker.largest_read);
   };
+  if (!offers_.empty() &&
+      state_->is_dear(kSeriesCost * static_cast<double>(count) * static_cast<double>(grid.steps + 10)))
+    launch_offers();
   if (pool == nullptr || pool->thread_count() < 2 || count < kParallelThreshold) {
     Worker worker;
     worker.stats = stats_->like();
     for (std::size_t i = 0; i < count; ++i) {
       TRY_VOID(check());
-      auto made = TRY_EVAL(make(i, worker));
-      if (made && !made->column.empty()) TRY_VOID(sink(std::move(*made)));
+      auto made = make(i, worker);
+      budget_.note_asked(worker.most_asked);
+      if (!made) return std::unexpected(std::move(made.error()));
+      if (*made && !(*made)->column.empty()) TRY_VOID(sink(std::move(**made)));
     }
     return finish(worker);
   }
@@ -275,8 +382,9 @@ Outcome<> Evaluator::for_each_series(std::size_t count, const Grid& grid, const 
         if (*made && !(*made)->column.empty()) block.made.push_back(std::move(**made));
       }
     };
-    run_blocks(*pool, running.size(), settings_.parallelism, fill);
+    state_->run_blocks(running.size(), fill);
     for (Block& block : running) {
+      budget_.note_asked(block.worker.most_asked);
       if (block.error) return std::unexpected(std::move(*block.error));
       for (EvalSeries& series : block.made) TRY_VOID(sink(std::move(series)));
       TRY_VOID(finish(block.worker));
@@ -394,16 +502,28 @@ Outcome<std::vector<double>> Evaluator::scalar(const Expr& expr, const Grid& gri
     }
     case Kind::binary: {
       const auto& binary = *expr.as<BinaryExpr>();
-      auto lhs = TRY_EVAL(scalar(*binary.lhs, grid));
-      const auto rhs = TRY_EVAL(scalar(*binary.rhs, grid));
+      auto [lhs, rhs] = TRY_EVAL(scalars(*binary.lhs, *binary.rhs, grid));
       for (std::size_t i = 0; i < grid.steps; ++i) lhs[i] = scalar_binary(binary.op, lhs[i], rhs[i]);
-      return lhs;
+      return std::move(lhs);
     }
     case Kind::call: return scalar_function(*this, *expr.as<Call>(), grid);
     default: break;
   }
   return std::unexpected(
       QueryError(QueryError::Type::internal, Error{ErrorKind::internal, "expression is not a scalar"}));
+}
+
+Outcome<std::pair<std::vector<double>, std::vector<double>>> Evaluator::scalars(const Expr& first, const Expr& second,
+                                                                                const Grid& grid) {
+  return evaluate_both(
+      *this, first, [&](Evaluator& on) { return on.scalar(first, grid); }, second,
+      [&](Evaluator& on) { return on.scalar(second, grid); });
+}
+
+Outcome<std::pair<Batch, Batch>> Evaluator::collect_both(const Expr& first, const Expr& second, const Grid& grid) {
+  return evaluate_both(
+      *this, first, [&](Evaluator& on) { return on.collect(first, grid); }, second,
+      [&](Evaluator& on) { return on.collect(second, grid); });
 }
 
 }  // namespace tocayo::promql::eval

@@ -2,9 +2,11 @@
 // One running query: the state all nodes share, and how nodes hand series to each other. Private to the room.
 //
 // Life cycle: Engine::run makes an Evaluator, calls stream()/collect()/scalar() on the root, drops it. Not thread-safe;
-// only for_each_series() uses other threads, and what it lets them touch is said there.
+// for_each_series() uses other threads, and what it lets them touch is said there; a side of an operator that runs
+// ahead of its turn has an evaluator of its own (eval_branch.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <expected>
@@ -13,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -58,6 +61,11 @@ struct EvalSeries {
 };
 using Sink = std::function<Outcome<>(EvalSeries&&)>;
 
+class Branch;
+class QueryState;
+class SelectorHistory;
+struct Selection;
+
 // What may be alive at once. Single-threaded.
 class Budget {
  public:
@@ -72,12 +80,24 @@ class Budget {
   // Counts samples that are only held for a moment.
   Outcome<> touch(std::size_t samples);
   bool fits(std::size_t samples) const { return live_ + samples <= max_samples_; }
+  std::size_t live() const { return live_; }
   std::size_t peak() const { return peak_; }
+  // So many samples were asked about with fits().
+  void note_asked(std::size_t samples) { asked_ = std::max(asked_, samples); }
+
+  // From here on what is held counts there as well.
+  void share(QueryState& state);
+  // Whether nothing of what `part` granted would have been refused here, coming now.
+  bool fits(const Budget& part) const;
+  // Takes over what `part` holds; it is given back to `part`, which hands it on and must not outlive this.
+  void absorb(Budget& part);
 
  private:
   std::size_t max_samples_, max_bytes_;
   metrics::QueryMeter* meter_;
-  std::size_t live_ = 0, bytes_ = 0, peak_ = 0;
+  std::size_t live_ = 0, bytes_ = 0, peak_ = 0, peak_bytes_ = 0, asked_ = 0;
+  QueryState* state_ = nullptr;
+  Budget* into_ = nullptr;  // absorbed by it
 };
 
 // What somebody holds of the budget, given back when he goes.
@@ -146,6 +166,7 @@ struct Worker {
   Annotations annotations;
   StepStats stats;
   std::size_t largest_read = 0;  // samples of one series held at once
+  std::size_t most_asked = 0;    // of the budget: these and what was alive
 };
 
 class Evaluator {
@@ -162,8 +183,16 @@ class Evaluator {
     metrics::QueryMeter* meter;  // may be null
     std::size_t parallelism;     // threads at once; 0 = all of the pool
     bool per_step_stats;
+    SelectorHistory* history;   // may be null: then nothing runs ahead
+    double inline_nanoseconds;  // cheaper sides of operators do not run ahead
   };
   Evaluator(Settings settings, const Grid& grid);
+  // Of something that runs ahead of its turn: with the owner's settings, and statistics shaped as `frame`.
+  Evaluator(const Evaluator& owner, StepStats frame, std::stop_token stop);
+  ~Evaluator();
+
+  // Estimates what the parts of the expression cost. First of all, if at all.
+  void plan(const Expr& expr, const Grid& grid);
 
   // Pushes the series of an instant vector one after the other, in the node's order; empty series are left out. The
   // labels pushed are unique, except in an instant query with delayed name removal (as in Prometheus).
@@ -171,6 +200,10 @@ class Evaluator {
   Outcome<Batch> collect(const Expr& expr, const Grid& grid);
   // A scalar expression at every step.
   Outcome<std::vector<double>> scalar(const Expr& expr, const Grid& grid);
+  // Two of either at once, if that is worth it; the first one's errors come first.
+  Outcome<std::pair<Batch, Batch>> collect_both(const Expr& first, const Expr& second, const Grid& grid);
+  Outcome<std::pair<std::vector<double>, std::vector<double>>> scalars(const Expr& first, const Expr& second,
+                                                                       const Grid& grid);
 
   // Makes series 0 … count-1 with `make` and pushes the non-empty ones in order. With a pool, `make` runs on several
   // threads at once (fixed blocks, so that nothing depends on their number); it may touch its Worker, keep() and const
@@ -204,10 +237,20 @@ class Evaluator {
   Annotations& annotations() { return annotations_; }
 
  private:
+  friend class Branch;
+  // Makes what ran on `child` count as if it had run here; false, and nothing done, when it does not fit.
+  bool absorb(std::unique_ptr<Evaluator>& child);
+  Outcome<std::shared_ptr<Selection>> select_new(std::span<const Matcher> matchers, metrics::SelectHints& hints,
+                                                 const std::string& key);
+  Outcome<> select_into(Selection& selection, std::span<const Matcher> matchers, const metrics::SelectHints& hints);
+  // The loop that follows is dear: what waits for a thread may have one.
+  void launch_offers();
   Outcome<> stream_call(const Call& call, const Grid& grid, const Sink& sink);
   Outcome<> stream_invariant(const StepInvariantExpr& expr, const Grid& grid, const Sink& sink);
   Outcome<> stream_unary(const UnaryExpr& expr, const Grid& grid, const Sink& sink);
 
+  std::shared_ptr<QueryState> state_;  // shared: by all evaluators of the query, and work that may begin after its end
+  std::unique_ptr<metrics::QueryMeter> own_meter_;  // of what runs ahead
   Settings settings_;
   Budget budget_;
   Annotations annotations_;
@@ -215,8 +258,10 @@ class Evaluator {
   StepStats* stats_ = &root_stats_;
   std::mutex labels_mutex_;
   std::deque<Labels> labels_;
-  std::vector<std::shared_ptr<metrics::SeriesSet>> sets_;  // they own the labels of selected series
-  std::unordered_map<std::string, std::shared_ptr<metrics::SeriesSet>> selected_;
+  std::unordered_map<std::string, std::shared_ptr<Selection>> selected_;  // their sets own the labels of series
+  std::vector<Branch*> offers_;                                           // the innermost last
+  std::vector<std::unique_ptr<Evaluator>> absorbed_;                      // they own labels, too
+  bool ahead_ = false;                                                    // of its turn
 };
 
 // --- nodes, each in its own file

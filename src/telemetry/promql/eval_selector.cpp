@@ -75,6 +75,7 @@ Outcome<> read_series(Evaluator& evaluator, const metrics::SeriesSet& set, std::
   if (auto read = set.read(index, samples); !read) return std::unexpected(QueryError(std::move(read.error())));
   const std::size_t held = samples.times.size() + samples.histogram_times.size();
   worker.largest_read = std::max(worker.largest_read, held);
+  worker.most_asked = std::max(worker.most_asked, evaluator.budget().live() + held);
   if (!evaluator.budget().fits(held)) return evaluator.budget_error();
   if (stats_only) keep_only_stats(samples);
   return {};

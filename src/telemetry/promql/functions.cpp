@@ -306,7 +306,7 @@ Outcome<std::vector<double>> scalar_function(Evaluator& evaluator, const Call& c
   }
   if (name == "pi") return std::vector<double>(grid.steps, std::numbers::pi);
   if (name == "max_of" || name == "min_of") {
-    const auto a = TRY_EVAL(evaluator.scalar(*call.args[0], grid)), b = TRY_EVAL(evaluator.scalar(*call.args[1], grid));
+    const auto [a, b] = TRY_EVAL(evaluator.scalars(*call.args[0], *call.args[1], grid));
     for (std::size_t i = 0; i < grid.steps; ++i) out[i] = name == "max_of" ? go_max(a[i], b[i]) : go_min(a[i], b[i]);
     return out;
   }

@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "promql/aggregate.h"
-#include "promql/eval.h"
+#include "promql/eval_branch.h"
 #include "promql/function_signatures.h"
 #include "promql/histogram_quantile.h"
 
@@ -183,10 +183,15 @@ void push_if_any(std::vector<EvalSeries>& results, EvalSeries&& series) {
 }
 
 Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Grid& grid, const Sink& sink) {
-  const auto quantiles = TRY_EVAL(evaluator.scalar(*call.args[0], grid));
   const PositionRange position = position_of(*call.args[1]);
-  check_quantiles(evaluator, quantiles, position_of(*call.args[0]));
-  const Batch batch = TRY_EVAL(evaluator.collect(*call.args[1], grid));
+  const auto quantiles_of = [&](Evaluator& on) -> Outcome<std::vector<double>> {
+    auto quantiles = TRY_EVAL(on.scalar(*call.args[0], grid));
+    check_quantiles(on, quantiles, position_of(*call.args[0]));
+    return quantiles;
+  };
+  const auto [quantiles, batch] =
+      TRY_EVAL(evaluate_both(evaluator, *call.args[0], quantiles_of, *call.args[1],
+                             [&](Evaluator& on) { return on.collect(*call.args[1], grid); }));
   Histograms histograms(evaluator, batch, grid, position);
   std::vector<EvalSeries> results;
   for (const NativeHistogram& native : histograms.native()) {
@@ -211,8 +216,7 @@ Outcome<> stream_quantile_call(Evaluator& evaluator, const Call& call, const Gri
 }
 
 Outcome<> stream_fraction_call(Evaluator& evaluator, const Call& call, const Grid& grid, const Sink& sink) {
-  const auto lower = TRY_EVAL(evaluator.scalar(*call.args[0], grid)),
-             upper = TRY_EVAL(evaluator.scalar(*call.args[1], grid));
+  const auto [lower, upper] = TRY_EVAL(evaluator.scalars(*call.args[0], *call.args[1], grid));
   const PositionRange position = position_of(*call.args[2]);
   const Batch batch = TRY_EVAL(evaluator.collect(*call.args[2], grid));
   Histograms histograms(evaluator, batch, grid, position);

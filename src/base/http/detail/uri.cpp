@@ -3,56 +3,9 @@
 
 #include <algorithm>
 
+#include "core/percent.h"
+
 namespace tocayo::http::detail {
-namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// The byte that "%XY" at `at` stands for, or -1.
-int escape_at(std::string_view text, std::size_t at) {
-  if (at + 2 >= text.size()) return -1;
-  int high = hex_value(text[at + 1]);
-  int low = hex_value(text[at + 2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-}  // namespace
-
-std::optional<std::string> percent_decode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    int byte = escape_at(text, i);
-    if (byte <= 0) return std::nullopt;
-    out += static_cast<char>(byte);
-    i += 2;
-  }
-  return out;
-}
-
-std::string form_decode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    int byte = text[i] == '%' ? escape_at(text, i) : -1;
-    if (byte >= 0) {
-      out += static_cast<char>(byte);
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return out;
-}
 
 std::vector<std::string> split_segments(std::string_view path) {
   std::vector<std::string> segments;

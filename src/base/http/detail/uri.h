@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Request targets (RFC 9112 §3.2) and percent-encoding (RFC 3986 §2.1).
+// Request targets (RFC 9112 §3.2).
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,11 +9,6 @@
 #include "core/error.h"
 
 namespace tocayo::http::detail {
-
-// nullopt for a broken escape or an encoded NUL.
-std::optional<std::string> percent_decode(std::string_view text);
-// application/x-www-form-urlencoded: '+' is a space; a broken escape stays as it is written.
-std::string form_decode(std::string_view text);
 
 struct Target {
   std::string path;                   // decoded, starts with '/', base path removed, no doubled slashes

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "core/hash.h"
+#include "core/query_pool.h"
 #include "logs/api/elastic.h"
 #include "logs/api/handlers.h"
 #include "logs/api/journal_upload.h"
@@ -114,10 +115,6 @@ PushOptions push_options(const ApiDependencies& deps) {
     store->note_sender(tenant, labels, address);
   };
   return options;
-}
-ApiDependencies with_queries(ApiDependencies deps) {
-  if (deps.queries == nullptr) deps.queries = deps.compute;
-  return deps;
 }
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <thread>
 
+#include "core/query_pool.h"
 #include "metrics/api/handlers.h"
 #include "metrics/api/limited_querier.h"
 #include "metrics/api/respond.h"
@@ -15,11 +16,6 @@
 namespace tocayo::metrics::api {
 
 namespace {
-
-ApiDependencies with_queries(ApiDependencies deps) {
-  if (deps.queries == nullptr) deps.queries = deps.compute;
-  return deps;
-}
 
 std::size_t concurrency_of(const ApiDependencies& deps) {
   if (deps.query_concurrency != 0) return deps.query_concurrency;
@@ -183,6 +179,13 @@ PushHandler& MetricsApi::push() { return impl_->core->push; }
 
 Result<Reading> MetricsApi::read(std::string_view tenant, const Context& context) {
   return impl_->core->begin(tenant, context);
+}
+
+Task<Result<FairGate::Permit>> MetricsApi::enter(std::string tenant, Context context) {
+  const std::shared_ptr<ApiCore> core = impl_->core;  // shared: with handlers that are under way
+  auto permit = co_await core->gate.acquire(std::move(tenant), std::move(context));
+  if (permit) co_await core->deps.queries->schedule();
+  co_return permit;
 }
 
 namespace {

@@ -15,6 +15,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/fair_gate.h"
 #include "core/labels.h"
 #include "core/pool.h"
 #include "core/registry.h"
@@ -131,6 +132,10 @@ class MetricsApi {
   // For rooms that read the store themselves: admits a query that lives in `context`, under the limits that the
   // tenant's queries have here. unavailable when memory is short or the store is not there.
   Result<Reading> read(std::string_view tenant, const Context& context);
+  // Waits until one more query of the tenant may run, in the fair queue that queries over HTTP stand in, and resumes on
+  // the pool of queries. Hold the permit while it runs. limit: the tenant's queue is full; canceled or timeout: the
+  // context ended first.
+  Task<Result<FairGate::Permit>> enter(std::string tenant, Context context);
 
  private:
   struct Impl;

@@ -27,7 +27,7 @@ class LimitedQuerier final : public Querier {
                                             const Context& context) const override {
     SelectHints limited = hints;
     limited.start = std::max(hints.start, limits_.oldest);
-    limited.meter = &meter_;
+    if (limited.meter == nullptr) limited.meter = &meter_;  // else a part of the query has one of its own
     if (limited.start > limited.end) return std::make_unique<NoSeries>();
     const std::uint64_t length =
         static_cast<std::uint64_t>(limited.end) - static_cast<std::uint64_t>(limited.start);  // of sentinels, too
