@@ -59,7 +59,8 @@ function canvas() {
 
 const N = 400;
 const x = Float64Array.from({ length: N }, (_, k) => k * 1000);
-const values = Float64Array.from({ length: N }, (_, k) => 50 + 40 * Math.sin(k / 9));
+// No two stretches are straight: every value is a point of the line.
+const values = Float64Array.from({ length: N }, (_, k) => 50 + 40 * Math.sin(k / 9) + (k % 2) * 4);
 const series: SeriesModel = { id: 'a', name: 'a', labels: {}, values, pyramid: [], slot: 0 };
 const model: ChartModel = { x, series: [series] };
 const frame: Frame = {

@@ -16,6 +16,27 @@ export interface Marker {
   colour: string;
 }
 
+/** A series' value at the crosshair. */
+export interface SeriesMarker extends Marker {
+  index: number;
+}
+
+/** A pointer this near to a line means that line. */
+const NEAR_PX = 24;
+
+/** The series whose line the pointer is at. */
+export function nearestSeries(markers: readonly SeriesMarker[], y: number | undefined): number | null {
+  if (y === undefined) return null;
+  let best: number | null = null;
+  let distance = NEAR_PX;
+  for (const marker of markers)
+    if (Math.abs(marker.y - y) < distance) {
+      distance = Math.abs(marker.y - y);
+      best = marker.index;
+    }
+  return best;
+}
+
 type Span = readonly [number, number];
 
 export class Overlay {

@@ -67,10 +67,10 @@ function drawing(list: SeriesModel[], change: Partial<Painting> = {}) {
 
 describe('painting', () => {
   it('puts values at their places, and a lone one as a dot', () => {
-    const { strokes, read } = drawing([series('a', [0, 5, 10]), series('b', [Number.NaN, 5, Number.NaN])]);
+    const { strokes, read } = drawing([series('a', [0, 6, 10]), series('b', [Number.NaN, 5, Number.NaN])]);
     expect(strokes[0]?.points).toEqual([
       [0, 100],
-      [50, 50],
+      [50, 40],
       [100, 0],
     ]);
     expect(strokes[1]?.points).toEqual([
@@ -78,6 +78,33 @@ describe('painting', () => {
       [52, 50],
     ]);
     expect(read).toBe(6);
+  });
+
+  it('draws what is straight to the eye as one line, and every bend', () => {
+    const n = 400;
+    const values = Array.from({ length: n }, (_, k) =>
+      k < 200 ? 5 + 0.00001 * (k % 3) : k < 300 ? 5 : 5 + (k - 299) / 100,
+    );
+    values[250] = 6;
+    values[320] = Number.NaN;
+    const model = { x: Float64Array.from(values, (_, k) => k), series: [series('a', values)] };
+    const out = recorder();
+    const rest = { hidden: new Set<string>(), mode: 'line', focus: null, connect: 'never' } as const;
+    paint(out.g, { frame: { ...frame, width: n - 1, xMax: n - 1 }, model, drawn: plain(model.series), ...rest });
+    const points = out.strokes[0]?.points ?? [];
+    const bends = [0, 249, 250, 251, 299, 319, 321, 399];
+    expect(points).toHaveLength(bends.length);
+    bends.forEach((k, n) => {
+      expect(Math.abs((points[n]?.[0] ?? 0) - k)).toBeLessThan(3);
+    });
+    // Whatever was left out lies on what is drawn.
+    for (const [k, value] of values.entries()) {
+      if (Number.isNaN(value)) continue;
+      const at = points.findIndex(([px]) => px >= k - 1e-9);
+      const [[ax, ay], [bx, by]] = [points[Math.max(0, at - 1)] ?? [0, 0], points[at] ?? [0, 0]];
+      const drawn = bx === ax ? by : ay + ((by - ay) * (k - ax)) / (bx - ax);
+      expect(Math.abs(drawn - (100 - value * 10))).toBeLessThan(0.41);
+    }
   });
 
   it('leaves out hidden series, fades behind the focused one and draws that last', () => {
@@ -91,14 +118,14 @@ describe('painting', () => {
   });
 
   it('fills bands between sums, areas to zero', () => {
-    const stack = drawing([series('a', [1, 1, 1]), series('b', [2, 2, 2])], { mode: 'stack' });
-    // The upper band is painted first: from 3 down to 1.
+    const stack = drawing([series('a', [1, 2, 1]), series('b', [2, 2, 2])], { mode: 'stack' });
+    // The upper band is painted first: from 3 and 4 down to 1 and 2.
     expect(stack.fills[0]).toEqual([
       [0, 70],
-      [50, 70],
+      [50, 60],
       [100, 70],
       [100, 90],
-      [50, 90],
+      [50, 80],
       [0, 90],
     ]);
     const area = drawing([series('a', [1, 2, Number.NaN])], { mode: 'area' });
@@ -125,7 +152,7 @@ describe('painting', () => {
     const n = DENSE_POINTS + 10;
     const long = series(
       'a',
-      Array.from({ length: n }, (_, k) => k % 10),
+      Array.from({ length: n }, (_, k) => k % 2),
     );
     const wide = { ...frame, width: 4000, xMax: n };
     const model = { x: Float64Array.from({ length: n }, (_, k) => k), series: [long] };

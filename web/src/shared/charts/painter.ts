@@ -69,7 +69,13 @@ export function stepsIn(x: Float64Array, min: number, max: number): [number, num
   return [Math.max(0, after(min) - 1), Math.min(x.length - 1, after(max))];
 }
 
-/** Points of a traced line in pixels, reused for every series: drawing makes no garbage. */
+/** A point that lies this near to the line between others, in the canvas' own pixels, is not worth a bend. */
+const BEND_PX = 0.2;
+
+/**
+ * Points of a traced line in pixels, reused for every series: drawing makes no garbage. A stretch that is straight to the
+ * eye is one line: rasterising costs more than finding that out.
+ */
 class Points implements Pen {
   xs = new Float64Array(8192);
   ys = new Float64Array(8192);
@@ -79,19 +85,70 @@ class Points implements Pen {
   place: ReturnType<typeof places> = { x: () => 0, y: () => 0 };
   private low = 0;
   private high = 0;
+  /** The end of the stretch under way, if there is one, and the slopes from its beginning that pass all points in it. */
+  private open = false;
+  private endX = 0;
+  private endY = 0;
+  private least = 0;
+  private most = 0;
 
   begin(place: ReturnType<typeof places>, low: number, high: number): void {
     this.place = place;
     this.count = 0;
     this.starts.length = 0;
+    this.open = false;
     this.low = low;
     this.high = high;
   }
   move(index: number, value: number): void {
+    this.finish();
     this.starts.push(this.count);
-    this.line(index, value);
+    this.push(this.place.x(index), this.height(value));
   }
   line(index: number, value: number): void {
+    const x = this.place.x(index);
+    const y = this.height(value);
+    if (this.open) {
+      const last = this.count - 1;
+      const across = x - (this.xs[last] as number);
+      const up = y - (this.ys[last] as number);
+      if (up >= this.least * across && up <= this.most * across && x > this.endX) {
+        this.least = Math.max(this.least, (up - BEND_PX) / across);
+        this.most = Math.min(this.most, (up + BEND_PX) / across);
+        this.endX = x;
+        this.endY = y;
+        return;
+      }
+      this.push(this.endX, this.endY);
+    }
+    const from = this.count - 1;
+    const across = x - (this.xs[from] as number);
+    this.open = across > 0;
+    if (!this.open) {
+      // Straight up or down, within one column of the screen.
+      this.push(x, y);
+      return;
+    }
+    const up = y - (this.ys[from] as number);
+    this.least = (up - BEND_PX) / across;
+    this.most = (up + BEND_PX) / across;
+    this.endX = x;
+    this.endY = y;
+  }
+  /** After the last point. */
+  finish(): void {
+    if (this.open) this.push(this.endX, this.endY);
+    this.open = false;
+  }
+  end(part: number): number {
+    return this.starts[part + 1] ?? this.count;
+  }
+
+  /** Far outside of the plot a canvas loses precision. */
+  private height(value: number): number {
+    return Math.min(this.high, Math.max(this.low, this.place.y(value)));
+  }
+  private push(x: number, y: number): void {
     if (this.count === this.xs.length) {
       const [xs, ys] = [this.xs, this.ys];
       this.xs = new Float64Array(xs.length * 2);
@@ -99,13 +156,8 @@ class Points implements Pen {
       this.xs.set(xs);
       this.ys.set(ys);
     }
-    this.xs[this.count] = this.place.x(index);
-    // Far outside of the plot a canvas loses precision.
-    const y = this.place.y(value);
-    this.ys[this.count++] = Math.min(this.high, Math.max(this.low, y));
-  }
-  end(part: number): number {
-    return this.starts[part + 1] ?? this.count;
+    this.xs[this.count] = x;
+    this.ys[this.count++] = y;
   }
 }
 
@@ -123,7 +175,9 @@ function tracePoints(
 ): number {
   into.begin(place, frame.top - 4 * frame.height, frame.top + 5 * frame.height);
   const pixels = (windows * frame.width) / frame.ratio;
-  return trace(column.values, column.pyramid, steps[0], steps[1], pixels, connect, into);
+  const read = trace(column.values, column.pyramid, steps[0], steps[1], pixels, connect, into);
+  into.finish();
+  return read;
 }
 
 /** What a path is drawn into: the canvas itself, or a path that is kept. */

@@ -74,6 +74,36 @@ describe('drawing loop', () => {
     expect(frames).toHaveLength(0);
   });
 
+  it('waits as long as the last picture is good enough, and no longer', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const patience = vi.fn(() => 140);
+    const away = { ...item('away', 0), patience };
+    schedule(away);
+    frame();
+    expect(drawn).toEqual(['away']);
+    schedule(away);
+    frame();
+    expect(frames).toHaveLength(0);
+    now += 139;
+    vi.advanceTimersByTime(139);
+    expect(frames).toHaveLength(0);
+    now += 1;
+    vi.advanceTimersByTime(1);
+    frame();
+    expect(drawn).toEqual(['away', 'away']);
+    // Scrolled to meanwhile.
+    patience.mockReturnValue(1000);
+    schedule(away);
+    frame();
+    patience.mockReturnValue(0);
+    now += 250;
+    vi.advanceTimersByTime(250);
+    frame();
+    expect(drawn).toEqual(['away', 'away', 'away']);
+    expect(frames).toHaveLength(0);
+    vi.useRealTimers();
+  });
+
   it('waits with what is out of sight, and forgets what is gone', () => {
     const [hidden, gone] = [item('hidden', 1, 0, false), item('gone', 1)];
     schedule(hidden);

@@ -10,15 +10,14 @@ import { attachGestures } from './gestures';
 import { LineCache } from './lineCache';
 import { type ChartModel, type ChartSource, NO_MODEL, nearest, valueAt } from './model';
 import { chartOptions, type LookOptions, shrinkFor, yRange } from './options';
-import { type Box, type Marker, Overlay } from './overlay';
+import { type Box, nearestSeries, Overlay, type SeriesMarker } from './overlay';
 import { type Frame, paint, places, stepsIn } from './painter';
+import { patience } from './patience';
 import { type Drawable, schedule, unschedule } from './scheduler';
 import { type Drawn, plain, spanOf, stacked } from './stack';
 import { type Follower, join, tell } from './sync';
 import { type SeriesActions, Tooltip } from './tooltip';
 
-/** A pointer this near to a line means that line. */
-const NEAR_PX = 24;
 const MOST_MARKERS = 60;
 const GROWTH = 0.2;
 
@@ -49,6 +48,8 @@ export class ChartView implements Drawable, Follower {
   private hidden: ReadonlySet<string> = new Set();
   private previewed: { min: number; max: number } | null = null;
   private held: [number, number] | null = null;
+  private urgent = false; // something else than time changed since the last drawing, which drew this window:
+  private shown = { min: 0, max: 1 };
   /** Own pointer within the host, another chart's time, or a step that the keyboard chose. */
   private pointer: { x: number; y: number } | null = null;
   private chosen: { step: number; series: number } | null = null;
@@ -68,7 +69,7 @@ export class ChartView implements Drawable, Follower {
     this.seen = new IntersectionObserver(
       (entries) => {
         this.near = entries.at(-1)?.isIntersecting ?? false;
-        if (this.near) schedule(this);
+        if (this.near) this.drawSoon();
         else this.release();
       },
       { rootMargin: '100% 0px' },
@@ -79,7 +80,7 @@ export class ChartView implements Drawable, Follower {
       if (!box) return;
       this.width = Math.floor(box.width);
       this.height = Math.floor(box.height);
-      schedule(this);
+      this.drawSoon();
     });
     this.sized.observe(host);
     this.detach = attachGestures(host, {
@@ -114,7 +115,7 @@ export class ChartView implements Drawable, Follower {
     }
     this.hidden = hidden;
     this.tooltip.look = look;
-    schedule(this);
+    this.drawSoon();
   }
 
   set actions(actions: SeriesActions) {
@@ -124,7 +125,7 @@ export class ChartView implements Drawable, Follower {
   /** Theme, language or clock changed: colours and labels are baked into the axes. */
   rebuild(): void {
     this.release();
-    schedule(this);
+    this.drawSoon();
   }
 
   visible(): boolean {
@@ -136,12 +137,22 @@ export class ChartView implements Drawable, Follower {
     return Math.abs((top + bottom) / 2 - innerHeight / 2);
   }
 
+  patience(): number {
+    if (!this.plot) return 0;
+    const box = this.host.getBoundingClientRect();
+    return this.urgent ? patience(box) : patience(box, this.shown, this.window(), this.box().width);
+  }
+
   /** Another span than the source's, until new data comes: while panning and pinching. */
   preview(span: { min: number; max: number } | null): void {
     this.previewed = span;
-    schedule(this);
+    this.drawSoon();
   }
 
+  private drawSoon(): void {
+    this.urgent = true;
+    schedule(this);
+  }
   private window(): { min: number; max: number } {
     return this.previewed ?? this.source?.window() ?? { min: 0, max: 1 };
   }
@@ -152,6 +163,8 @@ export class ChartView implements Drawable, Follower {
     this.model = source.model();
     this.drawn = this.columns();
     const { min, max } = this.window();
+    this.urgent = false;
+    this.shown = { min, max };
     const [from, to] = stepsIn(this.model.x, min, max);
     const shown = (index: number) => !this.hidden.has(this.model.series[index]?.id ?? '');
     const span = spanOf(this.drawn, shown, from, to);
@@ -299,7 +312,7 @@ export class ChartView implements Drawable, Follower {
     }
     const markers = this.markers(plot, own);
     const x = xOf(this.model.x[own] as number);
-    this.setFocus(this.chosen?.series ?? this.nearestSeries(markers));
+    this.setFocus(this.chosen?.series ?? nearestSeries(markers, this.pointer?.y));
     overlay.draw(box, x, selection, markers.slice(0, MOST_MARKERS));
     this.tooltip.focused = this.focused;
     const rect = this.host.getBoundingClientRect();
@@ -313,10 +326,10 @@ export class ChartView implements Drawable, Follower {
     });
   }
 
-  private markers(plot: uPlot, step: number): (Marker & { index: number })[] {
+  private markers(plot: uPlot, step: number): SeriesMarker[] {
     const frame = this.frame(plot);
     const place = places(frame, this.model.x);
-    const out: (Marker & { index: number })[] = [];
+    const out: SeriesMarker[] = [];
     this.model.series.forEach((series, index) => {
       const value = this.drawn[index]?.values[step];
       if (this.hidden.has(series.id) || value === undefined || Number.isNaN(value)) return;
@@ -330,23 +343,10 @@ export class ChartView implements Drawable, Follower {
     return out;
   }
 
-  private nearestSeries(markers: readonly (Marker & { index: number })[]): number | null {
-    const y = this.pointer?.y;
-    if (y === undefined) return null;
-    let best: number | null = null;
-    let distance = NEAR_PX;
-    for (const marker of markers)
-      if (Math.abs(marker.y - y) < distance) {
-        distance = Math.abs(marker.y - y);
-        best = marker.index;
-      }
-    return best;
-  }
-
   private setFocus(index: number | null): void {
     if (index === this.focused) return;
     this.focused = index;
-    schedule(this);
+    this.drawSoon();
   }
 
   /** Moves the crosshair to a step of a series; used by the keyboard. */
@@ -367,7 +367,7 @@ export class ChartView implements Drawable, Follower {
   focus(series: number | null): void {
     if (series === this.pinnedFocus) return;
     this.pinnedFocus = series;
-    schedule(this);
+    this.drawSoon();
   }
 
   /** Value under the crosshair, for speech. */

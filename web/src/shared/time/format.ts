@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times and durations for people, in the chosen zone, language and clock.
 import { prefs } from '../prefs';
+import { number } from '../units/format';
 import { resolveZone, toCivil, type Zone } from './zone';
 
 const cache = new Map<string, Intl.DateTimeFormat>();
@@ -63,16 +64,14 @@ const PARTS: [string, number][] = [
 
 /** `2 d 3 h`, `4 min 5 s`, `0.4 s`: the two largest parts. The symbols are the same in English and Spanish. */
 export function formatDuration(seconds: number): string {
-  const { language } = prefs.get();
-  const n = (v: number, digits = 0) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(v);
   if (!Number.isFinite(seconds)) return '–';
-  if (Math.abs(seconds) < 1) return `${n(seconds, 1)} s`;
+  if (Math.abs(seconds) < 1) return `${number(seconds, 1)} s`;
   let rest = Math.floor(Math.abs(seconds));
   const out: string[] = [];
   for (const [unit, size] of PARTS) {
     const count = Math.floor(rest / size);
     rest -= count * size;
-    if (count > 0) out.push(`${n(count)} ${unit}`);
+    if (count > 0) out.push(`${number(count, 0)} ${unit}`);
     else if (out.length > 0) break;
     if (out.length === 2) break;
   }

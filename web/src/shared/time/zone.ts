@@ -15,8 +15,18 @@ export interface Civil {
 
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
+const ZONE_FOR_MS = 10_000;
+let zoneOfBrowser = '';
+let zoneAsked = 0;
+
+/** Asked anew every ten seconds: a laptop may travel, but every line of a log asks. */
 export function browserZone(): string {
-  return new Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+  const now = performance.now();
+  if (zoneOfBrowser === '' || now - zoneAsked > ZONE_FOR_MS) {
+    zoneOfBrowser = new Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+    zoneAsked = now;
+  }
+  return zoneOfBrowser;
 }
 
 export function resolveZone(zone: Zone): string {

@@ -4,10 +4,18 @@ import { prefs } from '../prefs';
 
 export type Unit = 'short' | 'bytes' | 'bytesPerSecond' | 'percentunit' | 'seconds' | 'perSecond' | 'count';
 
-function number(value: number, digits: number): string {
-  return new Intl.NumberFormat(prefs.get().language, { maximumFractionDigits: digits, useGrouping: true }).format(
-    value,
-  );
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** A number in the reader's language. Making a format costs a hundred times what using it does. */
+export function number(value: number, digits: number): string {
+  const { language } = prefs.get();
+  const key = `${language}|${digits}`;
+  let format = formats.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(language, { maximumFractionDigits: digits, useGrouping: true });
+    formats.set(key, format);
+  }
+  return format.format(value);
 }
 
 function significant(value: number): number {

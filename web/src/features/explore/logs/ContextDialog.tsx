@@ -75,7 +75,7 @@ export default function ContextDialog({ line, zone, look, onClose }: Props) {
       aria-current={here ? 'true' : undefined}
     >
       <time className={css.toggle}>{formatStamp(other.ms, zone, true)}</time>
-      <LevelWord level={other.level} />
+      <LevelWord level={other.level} t={t} />
       <span className={css.text}>
         <LogText text={other.text} words={[]} look={look} />
       </span>

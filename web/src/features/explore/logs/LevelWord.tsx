@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useTranslation } from 'react-i18next';
+import type { TFunction } from 'i18next';
 import css from './Logs.module.css';
 import type { Level } from './lines';
 
-/** Colour and word: never colour alone. */
-export function LevelWord({ level }: { level: Level }) {
-  const { t } = useTranslation('explore');
+/** Colour and word: never colour alone. `t` comes from the list: asking for it in every line costs more than the line. */
+export function LevelWord({ level, t }: { level: Level; t: TFunction<'explore'> }) {
   return (
     <span className={css.level} data-level={level}>
       {t(`logs.level.${level}`)}

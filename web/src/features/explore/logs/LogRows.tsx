@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { IconChevronDown, IconChevronRight } from '@tabler/icons-react';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type ReactNode, useEffect, useRef, useState } from 'react';
+import type { TFunction } from 'i18next';
+import { memo, type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatStamp } from '@/shared/time/format';
 import type { Zone } from '@/shared/time/zone';
 import type { LogView } from '@/shared/url/panes';
+import { rowsOf, useColumns } from './height';
 import { LevelWord } from './LevelWord';
 import css from './Logs.module.css';
 import { LogText } from './LogText';
@@ -25,22 +26,27 @@ interface Props {
   onScrollUp?: () => void;
 }
 
-const ROW = 24;
+const ROW = 20;
+const PADDING = 4;
 
 /** Lines of any number: only those in sight are in the document. */
 export function LogRows({ lines, title, zone, look, words, detail, follow = false, onScrollUp }: Props) {
+  const { t } = useTranslation('explore');
   const scroller = useRef<HTMLDivElement>(null);
   const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(look.line ? [look.line] : []));
+  // The same function as long as the lines are the same: with another one, the places of all of them are worked out anew.
+  const getItemKey = useCallback((index: number) => lines[index]?.key ?? index, [lines]);
+  const columns = useColumns(scroller, `.${css.text}`, look.wrap);
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
-    getItemKey: (index) => lines[index]?.key ?? index,
-    overscan: 20,
+    estimateSize: (index) => PADDING + ROW * rowsOf(lines[index]?.text ?? '', columns),
+    getItemKey,
+    overscan: 6,
     initialRect: { width: 900, height: 560 },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows have other heights with these
-  useEffect(() => virtual.measure(), [look.wrap, look.pretty]);
+  useLayoutEffect(() => virtual.measure(), [columns, look.pretty]);
 
   // The line of the link comes into sight once it is there.
   const wanted = look.line;
@@ -64,14 +70,17 @@ export function LogRows({ lines, title, zone, look, words, detail, follow = fals
     if (!box) return;
     const up = box.scrollTop < top.current - 2;
     top.current = box.scrollTop;
-    if (follow && up && box.scrollHeight - box.scrollTop - box.clientHeight > ROW) onScrollUp?.();
+    if (follow && up && box.scrollHeight - box.scrollTop - box.clientHeight > ROW + PADDING) onScrollUp?.();
   };
-  const toggle = (key: string) =>
-    setOpen((keys) => {
-      const next = new Set(keys);
-      if (!next.delete(key)) next.add(key);
-      return next;
-    });
+  const toggle = useCallback(
+    (key: string) =>
+      setOpen((keys) => {
+        const next = new Set(keys);
+        if (!next.delete(key)) next.add(key);
+        return next;
+      }),
+    [],
+  );
   const items = virtual.getVirtualItems();
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
@@ -98,7 +107,8 @@ export function LogRows({ lines, title, zone, look, words, detail, follow = fals
                 look={look}
                 words={words}
                 open={open.has(line.key)}
-                onToggle={detail ? () => toggle(line.key) : undefined}
+                onToggle={detail ? toggle : undefined}
+                t={t}
               />
               {detail && open.has(line.key) && detail(line)}
             </li>
@@ -115,11 +125,11 @@ interface RowProps {
   look: LogView;
   words: readonly string[];
   open: boolean;
-  onToggle: (() => void) | undefined;
+  onToggle: ((key: string) => void) | undefined;
+  t: TFunction<'explore'>;
 }
 
-function Row({ line, zone, look, words, open, onToggle }: RowProps) {
-  const { t } = useTranslation('explore');
+const Row = memo(function Row({ line, zone, look, words, open, onToggle, t }: RowProps) {
   const stamp = formatStamp(line.ms, zone, true);
   return (
     <div className={css.line}>
@@ -129,18 +139,17 @@ function Row({ line, zone, look, words, open, onToggle }: RowProps) {
           className={css.toggle}
           aria-expanded={open}
           aria-label={t('logs.expand', { time: stamp })}
-          onClick={onToggle}
+          onClick={() => onToggle(line.key)}
         >
-          {open ? <IconChevronDown size={13} aria-hidden /> : <IconChevronRight size={13} aria-hidden />}
           <time>{stamp}</time>
         </button>
       ) : (
         <time className={css.toggle}>{stamp}</time>
       )}
-      <LevelWord level={line.level} />
+      <LevelWord level={line.level} t={t} />
       <span className={css.text}>
         <LogText text={line.text} words={words} look={look} />
       </span>
     </div>
   );
-}
+});

@@ -106,7 +106,7 @@ function PatternList({ rows, onQuery }: ListProps) {
             {formatValue(row.count, 'count')}
             <meter min={0} max={total} value={row.count} aria-label={t('logs.patternShare')} />
           </span>
-          <LevelWord level={levelOf(row.level)} />
+          <LevelWord level={levelOf(row.level)} t={t} />
           <code>{row.pattern}</code>
         </li>
       ))}
