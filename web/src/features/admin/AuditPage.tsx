@@ -37,7 +37,7 @@ export function AuditPage() {
             { key: 'actor', title: t('audit.actor'), cell: (e) => e.actor },
             { key: 'action', title: t('audit.action'), cell: (e) => <code>{e.action}</code> },
             { key: 'target', title: t('audit.target'), cell: (e) => e.target },
-            { key: 'tenant', title: t('tokens.tenant'), cell: (e) => e.tenant },
+            { key: 'tenant', title: t('tokens.tenant'), cell: (e) => e.tenant || '–' },
             { key: 'detail', title: t('audit.detail'), cell: (e) => e.detail || '–' },
           ]}
         />

@@ -6,7 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { formatStamp } from '@/shared/time/format';
 import type { Zone } from '@/shared/time/zone';
 import type { LogView } from '@/shared/url/panes';
-import { rowsOf, useColumns } from './height';
+import { rowsOf, useTextPlace } from './height';
 import { LevelWord } from './LevelWord';
 import css from './Logs.module.css';
 import { LogText } from './LogText';
@@ -36,17 +36,17 @@ export function LogRows({ lines, title, zone, look, words, detail, follow = fals
   const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(look.line ? [look.line] : []));
   // The same function as long as the lines are the same: with another one, the places of all of them are worked out anew.
   const getItemKey = useCallback((index: number) => lines[index]?.key ?? index, [lines]);
-  const columns = useColumns(scroller, `.${css.text}`, look.wrap);
+  const { columns, above } = useTextPlace(scroller, `.${css.text}`, look.wrap);
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (index) => PADDING + ROW * rowsOf(lines[index]?.text ?? '', columns),
+    estimateSize: (index) => above + PADDING + ROW * rowsOf(lines[index]?.text ?? '', columns),
     getItemKey,
     overscan: 6,
     initialRect: { width: 900, height: 560 },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows have other heights with these
-  useLayoutEffect(() => virtual.measure(), [columns, look.pretty]);
+  useLayoutEffect(() => virtual.measure(), [columns, above, look.pretty]);
 
   // The line of the link comes into sight once it is there.
   const wanted = look.line;

@@ -32,24 +32,38 @@ export function rowsOf(text: string, columns: number): number {
   return rows;
 }
 
-/** Characters that stand side by side in the texts (`selector`) of the list; endless while none is there or they do not wrap. */
-export function useColumns(scroller: RefObject<HTMLElement | null>, selector: string, wrap: boolean): number {
-  const [columns, setColumns] = useState(Number.POSITIVE_INFINITY);
+export interface TextPlace {
+  /** Characters side by side; endless while lines do not wrap, or none has been drawn yet. */
+  columns: number;
+  /** Pixels that time and level take above the text, on a narrow screen. */
+  above: number;
+}
+
+const UNKNOWN: TextPlace = { columns: Number.POSITIVE_INFINITY, above: 0 };
+
+/** Where the texts (`selector`) of the list stand in their lines, kept current while its width changes. */
+export function useTextPlace(scroller: RefObject<HTMLElement | null>, selector: string, wrap: boolean): TextPlace {
+  const [place, setPlace] = useState(UNKNOWN);
   useLayoutEffect(() => {
     const box = scroller.current;
-    if (!box || !wrap) return setColumns(Number.POSITIVE_INFINITY);
+    if (!box) return;
     const measure = () => {
       const text = box.querySelector<HTMLElement>(selector);
-      const width = text?.clientWidth ?? 0;
-      const one = text && width > 0 ? characterWidth(text) : 0;
-      setColumns(one > 0 ? Math.max(1, Math.floor(width / one + 1e-3)) : Number.POSITIVE_INFINITY);
+      const line = text?.parentElement;
+      if (!text || !line || text.clientWidth === 0) return;
+      const { paddingLeft, paddingRight } = getComputedStyle(text);
+      const width = text.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight);
+      const columns = wrap ? Math.max(1, Math.floor(width / characterWidth(text) + 1e-3)) : UNKNOWN.columns;
+      const top = Number.parseFloat(getComputedStyle(line).paddingTop);
+      const above = Math.round(text.getBoundingClientRect().top - line.getBoundingClientRect().top - top);
+      setPlace((known) => (known.columns === columns && known.above === above ? known : { columns, above }));
     };
     measure();
     const watch = new ResizeObserver(measure);
     watch.observe(box);
     return () => watch.disconnect();
   }, [scroller, selector, wrap]);
-  return columns;
+  return place;
 }
 
 function characterWidth(like: HTMLElement): number {
