@@ -112,7 +112,7 @@ export async function close({ page, context, faults, shared }) {
 /** What another theme can change, as it changes colours alone: all other rules read the document. */
 const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
 
-/** Every rule that is on by default, and the size of targets (WCAG 2.2), which is not; or those of colours alone. */
+/** Every rule that is on by default, and the size of targets (WCAG 2.2), which is not; or, unless all is to be seen, colours. */
 export async function axe(page, coloursOnly = false) {
   if (!(await page.evaluate(() => !!window.axe))) await page.evaluate(axeSource);
   const found = await page.evaluate(async (only) => {
@@ -123,7 +123,7 @@ export async function axe(page, coloursOnly = false) {
       nodes: v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} — ${n.failureSummary?.split('\n')[1]?.trim() ?? ''}`),
       count: v.nodes.length,
     }));
-  }, coloursOnly ? COLOUR_RULES : null);
+  }, coloursOnly && !process.env.TOCAYO_FULL ? COLOUR_RULES : null);
   return found.map((v) => `${v.id} ×${v.count}: ${v.nodes.join('; ')}`);
 }
 
