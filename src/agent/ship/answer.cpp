@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/ship/answer.h"
 
+#include <algorithm>
+
 namespace tocayo::agent {
 
 namespace {
@@ -27,9 +29,10 @@ bool is_about_the_content(int status) {
   }
 }
 
-std::string first_line(std::string_view text) {
-  text = text.substr(0, text.find('\n'));
-  return std::string(text.substr(0, kMaxErrorText));
+std::string problem_of(const http::ClientResponse& response) {
+  std::string problem = "the server answered " + std::to_string(response.status);
+  const std::string text = response.body.substr(0, std::min(kMaxErrorText, response.body.find('\n')));
+  return text.empty() ? problem : problem + ": " + text;
 }
 
 }  // namespace tocayo::agent

@@ -2,11 +2,9 @@
 #include "agent/ship/log_queue.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include "agent/ship/log_queue_impl.h"
 #include "core/hash.h"
@@ -16,6 +14,13 @@
 
 namespace tocayo::agent {
 namespace {
+
+constexpr QueueWords kWords{.signal = "logs",
+                            .queue = "log queue",
+                            .cursor = "log queue's cursor",
+                            .rows = "lines",
+                            .dropped = "log lines were dropped",
+                            .cannot_deliver = "cannot deliver log lines, will try again"};
 
 constexpr std::size_t kMaxCursor = 4 << 20;
 
@@ -36,30 +41,8 @@ Result<std::unique_ptr<LogQueue>> LogQueue::open(LogQueueOptions options, LogDes
 
 LogQueueImpl::LogQueueImpl(LogQueueOptions options, LogDestination destination, http::Client& client,
                            Registry& registry, Clock& clock)
-    : options_(std::move(options)),
-      client_(client),
-      registry_(registry),
-      clock_(clock),
-      name_(destination.name),
-      dead_letters_(options_.dir + "/dead_letters.jsonl", options_.dead_letter_limit),
-      gaps_(options_.dir + "/gaps"),
-      endpoint_(std::make_shared<LogEndpoint>(std::move(destination), client)),
-      random_(std::random_device{}()) {
-  const Labels labels{{"destination", name_}, {"signal", "logs"}};
-  handed_in_ = &registry.counter("tocayo_agent_queued_total",
-                                 "Rows handed to the queue of a destination, those that it refused included.", labels);
-  delivered_total_ =
-      &registry.counter("tocayo_agent_delivered_total", "Rows that the destination acknowledged.", labels);
-  retries_total_ = &registry.counter("tocayo_agent_retries_total", "Requests that failed and are sent again.", labels);
-  dead_total_ =
-      &registry.counter("tocayo_agent_dead_letters_total",
-                        "Rows that the destination refuses for good, written to the dead-letter file.", labels);
-  requests_ = &registry.counter("tocayo_agent_requests_total", "Requests sent to the destination.", labels);
-  bytes_total_ = &registry.counter("tocayo_agent_sent_bytes_total",
-                                   "Bytes of request bodies sent to the destination, compressed.", labels);
-  request_seconds_ =
-      &registry.histogram("tocayo_agent_request_duration_seconds", "Time of one request to the destination.", labels);
-}
+    : QueueBase(std::move(options), destination.name, kWords, client, registry, clock),
+      endpoint_(std::make_shared<LogEndpoint>(std::move(destination), client)) {}
 
 LogQueueImpl::~LogQueueImpl() {
   stop(std::chrono::milliseconds(0));
@@ -67,19 +50,7 @@ LogQueueImpl::~LogQueueImpl() {
 }
 
 Result<> LogQueueImpl::load() {
-  std::error_code error;
-  std::filesystem::create_directories(options_.dir, error);
-  if (error) return std::unexpected(error_from_errno("create " + options_.dir, error.value()));
-  max_disk_ = disk_budget(endpoint_->destination.max_disk, options_.dir);
-  journal::LocalOptions journal;
-  journal.dir = options_.dir + "/journal";
-  journal.mode = options_.sync;
-  journal.faults = options_.faults;
-  journal.segment_size = segment_size(max_disk_);
-  trim_step_ = std::min<std::uint64_t>(journal.segment_size, 1 << 20);
-  journal_ = TRY(journal::open_local_journal(std::move(journal)));
-  partition_ = TRY(journal_->open_partition(0));
-  gaps_.load();
+  TRY(open_files(endpoint_->destination.max_disk));
   TRY(load_cursor());
   TRY(partition_->read(partition_->first(), [&](const journal::Record& record) -> Result<> {
     auto head = decode_log_head(record.payload);
@@ -92,30 +63,11 @@ Result<> LogQueueImpl::load() {
     marks_.push_back({head->batch, std::move(head->marks)});
     return {};
   }));
-  if (pending_ > 0) {
-    log::info("agent", "the log queue resumes",
-              {{"destination", name_}, {"lines", pending_.load()}, {"bytes", pending_bytes()}});
-  }
   registry_.add_collector(this, [this](std::vector<Registry::Family>& families) {
-    const Labels labels{{"destination", name_}, {"signal", "logs"}};
-    auto add = [&](std::string family, std::string help, double value) {
-      auto found = std::ranges::find(families, family, &Registry::Family::name);
-      if (found == families.end())
-        found = families.insert(families.end(), {std::move(family), std::move(help), MetricType::gauge, {}});
-      found->samples.push_back({"", labels, value});
-    };
     const LogQueueStatus now = status();
-    add("tocayo_agent_queue_rows", "Rows in the queue.", static_cast<double>(now.pending_lines));
-    add("tocayo_agent_queue_bytes", "Bytes in the queue.", static_cast<double>(now.pending_bytes));
-    add("tocayo_agent_queue_max_bytes", "Budget of the queue on disk.", static_cast<double>(now.max_disk));
-    const double lag =
-        now.oldest_pending == 0 ? 0 : std::max(0.0, static_cast<double>(clock_.now_ms() - now.oldest_pending) / 1000);
-    add("tocayo_agent_queue_lag_seconds", "Age of the oldest row that is being sent; 0 when there is none.", lag);
+    add_gauges(families, now.pending_lines, now);
   });
-  thread_ = std::jthread([this](std::stop_token stop) {
-    ::pthread_setname_np(::pthread_self(), "ship-logs");
-    run(stop);
-  });
+  start("ship-logs");
   return {};
 }
 
@@ -184,7 +136,6 @@ Result<> LogQueueImpl::save() {
   saved_base_ = base;
   saved_delivered_ = delivered;
   saved_dropped_ = dropped;
-  saved_at_ = Steady::now();
   base_ = base;
   return {};
 }
@@ -210,20 +161,13 @@ void LogQueueImpl::add_part(const LogRecordHead& head, std::uint64_t position, S
                                            .min_time = tenant.min_time / 1'000'000,
                                            .max_time = tenant.max_time / 1'000'000,
                                            .since = since});
-    if (since == Steady::time_point{}) pending_ += tenant.lines;
+    if (since == Steady::time_point{}) pending_ += static_cast<std::int64_t>(tenant.lines);
   }
 }
 
 Result<> LogQueueImpl::check_room(std::size_t bytes) {
-  if (pending_bytes() + bytes <= max_disk_ || pending_ == 0) return {};
-  if (endpoint()->destination.when_full == WhenFull::block)
-    return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
-  over_budget_ = true;
-  wake_.notify_all();
-  // While requests are under way nothing can be dropped at once; this far the queue may grow meanwhile.
-  if (pending_bytes() + bytes > max_disk_ + max_disk_ / 4)
-    return fail(ErrorKind::unavailable, "the log queue of " + name_ + " is full");
-  return {};
+  if (pending_ == 0) return {};
+  return room_for(bytes, endpoint()->destination.when_full);
 }
 
 Result<> LogQueueImpl::append(std::uint64_t batch, const LogMarks& marks, std::span<const ShipLine> lines) {
@@ -242,7 +186,7 @@ Result<> LogQueueImpl::append(std::uint64_t batch, const LogMarks& marks, std::s
       auto head = decode_log_head(record);
       if (head) add_part(*head, *appended, Steady::now());
       batches_.emplace_back(*appended, batch);
-      pending_ += lines.size();
+      pending_ += static_cast<std::int64_t>(lines.size());
       ++changes_;
     }
   }
@@ -278,21 +222,11 @@ void LogQueueImpl::reconfigure(LogDestination destination) {
 
 LogQueueStatus LogQueueImpl::status() const {
   LogQueueStatus status;
-  status.name = name_;
-  status.directory = options_.dir;
-  if (partition_) status.pending_bytes = pending_bytes();
-  status.max_disk = max_disk_;
-  status.retries = retries_;
-  status.dead_letters = dead_lettered_;
-  status.last_success = last_success_;
-  status.untold_gaps = gaps_.size();
   std::lock_guard lock(mutex_);
-  status.delivered = delivered_;
-  status.dropped = dropped_;
-  status.pending_lines = pending_;
+  describe(status);
+  status.pending_lines = static_cast<std::uint64_t>(pending_.load());
   status.handed_in = status.delivered + status.dropped + status.pending_lines;
   status.url = public_url(endpoint_->destination.url);
-  status.last_error = last_error_;
   for (const auto& [tenant, lane] : lanes_) {
     if (lane.parts.empty()) continue;
     ++status.tenants;
@@ -300,61 +234,6 @@ LogQueueStatus LogQueueImpl::status() const {
     if (status.oldest_pending == 0 || oldest < status.oldest_pending) status.oldest_pending = oldest;
   }
   return status;
-}
-
-void LogQueueImpl::count_dropped(std::string_view reason, std::uint64_t lines, TimestampNs min_time,
-                                 TimestampNs max_time) {
-  if (lines == 0) return;
-  registry_
-      .counter("tocayo_agent_dropped_total", "Rows that will not reach the destination.",
-               {{"destination", name_}, {"signal", "logs"}, {"reason", std::string(reason)}})
-      .add(static_cast<double>(lines));
-  gaps_.add(reason, lines, min_time, max_time);
-  {
-    std::lock_guard lock(mutex_);
-    dropped_ += lines;
-    pending_ -= lines;
-    Drop& drop = drops_[std::string(reason)];
-    drop.min_time = drop.lines == 0 ? min_time : std::min(drop.min_time, min_time);
-    drop.max_time = drop.lines == 0 ? max_time : std::max(drop.max_time, max_time);
-    drop.lines += lines;
-  }
-  log_drops(false);
-}
-
-void LogQueueImpl::log_drops(bool all) {
-  std::map<std::string, Drop, std::less<>> drops;
-  {
-    std::lock_guard lock(mutex_);
-    if (drops_.empty() || (!all && Steady::now() - drops_logged_ < std::chrono::minutes(1))) return;
-    drops_logged_ = Steady::now();
-    drops.swap(drops_);
-  }
-  for (const auto& [reason, drop] : drops) {
-    log::warn("agent", "log lines were dropped",
-              {{"destination", name_},
-               {"reason", reason},
-               {"lines", drop.lines},
-               {"from", format_rfc3339(drop.min_time)},
-               {"to", format_rfc3339(drop.max_time)}});
-  }
-}
-
-void LogQueueImpl::stop(std::chrono::milliseconds patience) {
-  if (!thread_.joinable()) return;
-  {
-    std::unique_lock lock(mutex_);
-    flushing_ = true;
-    ++changes_;
-    wake_.notify_all();
-    if (patience.count() > 0) wake_.wait_for(lock, patience, [&] { return pending_ == 0; });
-  }
-  thread_.request_stop();
-  wake_.notify_all();
-  thread_.join();
-  log_drops(true);
-  if (auto saved = save(); !saved)
-    log::warn("agent", "the log queue's cursor was not written", {{"error", saved.error()}});
 }
 
 }  // namespace tocayo::agent

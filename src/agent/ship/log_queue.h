@@ -11,35 +11,19 @@
 
 #include "agent/ship/log_destination.h"
 #include "agent/ship/log_record.h"
+#include "agent/ship/queue.h"
 #include "core/error.h"
 #include "core/registry.h"
 #include "core/time.h"
 #include "http/client.h"
-#include "journal/local_journal.h"
 
 namespace tocayo::agent {
 
-struct LogQueueOptions {
-  std::string dir;  // of this destination; created
-  std::string user_agent = "Tocayo";
-  std::string host;  // in reports of what was lost
-  journal::SyncMode sync = journal::SyncMode::batch;
-  std::uint64_t dead_letter_limit = 64ULL << 20;
-  journal::Faults* faults = nullptr;  // tests
-};
+using LogQueueOptions = QueueOptions;
 
-// Lines. handed_in = delivered + dropped + pending, over the life of the queue.
-struct LogQueueStatus {
-  std::string name, url, directory;
-  std::uint64_t pending_lines = 0, pending_bytes = 0, max_disk = 0;
-  std::uint64_t delivered = 0, dropped = 0;  // since the queue was made
-  std::uint64_t handed_in = 0;
-  std::uint64_t retries = 0, dead_letters = 0;  // of this process
-  std::size_t tenants = 0;                      // that have lines waiting
-  std::size_t untold_gaps = 0;                  // drops that the server has not recorded yet
-  TimestampMs last_success = 0;                 // 0: none in this process
-  TimestampMs oldest_pending = 0;               // of the lines waiting; 0 when there are none
-  std::string last_error;                       // of the last attempt, empty after a success
+struct LogQueueStatus : QueueFacts {
+  std::uint64_t pending_lines = 0;
+  std::size_t tenants = 0;  // that have lines waiting
 };
 
 // What a batch of the queue's journal says about sources.

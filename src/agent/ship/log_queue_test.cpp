@@ -2,12 +2,9 @@
 #include "agent/ship/log_queue.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
 #include <mutex>
 #include <protozero/pbf_reader.hpp>
@@ -15,37 +12,14 @@
 #include <set>
 #include <thread>
 
+#include "agent/ship/testing.h"
 #include "core/text.h"
-#include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (fs::temp_directory_path() / "tocayo-logship-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    path = pattern;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  std::string path;
-};
-
-bool eventually(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + 20s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
 
 struct Seen {
   std::string tenant, labels;
@@ -94,48 +68,6 @@ std::vector<Seen> read_push(const http::ClientRequest& request) {
   return out;
 }
 
-// A Loki in-process.
-class FakeLoki final : public http::Client {
- public:
-  using Answer = std::function<http::ClientResponse(const std::vector<Seen>&, const http::ClientRequest&)>;
-  Task<Result<http::ClientResponse>> send(http::ClientRequest request, Context) override {
-    auto seen = read_push(request);
-    std::lock_guard lock(mutex_);
-    ++requests_;
-    last_ = request;
-    if (!answer_) co_return fail(ErrorKind::unavailable, "connection refused");
-    auto response = answer_(seen, request);
-    if (response.status == 204) taken_.insert(taken_.end(), seen.begin(), seen.end());
-    co_return response;
-  }
-  void answer(Answer answer) {
-    std::lock_guard lock(mutex_);
-    answer_ = std::move(answer);
-  }
-  void answer(int status) {
-    answer([status](auto&, auto&) { return http::ClientResponse{.status = status}; });
-  }
-  std::vector<Seen> taken() const {
-    std::lock_guard lock(mutex_);
-    return taken_;
-  }
-  std::size_t requests() const {
-    std::lock_guard lock(mutex_);
-    return requests_;
-  }
-  http::ClientRequest last() const {
-    std::lock_guard lock(mutex_);
-    return last_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  Answer answer_ = [](auto&, auto&) { return http::ClientResponse{.status = 204}; };
-  std::vector<Seen> taken_;
-  std::size_t requests_ = 0;
-  http::ClientRequest last_;
-};
-
 class LogShip : public ::testing::Test {
  protected:
   static LogDestination destination() {
@@ -147,9 +79,9 @@ class LogShip : public ::testing::Test {
     out.max_backoff = 5ms;
     return out;
   }
-  std::unique_ptr<LogQueue> open(LogDestination to = destination(), std::string dir = {}) {
+  std::unique_ptr<LogQueue> open(LogDestination to = destination()) {
     LogQueueOptions options;
-    options.dir = dir.empty() ? this->dir.path : dir;
+    options.dir = dir.path("q");
     auto queue = LogQueue::open(options, std::move(to), server, registry);
     EXPECT_TRUE(queue) << queue.error().message;
     return std::move(*queue);
@@ -173,8 +105,8 @@ class LogShip : public ::testing::Test {
     EXPECT_EQ(status.handed_in, status.delivered + status.dropped + status.pending_lines);
   }
 
-  TempDir dir;
-  FakeLoki server;
+  FixtureTree dir;
+  FakeServer<Seen> server{read_push};
   Registry registry;
   TimestampNs time = 1'700'000'000'000'000'000;
   std::uint64_t batch = 0;
@@ -352,7 +284,7 @@ TEST_F(LogShip, BadLinesAreSingledOut) {
   auto wanted = lines;
   std::erase_if(wanted, [](const auto& line) { return line.starts_with("bad"); });
   EXPECT_EQ(lines_of(server.taken()), wanted);
-  const auto letters = read_file(dir.path + "/dead_letters.jsonl");
+  const auto letters = tocayo::read_file(dir.path("q/dead_letters.jsonl"));
   ASSERT_TRUE(letters);
   EXPECT_NE(letters->find(R"("line":"bad40")"), std::string::npos) << *letters;
   EXPECT_NE(letters->find("entry too far behind"), std::string::npos);
@@ -457,14 +389,14 @@ TEST_F(LogShip, ACrashAtAnyMomentLosesNothing) {
       ASSERT_TRUE(append(*queue, {line}, i % 3 == 0 ? "t" : ""));
       wanted.insert(line);
     }
-    TempDir copy;
+    FixtureTree copy;
     std::error_code code;
     // Files change while they are copied, as they would when the power goes.
-    fs::copy(dir.path, copy.path, fs::copy_options::recursive, code);
+    fs::copy(dir.path("q"), copy.path("q"), fs::copy_options::recursive, code);
     queue->stop(0ms);
     queue.reset();
-    fs::remove_all(dir.path);
-    fs::copy(copy.path, dir.path, fs::copy_options::recursive);
+    fs::remove_all(dir.path("q"));
+    fs::copy(copy.path("q"), dir.path("q"), fs::copy_options::recursive);
     queue = open();
     batch = std::max<std::uint64_t>(batch, 0);
   }

@@ -4,78 +4,17 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <unordered_map>
+
+#include "agent/ship/record_bytes.h"
 
 namespace tocayo::agent {
 namespace {
 
+using namespace record_bytes;
+
 constexpr char kVersion = 1;
-constexpr std::size_t kMaxBody = 256U << 20;
-
-void put_varint(std::string& out, std::uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
-void put_signed(std::string& out, std::int64_t value) {
-  put_varint(out, (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
-}
-void put_text(std::string& out, std::string_view text) {
-  put_varint(out, text.size());
-  out += text;
-}
-std::int64_t minus(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
-}
-std::int64_t plus(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
-}
-
-// Reads past the end set `failed` and give zeros.
-struct Input {
-  std::string_view rest;
-  bool failed = false;
-
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(rest.front());
-      rest.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    failed = true;
-    return 0;
-  }
-  std::int64_t signed_varint() {
-    const std::uint64_t value = varint();
-    return static_cast<std::int64_t>((value >> 1) ^ (~(value & 1) + 1));
-  }
-  std::string_view text() {
-    const auto size = varint();
-    if (size > rest.size()) {
-      failed = true;
-      rest = {};
-      return {};
-    }
-    const auto bytes = rest.substr(0, size);
-    rest.remove_prefix(size);
-    return bytes;
-  }
-  // Of things that take at least `least` bytes each: damage cannot make us allocate more than there are bytes.
-  std::uint32_t count(std::size_t least) {
-    const auto value = varint();
-    if (value > rest.size() / least || value > std::numeric_limits<std::uint32_t>::max()) {
-      failed = true;
-      return 0;
-    }
-    return static_cast<std::uint32_t>(value);
-  }
-};
 
 std::string stream_text(const Labels& labels, const Labels& external) {
   if (external.empty()) return labels.to_string(false);
@@ -188,11 +127,7 @@ std::string encode_log_record(std::uint64_t batch, const LogMarks& marks, std::s
       }
     }
   }
-  put_varint(out, body.size());
-  const std::size_t head = out.size();
-  out.resize(head + ZSTD_compressBound(body.size()));
-  const auto size = ZSTD_compress(out.data() + head, out.size() - head, body.data(), body.size(), 1);
-  out.resize(head + (ZSTD_isError(size) != 0 ? 0 : size));
+  put_body(out, body);
   return out;
 }
 

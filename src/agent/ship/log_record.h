@@ -2,6 +2,7 @@
 // What one batch of log lines leaves in a destination's queue. Each record can be read alone. Layout: README.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -77,6 +78,15 @@ Result<std::unique_ptr<LogRows>> decode_log_rows(std::string_view payload, std::
 struct LogItem {
   const LogRows* rows = nullptr;
   std::uint32_t stream = 0, begin = 0, count = 0;  // entries [begin, begin + count)
+  std::uint64_t weight() const { return count; }
+  // The first `wanted` lines, or all, leave this item and are returned.
+  LogItem take_front(std::uint64_t wanted) {
+    LogItem front = *this;
+    front.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, count));
+    begin += front.count;
+    count -= front.count;
+    return front;
+  }
 };
 // logproto.PushRequest, not compressed.
 std::string encode_push_request(std::span<const LogItem> items);

@@ -6,27 +6,18 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <unordered_map>
 
+#include "agent/ship/record_bytes.h"
 #include "core/hash.h"
 
 namespace tocayo::agent {
 namespace {
 
-constexpr char kVersion = 1;
-constexpr std::size_t kMaxBody = 256U << 20;
+using namespace record_bytes;
 
-void put_varint(std::string& out, std::uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
-void put_signed(std::string& out, std::int64_t value) {
-  put_varint(out, (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
-}
+constexpr char kVersion = 1;
+
 void put_double(std::string& out, double value) {
   auto bits = std::bit_cast<std::uint64_t>(value);  // bit by bit: stale markers survive
   char bytes[8];
@@ -34,70 +25,18 @@ void put_double(std::string& out, double value) {
   out.append(bytes, 8);
 }
 
-// Reads past the end set `failed` and give zeros; callers look once in a while.
-struct Input {
-  std::string_view rest;
-  bool failed = false;
-
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (rest.empty()) break;
-      auto byte = static_cast<unsigned char>(rest.front());
-      rest.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    failed = true;
-    return 0;
-  }
-  std::int64_t signed_varint() {
-    std::uint64_t value = varint();
-    return static_cast<std::int64_t>((value >> 1) ^ (~(value & 1) + 1));
-  }
-  double number() {
-    std::uint64_t bits = 0;
-    std::string_view bytes = take(8);
-    if (bytes.size() == 8) std::memcpy(&bits, bytes.data(), 8);
-    return std::bit_cast<double>(bits);
-  }
-  std::string_view take(std::uint64_t size) {
-    if (size > rest.size()) {
-      failed = true;
-      rest = {};
-      return {};
-    }
-    std::string_view bytes = rest.substr(0, size);
-    rest.remove_prefix(size);
-    return bytes;
-  }
-  // A count of things that take at least `least` bytes each: a damaged one cannot make us allocate more than there are
-  // bytes.
-  std::uint32_t count(std::size_t least = 1) {
-    std::uint64_t value = varint();
-    if (value > rest.size() / least || value > std::numeric_limits<std::uint32_t>::max()) {
-      failed = true;
-      return 0;
-    }
-    return static_cast<std::uint32_t>(value);
-  }
-};
-
-std::int64_t minus(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
-}
-std::int64_t plus(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+double read_double(Input& in) {
+  std::uint64_t bits = 0;
+  const std::string_view bytes = in.take(8);
+  if (bytes.size() == 8) std::memcpy(&bits, bytes.data(), 8);
+  return std::bit_cast<double>(bits);
 }
 
 class Symbols {
  public:
   std::uint32_t of(std::string_view text) {
     auto [entry, added] = known_.try_emplace(std::string(text), static_cast<std::uint32_t>(known_.size()));
-    if (added) {
-      put_varint(table_, text.size());
-      table_ += text;
-    }
+    if (added) put_text(table_, text);
     return entry->second;
   }
   void labels(std::string& out, const Labels& labels) {
@@ -145,7 +84,7 @@ void read_spans(Input& in, std::vector<metrics::Span>& spans, std::vector<double
     span.length = static_cast<std::uint32_t>(in.varint());
   }
   buckets.resize(in.count(8));
-  for (double& bucket : buckets) bucket = in.number();
+  for (double& bucket : buckets) bucket = read_double(in);
 }
 
 void read_histogram(Input& in, metrics::HistogramRow& row) {
@@ -155,11 +94,12 @@ void read_histogram(Input& in, metrics::HistogramRow& row) {
   row.integer = (flags[0] & 1) != 0;
   value->hint = static_cast<metrics::ResetHint>((flags[0] >> 1) & 3);
   value->schema = static_cast<std::int32_t>(in.signed_varint());
-  for (double* number : {&value->zero_threshold, &value->zero_count, &value->count, &value->sum}) *number = in.number();
+  for (double* number : {&value->zero_threshold, &value->zero_count, &value->count, &value->sum})
+    *number = read_double(in);
   read_spans(in, value->positive_spans, value->positive_buckets);
   read_spans(in, value->negative_spans, value->negative_buckets);
   value->custom_values.resize(in.count(8));
-  for (double& bound : value->custom_values) bound = in.number();
+  for (double& bound : value->custom_values) bound = read_double(in);
   row.histogram = std::move(value);
 }
 
@@ -234,7 +174,7 @@ struct Reader {
     for (std::uint32_t i = 0; i < series.float_count && !in.failed; ++i) {
       metrics::FloatRow row{};
       time(row.time, row.start_time);
-      row.value = in.number();
+      row.value = read_double(in);
       out.floats.push_back(row);
     }
     series.histogram_begin = static_cast<std::uint32_t>(out.histograms.size());
@@ -251,7 +191,7 @@ struct Reader {
       RecordRows::Exemplar row{};
       TimestampMs none = 0;
       time(row.time, none);
-      row.value = in.number();
+      row.value = read_double(in);
       labels(row.label_begin, row.label_count);
       out.exemplars.push_back(row);
     }
@@ -322,11 +262,7 @@ RecordHead encode_record(const metrics::AppendBatch& batch, const RecordRules& r
   put_varint(out, writer.head.metadata);
   put_signed(out, writer.head.min_time);
   put_signed(out, writer.head.max_time);
-  put_varint(out, body.size());
-  std::size_t at = out.size();
-  out.resize(at + ZSTD_compressBound(body.size()));
-  std::size_t packed = ZSTD_compress(out.data() + at, out.size() - at, body.data(), body.size(), 1);
-  out.resize(ZSTD_isError(packed) ? at : at + packed);  // cannot fail with a buffer of the bound's size
+  put_body(out, body);
   return writer.head;
 }
 
@@ -348,7 +284,7 @@ Result<std::unique_ptr<RecordRows>> decode_record(std::string_view payload) {
   Reader reader{{out->body}, *out};
   std::uint32_t symbols = reader.in.count();
   out->symbols.reserve(symbols);
-  for (std::uint32_t i = 0; i < symbols; ++i) out->symbols.push_back(reader.in.take(reader.in.varint()));
+  for (std::uint32_t i = 0; i < symbols; ++i) out->symbols.push_back(reader.in.text());
   std::uint32_t series = reader.in.count(4);
   for (std::uint32_t i = 0; i < series && !reader.in.failed; ++i) reader.series();
   std::uint32_t metadata = reader.in.count(4);

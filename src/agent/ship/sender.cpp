@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -12,7 +11,6 @@
 #include "agent/ship/ship_queue_impl.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
 namespace {
@@ -21,16 +19,6 @@ using metrics::RemoteWriteVersion;
 
 constexpr std::size_t kMaxWindowRows = 100'000;
 constexpr std::size_t kMaxMetadata = 50'000;
-// So many single rows of a batch refused one after the other, none taken: the rest of the pieces is not taken apart
-// further.
-constexpr unsigned kHopeless = 64;
-
-Task<Result<http::ClientResponse>> exchange(std::shared_ptr<Endpoint> to, http::Client& client,
-                                            http::ClientRequest request, Context context) {
-  CO_TRY_VOID(co_await to->identity.apply(request, context));
-  co_return co_await client.send(std::move(request), context);
-}
-
 }  // namespace
 
 void ShipQueueImpl::run(std::stop_token stop) {
@@ -43,14 +31,14 @@ void ShipQueueImpl::run(std::stop_token stop) {
         kMaxWindowRows, queue.max_samples_per_send * std::clamp(shards_.load(), queue.min_shards, queue.max_shards));
     auto window = read_window(target);
     if (!window) {
-      log::error("agent", "the queue cannot be read", {{"destination", name_}, {"error", window.error()}});
+      log_unreadable(window.error());
       std::unique_lock lock(mutex_);
       backlog_ = true;
       wake_.wait_for(lock, stop, queue.max_backoff, [] { return false; });
       continue;
     }
     if (window->empty()) {
-      if (window->end > cursor_position_) advance(window->end);  // records of nothing
+      if (window->end > base_) advance(window->end);  // records of nothing
       continue;
     }
     calm_ = true;
@@ -94,9 +82,9 @@ Result<Window> ShipQueueImpl::read_window(std::size_t max_rows) {
     backlog_ = false;
   }
   Window window;
-  window.end = cursor_position_;
+  window.end = base_;
   const bool again = plan_.nonce != 0;  // begun before a restart
-  auto read = partition_->read(cursor_position_, [&](const journal::Record& record) -> Result<> {
+  auto read = partition_->read(base_, [&](const journal::Record& record) -> Result<> {
     if (again ? record.position >= plan_.end : window.rows >= max_rows) {
       window.more = true;
       window.end = record.position;
@@ -143,15 +131,9 @@ void ShipQueueImpl::prepare(Window& window) {
       log::error("agent", "the queue's plan was not written; after a crash rows may be sent in other requests",
                  {{"destination", name_}, {"error", saved.error()}});
   }
-  if (window.damaged > 0) {
-    pending_rows_ -= static_cast<std::int64_t>(window.damaged);
-    drop_in_window("damaged", window.damaged, 0, 0);
-  }
-  auto left = window.deal(plan_.lanes, plan_.rows_per_batch, plan_.oldest);
-  if (left.rows > 0) {
-    pending_rows_ -= static_cast<std::int64_t>(left.rows);
-    drop_in_window("too_old", left.rows, left.min_time, left.max_time);
-  }
+  drop_in_window("damaged", {window.damaged, 0, 0}, true);
+  const Drop left = window.deal(plan_.lanes, plan_.rows_per_batch, plan_.oldest);
+  drop_in_window("too_old", left, true);
   TimestampMs first = std::numeric_limits<TimestampMs>::max(), last = std::numeric_limits<TimestampMs>::min();
   for (const Lane& lane : window.lanes) {
     for (const Batch& batch : lane.batches) {
@@ -185,10 +167,8 @@ bool ShipQueueImpl::deliver(Window& window, std::stop_token stop) {
       --in_flight;
       handle(window, reply.first, std::move(reply.second));
     }
-    if (auto saved = gaps_.save(); !saved && Steady::now() - complained_ > std::chrono::minutes(1)) {
-      complained_ = Steady::now();
+    if (auto saved = gaps_.save(); !saved && may_complain())
       log::warn("agent", "what was dropped was not noted down", {{"destination", name_}, {"error", saved.error()}});
-    }
     bool launching = !stop.stop_requested() && !over_budget_;
     auto next_try = Steady::time_point::max();
     if (launching) {
@@ -241,34 +221,17 @@ void ShipQueueImpl::launch(Window& window, std::size_t index, std::stop_token st
     version = RemoteWriteVersion::v1;
     body = encode_metadata_request(batch.metadata);
   }
-  http::ClientRequest request;
-  request.method = "POST";
-  request.url = destination.url;
-  request.timeout = destination.timeout;
-  request.body = metrics::snappy_block_encode(body);
-  request.max_response_bytes = 1 << 20;
-  request.headers.add("Content-Type", std::string(content_type(version)));
+  http::ClientRequest request = post(destination.url, destination.timeout, body, std::string(content_type(version)));
   request.headers.add("Content-Encoding", "snappy");
   request.headers.add("X-Prometheus-Remote-Write-Version", std::string(version_header(version)));
-  request.headers.add("User-Agent", options_.user_agent);
   // Servers lengthen Retry-After with it. Attempts that never reached one must not count, or it would send us away for
   // minutes when it has just come back.
   if (lane.answered > 0) request.headers.add("Retry-Attempt", std::to_string(lane.answered));
   number(lane, index, request);
   lane.sent_as = queue_id_;
   carry_gaps(lane, request);
-  for (const auto& [name, value] : destination.headers) request.headers.set(name, value);
-  requests_->add();
-  bytes_total_->add(static_cast<double>(request.body.size()));
-  auto began = Steady::now();
-  spawn<Reply>(exchange(to, client_, std::move(request), Context(stop, Steady::time_point::max())),
-               [this, index, began](Reply reply) {
-                 request_seconds_->observe(std::chrono::duration<double>(Steady::now() - began).count());
-                 // Notified under the lock: once it is free the queue may be gone.
-                 std::lock_guard lock(mutex_);
-                 replies_.emplace_back(index, std::move(reply));
-                 wake_.notify_all();
-               });
+  send({to, &to->identity}, std::move(request), destination.headers, stop,
+       [this, index](Reply reply) { replies_.emplace_back(index, std::move(reply)); });
 }
 
 void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
@@ -280,20 +243,14 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
   if (!reply) return retry(window, lane, reply.error().message, std::chrono::milliseconds(0));
   const int status = reply->status;
   if (status / 100 == 2) {
-    last_success_ = clock_.now_ms();
-    {
-      std::lock_guard lock(mutex_);
-      last_error_.clear();
-    }
+    note_success(lane);
     std::size_t rows = lane.batches.front().rows();
     delivered_total_->add(static_cast<double>(rows));
     delivered_ += rows;
     window_delivered_ += rows;
-    lane.refused = 0;
     return settled(lane, rows);
   }
-  std::string problem = "the server answered " + std::to_string(status);
-  if (std::string text = first_line(reply->body); !text.empty()) problem += ": " + text;
+  const std::string problem = problem_of(*reply);
   auto to = endpoint();
   if (status == 415 && to->destination.version == RemoteWriteVersion::v2 && to->destination.negotiate &&
       !use_v1_.exchange(true)) {
@@ -313,7 +270,7 @@ void ShipQueueImpl::handle(Window& window, std::size_t index, Reply reply) {
 
 // The front batch has found its end, good or bad.
 void ShipQueueImpl::settled(Lane& lane, std::size_t rows) {
-  pending_rows_ -= static_cast<std::int64_t>(rows);
+  pending_ -= static_cast<std::int64_t>(rows);
   lane.offset += lane.batches.front().extent();
   lane.batches.pop_front();
   lane.attempts = lane.answered = 0;
@@ -321,36 +278,20 @@ void ShipQueueImpl::settled(Lane& lane, std::size_t rows) {
 }
 
 void ShipQueueImpl::retry(Window& window, Lane& lane, std::string problem, std::chrono::milliseconds retry_after) {
-  ++retries_;
-  retries_total_->add();
   calm_ = false;
   const QueueSettings queue = endpoint()->destination.queue;
-  std::int64_t limit = queue.max_backoff.count();
-  if (lane.attempts < 20) limit = std::min(limit, queue.min_backoff.count() << lane.attempts);
-  ++lane.attempts;
-  std::chrono::milliseconds jitter(
-      std::uniform_int_distribution<std::int64_t>(0, std::max<std::int64_t>(1, limit))(random_));
-  auto now = Steady::now();
-  lane.not_before = now + retry_after + jitter;
+  const auto backoff = note_retry(lane, std::move(problem), queue.min_backoff, queue.max_backoff);
+  const auto now = Steady::now();
+  lane.not_before = now + retry_after + random_time(std::chrono::milliseconds(0), backoff);
   // The server speaks for all lanes.
   if (retry_after.count() > 0) {
     for (Lane& other : window.lanes) other.not_before = std::max(other.not_before, now + retry_after);
   }
-  if (now - complained_ > std::chrono::minutes(1)) {
-    complained_ = now;
-    log::warn("agent", "cannot deliver, will try again",
-              {{"destination", name_}, {"error", problem}, {"queued_bytes", pending_bytes()}});
-  }
-  std::lock_guard lock(mutex_);
-  last_error_ = std::move(problem);
 }
 
 // The server will not take the front batch as it is: halve it until the rows it dislikes stand alone.
 void ShipQueueImpl::refuse(Lane& lane, int status, const std::string& reason) {
-  {
-    std::lock_guard lock(mutex_);
-    last_error_ = reason;
-  }
+  note_error(reason);
   Batch& front = lane.batches.front();
   std::size_t rows = front.rows();
   if (!front.metadata.empty()) {
@@ -366,9 +307,8 @@ void ShipQueueImpl::refuse(Lane& lane, int status, const std::string& reason) {
 }
 
 void ShipQueueImpl::halve(Lane& lane) {
-  auto [first, second] = split(std::move(lane.batches.front()));
-  lane.batches.front() = std::move(second);
-  lane.batches.push_front(std::move(first));
+  auto first = take_half(lane.batches.front().items);
+  lane.batches.push_front({.items = std::move(first), .metadata = {}});
 }
 
 void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::string& reason) {
@@ -379,11 +319,8 @@ void ShipQueueImpl::dead_letter(const Batch& batch, int status, const std::strin
     item.extend(first, last);
     if (written) written = dead_letters_.add(item, status, reason, clock_.now_ms());
   }
-  if (!written)
-    log::error("agent", "the dead-letter file cannot be written", {{"destination", name_}, {"error", written.error()}});
-  dead_total_->add(static_cast<double>(rows));
-  dead_lettered_ += rows;
-  drop_in_window(status == 429 ? "rate_limited" : "refused", rows, first, last);
+  count_dead_letters(rows, written);
+  drop_in_window(status == 429 ? "rate_limited" : "refused", {rows, first, last}, false);  // settled() takes them off
 }
 
 // The budget is used up and the oldest rows are those at hand.
@@ -397,14 +334,12 @@ void ShipQueueImpl::drop_window(Window& window) {
     }
     lane.batches.clear();
   }
-  pending_rows_ -= static_cast<std::int64_t>(rows);
-  drop_in_window("queue_full", rows, first, last);
+  drop_in_window("queue_full", {rows, first, last}, true);
 }
 
-void ShipQueueImpl::drop_in_window(std::string_view reason, std::uint64_t rows, TimestampMs min_time,
-                                   TimestampMs max_time) {
-  window_dropped_ += rows;
-  count_dropped(reason, rows, min_time, max_time);
+void ShipQueueImpl::drop_in_window(std::string_view reason, const Drop& drop, bool queued) {
+  window_dropped_ += drop.rows;
+  count_dropped(reason, drop, queued);
 }
 
 // What a server that numbers requests (metrics/api/sequence.h) needs to know a repeated one.
@@ -414,26 +349,10 @@ void ShipQueueImpl::number(const Lane& lane, std::size_t index, http::ClientRequ
                                                        lane.offset + lane.batches.front().extent()));
 }
 
-void ShipQueueImpl::carry_gaps(Lane& lane, http::ClientRequest& request) {
-  lane.told_gaps.clear();
-  if (!numbered_ || telling_) return;
-  for (const Gap& gap : gaps_.due(Steady::now())) {
-    request.headers.add("X-Tocayo-Gap", gap_header(gap, "metrics", options_.host));
-    lane.told_gaps.push_back(gap.id);
-  }
-  telling_ = !lane.told_gaps.empty();
-}
-
 bool ShipQueueImpl::heed_sequence(Lane& lane, const http::ClientResponse& reply) {
   std::string_view word = reply.headers.get("X-Tocayo-Sequence");
   if (word.empty()) return true;
-  numbered_ = true;
-  if (reply.status / 100 == 2 && !lane.told_gaps.empty()) {
-    std::size_t count = 0;
-    std::string_view text = reply.headers.get("X-Tocayo-Gaps-Recorded");
-    std::from_chars(text.data(), text.data() + text.size(), count);
-    gaps_.recorded(std::span(lane.told_gaps).first(std::min(count, lane.told_gaps.size())));
-  }
+  heed_gaps(lane, reply);
   if (reply.status != 409 || (word != "behind" && word != "partly")) return true;
   if (word == "partly" && lane.batches.front().weight() > 1) {
     // Taken apart before a restart: the same halves again.
@@ -452,31 +371,21 @@ bool ShipQueueImpl::heed_sequence(Lane& lane, const http::ClientResponse& reply)
   return false;
 }
 
-// Leaves a tenth of the budget free, so that this is not done for every append.
 void ShipQueueImpl::drop_oldest() {
   over_budget_ = false;
-  const std::uint64_t end = partition_->next(), keep = max_disk_ - max_disk_ / 10;
-  const std::uint64_t from = cursor_position_;
+  const std::uint64_t end = partition_->next(), keep = kept(), from = base_;
   if (end - from <= keep) return;
-  RecordHead sum;
+  Drop sum;
   std::uint64_t position = from;
   auto read = partition_->read(from, [&](const journal::Record& record) -> Result<> {
     position = record.position;
     if (end - record.position <= keep) return fail(ErrorKind::canceled, "enough");
-    if (auto head = decode_head(record.payload); head && head->rows > 0) {
-      sum.min_time = sum.rows == 0 ? head->min_time : std::min(sum.min_time, head->min_time);
-      sum.max_time = sum.rows == 0 ? head->max_time : std::max(sum.max_time, head->max_time);
-      sum.rows += head->rows;
-    }
+    if (auto head = decode_head(record.payload)) sum.add({head->rows, head->min_time, head->max_time});
     return {};
   });
-  if (!read && read.error().kind != ErrorKind::canceled) {
-    log::error("agent", "the queue cannot be read", {{"destination", name_}, {"error", read.error()}});
-    return;
-  }
+  if (!read && read.error().kind != ErrorKind::canceled) return log_unreadable(read.error());
   if (read) position = read->end;
-  pending_rows_ -= static_cast<std::int64_t>(sum.rows);
-  count_dropped("queue_full", sum.rows, sum.min_time, sum.max_time);
+  count_dropped("queue_full", sum, true);
   {
     std::lock_guard lock(mutex_);
     backlog_ = position < end;
@@ -488,20 +397,13 @@ void ShipQueueImpl::advance(std::uint64_t position) {
   {
     // With the lock: stop() waits for this.
     std::lock_guard lock(mutex_);
-    cursor_position_ = position;
+    base_ = position;
     wake_.notify_all();
   }
   oldest_pending_ = 0;
   plan_.nonce = 0;
   window_delivered_ = window_dropped_ = 0;
-  if (auto saved = save(); !saved)
-    log::error("agent", "the cursor was not written; after a restart rows will be sent again",
-               {{"destination", name_}, {"error", saved.error()}});
-  // A trim costs a new file; what has been sent may lie there for a while.
-  else if (position - std::min(position, partition_->first()) < trim_step_)
-    return;
-  else if (auto trimmed = partition_->trim(position); !trimmed)
-    log::warn("agent", "the queue was not trimmed", {{"destination", name_}, {"error", trimmed.error()}});
+  checkpoint(position);
 }
 
 }  // namespace tocayo::agent

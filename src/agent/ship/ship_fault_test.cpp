@@ -10,59 +10,22 @@
 #include <map>
 #include <random>
 
-#include "agent/host/testing.h"
 #include "agent/raw_server.h"
 #include "agent/ship/ship_queue.h"
+#include "agent/ship/testing.h"
 #include "core/testing.h"
 #include "core/text.h"
-#include "metrics/ingest_rows.h"
-#include "metrics/remote_write.h"
-#include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool eventually(const std::function<bool()>& condition) {
-  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
-
-// Takes everything, and remembers the times of the samples.
-class Sink final : public http::Client {
- public:
-  Task<Result<http::ClientResponse>> send(http::ClientRequest request, Context) override {
-    std::string body;
-    EXPECT_TRUE(metrics::snappy_block_decode(request.body, 64 << 20, body));
-    metrics::IngestLimits limits;
-    metrics::IngestRows rows;
-    rows.reset(limits, Clock::system().now_ms());
-    EXPECT_TRUE(metrics::decode_remote_write(metrics::RemoteWriteVersion::v1, body, rows));
-    std::lock_guard lock(mutex);
-    if (refuse) co_return http::ClientResponse{.status = 503};
-    for (const auto& series : rows.batch().series) {
-      for (const auto& row : series.floats) ++times[row.time];
-    }
-    co_return http::ClientResponse{.status = 204};
-  }
-  std::mutex mutex;
-  bool refuse = false;
+// How often the samples of each time were taken.
+std::map<TimestampMs, int> times_of(const std::vector<SeenSample>& samples) {
   std::map<TimestampMs, int> times;
-};
-
-Destination destination(std::string url = "http://server.example/api/v1/push") {
-  Destination out;
-  out.name = "test";
-  out.url = std::move(url);
-  out.queue.batch_send_deadline = std::chrono::milliseconds(1);
-  out.queue.min_backoff = std::chrono::milliseconds(1);
-  out.queue.max_backoff = std::chrono::milliseconds(5);
-  return out;
+  for (const SeenSample& sample : samples) ++times[sample.time];
+  return times;
 }
 
 Result<metrics::AppendResult> append(ShipQueue& queue, TimestampMs time) {
@@ -75,7 +38,7 @@ Result<metrics::AppendResult> append(ShipQueue& queue, TimestampMs time) {
 }
 
 std::unique_ptr<ShipQueue> open(const std::string& dir, http::Client& client, Registry& registry,
-                                Destination to = destination(), journal::Faults* faults = nullptr) {
+                                Destination to = near_destination(), journal::Faults* faults = nullptr) {
   ShipQueueOptions options;
   options.dir = dir;
   options.faults = faults;
@@ -88,14 +51,14 @@ std::unique_ptr<ShipQueue> open(const std::string& dir, http::Client& client, Re
 // goes on.
 TEST(ShipFault, KilledAtAnyPointOfAQueueWrite) {
   FixtureTree origin;
-  Sink sink;
+  FakeServer<SeenSample> sink(read_samples);
   Registry registry;
-  sink.refuse = true;
+  sink.answer(503);
   {
     auto queue = open(origin.path("q"), sink, registry);
     for (TimestampMs time = 1; time <= 40; ++time) ASSERT_TRUE(append(*queue, time));
   }
-  sink.refuse = false;
+  sink.answer(204);
   fs::path segment;
   for (const auto& entry : fs::recursive_directory_iterator(origin.path("q/journal"))) {
     if (entry.is_regular_file() && (segment.empty() || entry.path() > segment)) segment = entry.path();
@@ -109,21 +72,21 @@ TEST(ShipFault, KilledAtAnyPointOfAQueueWrite) {
     fs::copy(origin.path("q"), copy.path("q"), fs::copy_options::recursive);
     const auto cut = random() % (size + 1);
     fs::resize_file(fs::path(copy.path("q")) / inside, cut);
-    sink.times.clear();
+    sink.take();
     auto queue = open(copy.path("q"), sink, registry);
     ASSERT_TRUE(append(*queue, 1000)) << "cut at " << cut;
     ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; })) << "cut at " << cut;
-    std::lock_guard lock(sink.mutex);
-    ASSERT_EQ(sink.times.count(1000), 1U);
+    const auto times = times_of(sink.taken());
+    ASSERT_EQ(times.count(1000), 1U);
     // A beginning of what was written, without holes, each once.
     TimestampMs last = 0;
-    for (const auto& [time, count] : sink.times) {
+    for (const auto& [time, count] : times) {
       ASSERT_EQ(count, 1) << time;
       if (time == 1000) continue;
       ASSERT_EQ(time, last + 1) << "cut at " << cut;
       last = time;
     }
-    complete = std::max(complete, sink.times.size());
+    complete = std::max(complete, times.size());
     ASSERT_EQ(queue->status().dropped, 0U);
   }
   EXPECT_GT(complete, 20U);
@@ -141,10 +104,10 @@ class FullDisk final : public journal::Faults {
 
 TEST(ShipFault, AFullDiskIsCountedAndEndsWithTheFullness) {
   FixtureTree tree;
-  Sink sink;
+  FakeServer<SeenSample> sink(read_samples);
   Registry registry;
   FullDisk disk;
-  auto queue = open(tree.path("q"), sink, registry, destination(), &disk);
+  auto queue = open(tree.path("q"), sink, registry, near_destination(), &disk);
   ASSERT_TRUE(append(*queue, 1));
   disk.full = true;
   for (TimestampMs time = 2; time <= 4; ++time) {
@@ -155,7 +118,7 @@ TEST(ShipFault, AFullDiskIsCountedAndEndsWithTheFullness) {
   disk.full = false;
   ASSERT_TRUE(append(*queue, 5));
   ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
-  EXPECT_EQ(sink.times, (std::map<TimestampMs, int>{{1, 1}, {5, 1}}));
+  EXPECT_EQ(times_of(sink.taken()), (std::map<TimestampMs, int>{{1, 1}, {5, 1}}));
   auto status = queue->status();
   EXPECT_EQ(status.delivered, 2U);
   EXPECT_EQ(status.dropped, 3U);
@@ -169,7 +132,7 @@ TEST(ShipFault, AFullDiskIsCountedAndEndsWithTheFullness) {
 
 TEST(ShipFault, ADirectoryThatCannotBeWrittenIsSaidAtTheStart) {
   FixtureTree tree;
-  Sink sink;
+  FakeServer<SeenSample> sink(read_samples);
   Registry registry;
   // For root every mode is writable; /proc is for nobody.
   std::string dir = "/proc/tocayo-queue";
@@ -180,13 +143,13 @@ TEST(ShipFault, ADirectoryThatCannotBeWrittenIsSaidAtTheStart) {
   }
   ShipQueueOptions options;
   options.dir = dir;
-  auto queue = ShipQueue::open(options, destination(), sink, registry);
+  auto queue = ShipQueue::open(options, near_destination(), sink, registry);
   ASSERT_FALSE(queue);
   EXPECT_NE(queue.error().message.find("open the queue of test: create " + dir), std::string::npos)
       << queue.error().message;
   tree.write("file", "not a directory");
   options.dir = tree.path("file/q");
-  EXPECT_FALSE(ShipQueue::open(options, destination(), sink, registry));
+  EXPECT_FALSE(ShipQueue::open(options, near_destination(), sink, registry));
 }
 
 // Real sockets and the real client: `bad` treats the first connections, then the server mends.
@@ -201,7 +164,7 @@ void expect_delivery_after(const std::function<void(int, const std::atomic<bool>
   FixtureTree tree;
   Registry registry;
   auto client = http::Client::create();
-  Destination to = destination("http://" + server.address() + "/api/v1/push");
+  Destination to = near_destination("http://" + server.address() + "/api/v1/push");
   to.timeout = std::chrono::milliseconds(300);
   auto queue = open(tree.path("q"), *client, registry, to);
   ASSERT_TRUE(append(*queue, 1));

@@ -6,40 +6,26 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "agent/ship/destination.h"
+#include "agent/ship/queue.h"
 #include "core/error.h"
 #include "core/registry.h"
 #include "core/time.h"
 #include "http/client.h"
-#include "journal/local_journal.h"
 #include "metrics/appender.h"
 
 namespace tocayo::agent {
 
-struct ShipQueueOptions {
-  std::string dir;  // of this destination; created
-  std::string user_agent = "Tocayo";
-  std::string host;  // in reports of what was lost
-  journal::SyncMode sync = journal::SyncMode::batch;
-  std::uint64_t dead_letter_limit = 64ULL << 20;
-  journal::Faults* faults = nullptr;  // tests
-};
+using ShipQueueOptions = QueueOptions;
 
-// Rows are floats, histograms and exemplars. handed_in = delivered + dropped + pending, over the life of the queue.
-struct QueueStatus {
-  std::string name, url, directory;
+// Rows are floats, histograms and exemplars.
+struct QueueStatus : QueueFacts {
   std::string protocol;  // "1.0", "2.0"
-  std::uint64_t pending_rows = 0, pending_bytes = 0, max_disk = 0;
-  std::uint64_t delivered = 0, dropped = 0;  // since the queue was made
-  std::uint64_t handed_in = 0;
-  std::uint64_t retries = 0, dead_letters = 0;  // of this process
+  std::uint64_t pending_rows = 0;
   std::size_t shards = 0;
-  TimestampMs last_success = 0;    // 0: none in this process
-  TimestampMs oldest_pending = 0;  // of the rows being sent, 0 when there are none
-  std::size_t untold_gaps = 0;     // drops that the server has not yet recorded
-  bool numbered = false;           // the server answers repeated requests without taking them twice
-  std::string last_error;          // of the last attempt, empty after a success
+  bool numbered = false;  // the server answers repeated requests without taking them twice
 };
 
 // Life cycle: open (the sender starts and resumes at the cursor), append from any thread, reconfigure, stop. One thread

@@ -1,130 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <mutex>
+#include <map>
 #include <random>
-#include <thread>
 
-#include "agent/ship/destination.h"
 #include "agent/ship/queue_files.h"
-#include "agent/ship/request.h"
 #include "agent/ship/ship_queue.h"
+#include "agent/ship/testing.h"
 #include "core/text.h"
-#include "metrics/ingest_rows.h"
-#include "metrics/remote_write.h"
-#include "metrics/snappy_block.h"
 
 namespace tocayo::agent {
 namespace {
 
+namespace fs = std::filesystem;
 using metrics::RemoteWriteVersion;
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tocayo-ship-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    path = pattern;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::string path;
-};
-
-bool eventually(const std::function<bool()>& condition) {
-  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
-
-struct Seen {
-  Labels labels;
-  TimestampMs time;
-  double value;
-};
-
-// A server in-process: says for each request what to answer, and keeps the samples of those it took.
-class FakeServer final : public http::Client {
- public:
-  using Answer = std::function<Result<http::ClientResponse>(const std::vector<Seen>&, const http::ClientRequest&)>;
-
-  Task<Result<http::ClientResponse>> send(http::ClientRequest request, Context) override {
-    std::vector<Seen> seen = read(request);
-    std::lock_guard lock(mutex_);
-    ++requests_;
-    last_ = request;
-    auto response = answer_(seen, request);
-    if (response && response->status / 100 == 2) taken_.insert(taken_.end(), seen.begin(), seen.end());
-    co_return response;
-  }
-  void answer(Answer answer) {
-    std::lock_guard lock(mutex_);
-    answer_ = std::move(answer);
-  }
-  void answer(int status) {
-    answer([status](auto&, auto&) { return http::ClientResponse{.status = status}; });
-  }
-  std::vector<Seen> taken() const {
-    std::lock_guard lock(mutex_);
-    return taken_;
-  }
-  std::size_t requests() const {
-    std::lock_guard lock(mutex_);
-    return requests_;
-  }
-  http::ClientRequest last() const {
-    std::lock_guard lock(mutex_);
-    return last_;
-  }
-
- private:
-  static std::vector<Seen> read(const http::ClientRequest& request) {
-    std::string body;
-    EXPECT_TRUE(metrics::snappy_block_decode(request.body, 64 << 20, body));
-    bool v2 = request.headers.get("Content-Type").find("v2.Request") != std::string_view::npos;
-    metrics::IngestLimits limits;
-    metrics::IngestRows rows;
-    rows.reset(limits, Clock::system().now_ms());
-    EXPECT_TRUE(metrics::decode_remote_write(v2 ? RemoteWriteVersion::v2 : RemoteWriteVersion::v1, body, rows));
-    std::vector<Seen> seen;
-    for (const auto& series : rows.batch().series) {
-      for (const auto& row : series.floats) seen.push_back({*series.labels, row.time, row.value});
-    }
-    return seen;
-  }
-
-  mutable std::mutex mutex_;
-  Answer answer_ = [](auto&, auto&) { return http::ClientResponse{.status = 204}; };
-  std::vector<Seen> taken_;
-  std::size_t requests_ = 0;
-  http::ClientRequest last_;
-};
-
-Destination destination() {
-  Destination out;
-  out.name = "test";
-  out.url = "http://server.example/api/v1/push";
-  out.queue.batch_send_deadline = std::chrono::milliseconds(5);
-  out.queue.min_backoff = std::chrono::milliseconds(1);
-  out.queue.max_backoff = std::chrono::milliseconds(5);
-  return out;
-}
+using Seen = SeenSample;
 
 class Ship : public ::testing::Test {
  protected:
   std::unique_ptr<ShipQueue> open(Destination to) {
     ShipQueueOptions options;
-    options.dir = dir.path;
+    options.dir = dir.path("q");
     auto queue = ShipQueue::open(options, std::move(to), server, registry);
     EXPECT_TRUE(queue) << queue.error().message;
     return std::move(*queue);
@@ -150,13 +49,13 @@ class Ship : public ::testing::Test {
         << status.delivered << " delivered, " << status.dropped << " dropped, " << status.pending_rows << " pending";
   }
 
-  TempDir dir;
-  FakeServer server;
+  FixtureTree dir;
+  FakeServer<Seen> server{read_samples};
   Registry registry;
 };
 
 TEST_F(Ship, DeliversInOrderPerSeriesOverSeveralLanes) {
-  auto to = destination();
+  auto to = near_destination();
   to.queue.max_samples_per_send = 7;
   to.queue.min_shards = 4;
   auto queue = open(to);
@@ -188,7 +87,7 @@ TEST_F(Ship, RetriesServerErrorsNetworkErrorsAndRateLimitsForEver) {
       default: return http::ClientResponse{.status = 200};
     }
   });
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 3, 1000));
   ASSERT_TRUE(eventually([&] { return server.taken().size() == 3; }));
   EXPECT_TRUE(eventually([&] { return queue->status().pending_rows == 0; }));
@@ -206,7 +105,7 @@ TEST_F(Ship, AttemptsThatReachedNoServerAreNotHeldAgainstIt) {
     if (turn++ < 5) return fail(ErrorKind::unavailable, "connection refused");
     return http::ClientResponse{.status = turn <= 7 ? 503 : 200};
   });
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 1, 1000));
   ASSERT_TRUE(eventually([&] { return server.taken().size() == 1; }));
   EXPECT_EQ(told, (std::vector<std::string>{"", "", "", "", "", "", "1", "2"}));
@@ -225,7 +124,7 @@ TEST_F(Ship, HonoursRetryAfter) {
     EXPECT_GE(now - first, std::chrono::seconds(1));
     return http::ClientResponse{.status = 200};
   });
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 1, 1000));
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 1; }));
   EXPECT_EQ(server.requests(), 2U);
@@ -243,7 +142,7 @@ TEST_F(Ship, IsolatesPoisonAndDeliversTheRest) {
     }
     return http::ClientResponse{.status = 200};
   });
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 100, 1000));
   ASSERT_TRUE(eventually([&] { return queue->status().pending_rows == 0; }));
   EXPECT_EQ(server.taken().size(), 98U);
@@ -251,7 +150,7 @@ TEST_F(Ship, IsolatesPoisonAndDeliversTheRest) {
   EXPECT_EQ(status.dropped, 2U);
   EXPECT_EQ(status.dead_letters, 2U);
   expect_balance(status, 100);
-  std::string letters = *read_file(dir.path + "/dead_letters.jsonl");
+  std::string letters = *tocayo::read_file(dir.path("q/dead_letters.jsonl"));
   EXPECT_EQ(std::count(letters.begin(), letters.end(), '\n'), 2);
   EXPECT_NE(letters.find("\"i\":\"17\""), std::string::npos) << letters;
   EXPECT_NE(letters.find("the server answered 400: bad label\""), std::string::npos) << letters;
@@ -262,7 +161,7 @@ TEST_F(Ship, IsolatesPoisonAndDeliversTheRest) {
 
 TEST_F(Ship, GivesUpTakingApartWhatIsAllPoison) {
   server.answer(400);
-  auto to = destination();
+  auto to = near_destination();
   to.queue.max_samples_per_send = 2000;
   auto queue = open(to);
   ASSERT_TRUE(append(*queue, 2000, 1000));
@@ -274,7 +173,7 @@ TEST_F(Ship, GivesUpTakingApartWhatIsAllPoison) {
 TEST_F(Ship, ATooLargeRequestIsHalvedWithoutLoss) {
   server.answer(
       [](const std::vector<Seen>& rows, auto&) { return http::ClientResponse{.status = rows.size() > 3 ? 413 : 200}; });
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 50, 1000));
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 50; }));
   EXPECT_EQ(queue->status().dropped, 0U);
@@ -283,13 +182,13 @@ TEST_F(Ship, ATooLargeRequestIsHalvedWithoutLoss) {
 TEST_F(Ship, ResumesAtTheCursorAfterARestart) {
   server.answer(503);
   {
-    auto queue = open(destination());
+    auto queue = open(near_destination());
     for (TimestampMs time = 1; time <= 30; ++time) ASSERT_TRUE(append(*queue, 10, time * 1000));
     EXPECT_TRUE(eventually([&] { return server.requests() > 2; }));
   }
   EXPECT_TRUE(server.taken().empty());
   server.answer(200);
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
   auto taken = server.taken();
   EXPECT_EQ(taken.size(), 300U);
@@ -300,7 +199,7 @@ TEST_F(Ship, ResumesAtTheCursorAfterARestart) {
   // And what is settled stays settled.
   queue.reset();
   std::size_t before = server.requests();
-  queue = open(destination());
+  queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 1, 99'000));
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 301; }));
   EXPECT_EQ(server.requests(), before + 1);
@@ -310,19 +209,19 @@ TEST_F(Ship, ResumesAtTheCursorAfterARestart) {
 TEST_F(Ship, ACursorBehindTheJournalOrDamagedLosesNothing) {
   server.answer(503);
   {
-    auto queue = open(destination());
+    auto queue = open(near_destination());
     ASSERT_TRUE(append(*queue, 5, 1000));
   }
-  ASSERT_TRUE(save_cursor(dir.path + "/cursor", {1'000'000'000, 7, 0, {}, {}}));
+  ASSERT_TRUE(save_cursor(dir.path("q/cursor"), {1'000'000'000, 7, 0, {}, {}}));
   {
     server.answer(200);
-    auto queue = open(destination());
+    auto queue = open(near_destination());
     ASSERT_TRUE(append(*queue, 5, 2000));
     ASSERT_TRUE(eventually([&] { return server.taken().size() == 5; })) << "rows behind the lost end of the journal";
   }
-  std::ofstream(dir.path + "/cursor") << "cursor 1 16 0 0 crc 00000000\n";
-  EXPECT_FALSE(load_cursor(dir.path + "/cursor"));
-  auto queue = open(destination());
+  std::ofstream(dir.path("q/cursor")) << "cursor 1 16 0 0 crc 00000000\n";
+  EXPECT_FALSE(load_cursor(dir.path("q/cursor")));
+  auto queue = open(near_destination());
   EXPECT_TRUE(eventually([&] { return server.taken().size() == 15; }))
       << "sent again rather than lost: " << server.taken().size();
 }
@@ -386,7 +285,7 @@ TEST_F(Ship, ANumberingServerTakesEachRowExactlyOnce) {
   std::uint64_t handed_in = 0;
   TimestampMs time = 0;
   for (int round = 0; round < 40; ++round) {
-    Destination to = destination();
+    Destination to = near_destination();
     to.queue.max_samples_per_send = 5 + random() % 40;
     to.queue.min_shards = 1 + random() % 4;
     auto queue = open(to);
@@ -399,7 +298,7 @@ TEST_F(Ship, ANumberingServerTakesEachRowExactlyOnce) {
     eventually([&] { return server.requests() >= requests || queue->status().pending_bytes == 0; });
     queue->stop(std::chrono::milliseconds(0));  // in the middle of things
   }
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 1, ++time));
   ++handed_in;
   ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
@@ -417,20 +316,20 @@ TEST_F(Ship, APutBackDirectoryTakesAnotherName) {
   server.answer([&](const std::vector<Seen>& seen, const http::ClientRequest& request) -> Result<http::ClientResponse> {
     return numbering.answer(request, seen.size());
   });
-  TempDir copy;
+  FixtureTree copy;
   std::size_t handed_in = 0;
   auto send = [&](int count) {
-    auto queue = open(destination());
+    auto queue = open(near_destination());
     for (int i = 0; i < count; ++i) {
       ASSERT_TRUE(append(*queue, 3, static_cast<TimestampMs>(++handed_in)));
       ASSERT_TRUE(eventually([&] { return queue->status().pending_bytes == 0; }));
     }
   };
   send(2);
-  std::filesystem::copy(dir.path, copy.path, std::filesystem::copy_options::recursive);
+  fs::copy(dir.path("q"), copy.path("q"), fs::copy_options::recursive);
   send(3);
-  std::filesystem::remove_all(dir.path);
-  std::filesystem::copy(copy.path, dir.path, std::filesystem::copy_options::recursive);
+  fs::remove_all(dir.path("q"));
+  fs::copy(copy.path("q"), dir.path("q"), fs::copy_options::recursive);
   std::size_t before = server.taken().size();
   send(1);
   EXPECT_EQ(server.taken().size(), before + 3) << "new rows are not taken for repeated ones";
@@ -439,7 +338,7 @@ TEST_F(Ship, APutBackDirectoryTakesAnotherName) {
 
 TEST_F(Ship, WhatWasDroppedIsToldAfterRecovery) {
   server.answer(503);
-  Destination to = destination();
+  Destination to = near_destination();
   to.queue.max_disk = 64 << 10;
   NumberingServer numbering;
   {
@@ -468,12 +367,12 @@ TEST_F(Ship, WhatWasDroppedIsToldAfterRecovery) {
                                        "; from=1000001; to="),
             std::string::npos)
       << numbering.gaps.back();
-  EXPECT_TRUE(std::filesystem::exists(dir.path + "/gaps"));
+  EXPECT_TRUE(fs::exists(dir.path("q/gaps")));
 }
 
 TEST_F(Ship, OverTheBudgetTheOldestGoAndAreCounted) {
   server.answer(503);
-  auto to = destination();
+  auto to = near_destination();
   to.queue.max_disk = 256 << 10;
   auto queue = open(to);
   std::uint64_t handed_in = 0;
@@ -505,7 +404,7 @@ TEST_F(Ship, OverTheBudgetTheOldestGoAndAreCounted) {
   EXPECT_EQ(taken.back().time / 1000, time) << "the newest rows are there";
   EXPECT_NE(registry.to_text().find("reason=\"queue_full\""), std::string::npos);
   std::uint64_t disk = 0;
-  for (const auto& file : std::filesystem::recursive_directory_iterator(dir.path)) {
+  for (const auto& file : fs::recursive_directory_iterator(dir.path("q"))) {
     if (file.is_regular_file()) disk += file.file_size();
   }
   EXPECT_LE(disk, to.queue.max_disk * 3 / 2);
@@ -513,7 +412,7 @@ TEST_F(Ship, OverTheBudgetTheOldestGoAndAreCounted) {
 
 TEST_F(Ship, BlockRefusesNewRowsAndKeepsTheOld) {
   server.answer(503);
-  auto to = destination();
+  auto to = near_destination();
   to.queue.max_disk = 64 << 10;
   to.queue.when_full = WhenFull::block;
   auto queue = open(to);
@@ -538,7 +437,7 @@ TEST_F(Ship, VersionTwoFallsBackToOne) {
     bool v2 = request.headers.get("X-Prometheus-Remote-Write-Version") == "2.0.0";
     return http::ClientResponse{.status = v2 ? 415 : 204};
   });
-  auto to = destination();
+  auto to = near_destination();
   to.version = RemoteWriteVersion::v2;
   to.negotiate = true;
   auto queue = open(to);
@@ -551,7 +450,7 @@ TEST_F(Ship, VersionTwoFallsBackToOne) {
 }
 
 TEST_F(Ship, OldRowsAreLeftOutWhenAskedTo) {
-  auto to = destination();
+  auto to = near_destination();
   to.queue.sample_age_limit = std::chrono::hours(1);
   auto queue = open(to);
   ASSERT_TRUE(append(*queue, 3, 1000));
@@ -563,10 +462,10 @@ TEST_F(Ship, OldRowsAreLeftOutWhenAskedTo) {
 
 TEST_F(Ship, ReconfigureChangesUrlAndKeepsTheQueue) {
   server.answer(503);
-  auto queue = open(destination());
+  auto queue = open(near_destination());
   ASSERT_TRUE(append(*queue, 2, 1000));
   EXPECT_TRUE(eventually([&] { return server.requests() > 0; }));
-  auto other = destination();
+  auto other = near_destination();
   other.url = "http://other.example/write";
   other.headers["X-Scope-OrgID"] = "blue";
   other.http.has_authorization = true;
@@ -579,198 +478,6 @@ TEST_F(Ship, ReconfigureChangesUrlAndKeepsTheQueue) {
   ASSERT_TRUE(eventually([&] { return server.taken().size() == 4; }));
   EXPECT_EQ(server.last().url, other.url);
   EXPECT_EQ(server.last().headers.get("Authorization"), "Bearer tcy_x");
-}
-
-// --- records and requests ---
-
-struct Everything {
-  Labels labels{{"__name__", "requests_total"}, {"job", "a"}};
-  Labels second{{"__name__", "latency"}, {"job", "a"}, {"zone", "z"}};
-  std::vector<metrics::FloatRow> floats{{1000, 1.5, 900}, {2000, metrics::kStaleNaN, 0}};
-  std::vector<metrics::HistogramRow> histograms;
-  std::vector<metrics::ExemplarRow> exemplars{{Labels{{"trace_id", "abc"}}, 3.5, 1500}};
-  std::vector<metrics::MetadataRow> metadata{{"requests", "counter", "How many.", ""},
-                                             {"latency", "histogram", "How long.", "seconds"}};
-  std::vector<metrics::SeriesRows> series;
-
-  Everything() {
-    auto histogram = std::make_shared<metrics::FloatHistogram>();
-    histogram->schema = 1;
-    histogram->zero_threshold = 0.001;
-    histogram->zero_count = 1;
-    histogram->count = 6;
-    histogram->sum = 12.5;
-    histogram->positive_spans = {{0, 2}};
-    histogram->positive_buckets = {2, 1};
-    histogram->negative_spans = {{1, 1}};
-    histogram->negative_buckets = {2};
-    auto fraction = std::make_shared<metrics::FloatHistogram>(*histogram);
-    fraction->count = 6.5;
-    fraction->zero_count = 1.5;
-    fraction->hint = metrics::ResetHint::gauge;
-    auto custom = std::make_shared<metrics::FloatHistogram>();
-    custom->schema = metrics::kCustomBucketsSchema;
-    custom->custom_values = {0.5, 1};
-    custom->positive_spans = {{0, 3}};
-    custom->positive_buckets = {1, 2, 3};
-    custom->count = 6;
-    custom->sum = 4;
-    histograms = {{1000, histogram, true, 500}, {2000, fraction, false, 0}, {3000, custom, true, 0}};
-    series.resize(2);
-    series[0].labels = &labels;
-    series[0].floats = floats;
-    series[0].exemplars = exemplars;
-    series[1].labels = &second;
-    series[1].histograms = histograms;
-  }
-  metrics::AppendBatch batch() { return {series, metadata}; }
-};
-
-TEST(ShipRecord, EverythingComesBack) {
-  Everything all;
-  std::string record;
-  RecordHead head = encode_record(all.batch(), {}, record);
-  EXPECT_EQ(head.rows, 6U);
-  EXPECT_EQ(head.min_time, 1000);
-  EXPECT_EQ(head.max_time, 3000);
-  EXPECT_EQ(decode_head(record)->rows, 6U);
-  auto rows = decode_record(record);
-  ASSERT_TRUE(rows) << rows.error().message;
-  ASSERT_EQ((*rows)->series.size(), 2U);
-  EXPECT_EQ((*rows)->label_set((*rows)->series[1].label_begin, (*rows)->series[1].label_count), all.second);
-  EXPECT_EQ((*rows)->floats[0].start_time, 900);
-  EXPECT_TRUE(metrics::is_stale((*rows)->floats[1].value));
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_TRUE((*rows)->histograms[i].histogram->equals(*all.histograms[i].histogram)) << i;
-    EXPECT_EQ((*rows)->histograms[i].integer, all.histograms[i].integer);
-    EXPECT_EQ((*rows)->histograms[i].start_time, all.histograms[i].start_time);
-  }
-  EXPECT_EQ((*rows)->metadata[1].unit, "seconds");
-}
-
-TEST(ShipRecord, NoTruncationOrBitFlipGetsThrough) {
-  Everything all;
-  std::string record;
-  encode_record(all.batch(), {}, record);
-  for (std::size_t size = 0; size < record.size(); ++size) EXPECT_FALSE(decode_record(record.substr(0, size))) << size;
-  std::minstd_rand random(7);
-  for (int round = 0; round < 3000; ++round) {
-    std::string damaged = record;
-    damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
-    if (auto rows = decode_record(damaged)) {  // may read; then what it names must exist
-      for (std::uint32_t symbol : (*rows)->labels) ASSERT_LT(symbol, (*rows)->symbols.size());
-    }
-  }
-}
-
-TEST(ShipRecord, ExternalLabelsAndRelabelling) {
-  Everything all;
-  auto parsed = parse_remote_write(
-      "global: {external_labels: {job: other, cluster: c1}}\n"
-      "remote_write:\n- url: http://x/write\n  write_relabel_configs: [{source_labels: [__name__], regex: latency, "
-      "action: drop}]\n",
-      "f.yaml", "");
-  ASSERT_TRUE(parsed) << parsed.error().message;
-  std::string record;
-  RecordHead head = encode_record(all.batch(), (*parsed)[0].rules, record);
-  EXPECT_EQ(head.rows, 2U) << "exemplars are off by default";
-  auto rows = decode_record(record);
-  ASSERT_EQ((*rows)->series.size(), 1U);
-  EXPECT_EQ((*rows)->label_set(0, (*rows)->series[0].label_count),
-            Labels({{"__name__", "requests_total"}, {"cluster", "c1"}, {"job", "a"}}));
-}
-
-void expect_decodes(RemoteWriteVersion version) {
-  Everything all;
-  std::string record;
-  encode_record(all.batch(), {}, record);
-  auto rows = decode_record(record);
-  std::vector<Item> items;
-  for (std::uint32_t i = 0; i < 2; ++i) {
-    const auto& series = (*rows)->series[i];
-    items.push_back({rows->get(), i, series.float_begin, series.float_count, series.histogram_begin,
-                     series.histogram_count, series.exemplar_begin, series.exemplar_count});
-  }
-  MetadataTable table;
-  for (const auto& row : all.metadata) table[row.metric] = row;
-  metrics::IngestLimits limits;
-  metrics::IngestRows out;
-  out.reset(limits, Clock::system().now_ms());
-  auto done = metrics::decode_remote_write(version, encode_request(version, items, table), out);
-  ASSERT_TRUE(done) << done.error().message;
-  auto batch = out.batch();
-  ASSERT_EQ(batch.series.size(), 2U);
-  EXPECT_EQ(*batch.series[0].labels, all.labels);
-  EXPECT_EQ(*batch.series[1].labels, all.second);
-  ASSERT_EQ(batch.series[0].floats.size(), 2U);
-  EXPECT_EQ(batch.series[0].floats[0].value, 1.5);
-  EXPECT_TRUE(metrics::is_stale(batch.series[0].floats[1].value));
-  ASSERT_EQ(batch.series[0].exemplars.size(), 1U);
-  EXPECT_EQ(batch.series[0].exemplars[0].labels.get("trace_id"), "abc");
-  ASSERT_EQ(batch.series[1].histograms.size(), 3U);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_TRUE(batch.series[1].histograms[i].histogram->equals(*all.histograms[i].histogram)) << i;
-    EXPECT_EQ(batch.series[1].histograms[i].integer, all.histograms[i].integer) << i;
-  }
-  if (version == RemoteWriteVersion::v2) {
-    EXPECT_EQ(batch.series[0].floats[0].start_time, 900);
-    ASSERT_EQ(batch.metadata.size(), 2U);
-    EXPECT_EQ(batch.metadata[0].type, "counter");
-  }
-}
-TEST(ShipRequest, VersionOneIsReadByTheServersDecoder) { expect_decodes(RemoteWriteVersion::v1); }
-TEST(ShipRequest, VersionTwoIsReadByTheServersDecoder) { expect_decodes(RemoteWriteVersion::v2); }
-
-TEST(ShipDestination, ReadsPrometheusKeysAndLocatesErrors) {
-  auto parsed = parse_remote_write(R"(remote_write:
-- url: https://user:pw@obs.example/api/v1/push?x=1
-  remote_timeout: 10s
-  protobuf_message: io.prometheus.write.v2.Request
-  headers: {X-Scope-OrgID: t1}
-  basic_auth: {username: u, password: p}
-  send_exemplars: true
-  queue_config: {min_shards: 2, max_shards: 9, max_samples_per_send: 500, capacity: 2500, batch_send_deadline: 1s, min_backoff: 10ms,
-                 max_backoff: 1s, retry_on_http_429: false, sample_age_limit: 2h, max_disk: 1GiB, when_full: block}
-  metadata_config: {send: false}
-)",
-                                   "p.yml", "/etc");
-  ASSERT_TRUE(parsed) << parsed.error().message;
-  const Destination& to = (*parsed)[0];
-  EXPECT_EQ(to.name, "https://obs.example/api/v1/push");
-  EXPECT_EQ(to.version, RemoteWriteVersion::v2);
-  EXPECT_EQ(to.queue.max_shards, 9U);
-  EXPECT_EQ(to.queue.max_disk, 1ULL << 30);
-  EXPECT_EQ(to.queue.when_full, WhenFull::block);
-  EXPECT_FALSE(to.queue.retry_on_http_429);
-  EXPECT_FALSE(to.rules.metadata);
-  EXPECT_TRUE(to.rules.exemplars);
-  EXPECT_EQ(directory_name(to).find('/'), std::string::npos);
-  auto message = [](std::string_view text) {
-    auto bad = parse_remote_write(text, "p.yml", "");
-    return bad ? std::string("no error") : bad.error().message;
-  };
-  EXPECT_NE(message("remote_write:\n- url: ftp://x\n").find("p.yml:2:"), std::string::npos)
-      << message("remote_write:\n- url: ftp://x\n");
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  qeue_config: {}\n").find("did you mean"), std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n- url: http://x\n").find("multiple"), std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  headers: {Authorization: x}\n").find("reserved"),
-            std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  sigv4: {}\n").find("not supported"), std::string::npos);
-  EXPECT_NE(message("remote_write:\n- url: http://x\n  queue_config: {max_shards: 0}\n").find("at least 1"),
-            std::string::npos);
-}
-
-TEST(ShipDestination, HidesSecretsAndExpandsTheEnvironment) {
-  auto text = without_secrets(
-      "remote_write:\n- url: http://u:pw@x/y\n  bearer_token: tcy_1\n  headers: {X-Key: abc}\n  basic_auth: {username: "
-      "u, password: p1}\n",
-      "f");
-  ASSERT_TRUE(text);
-  for (const char* secret : {"tcy_1", "abc", "p1", "pw"}) EXPECT_EQ(text->find(secret), std::string::npos) << *text;
-  EXPECT_NE(text->find("<secret>"), std::string::npos);
-  ::setenv("SHIP_TEST_A", "value", 1);
-  EXPECT_EQ(expand_environment("a ${SHIP_TEST_A} ${SHIP_TEST_NONE:-else} ${1} ${SHIP_TEST_NONE} $x ${"),
-            "a value else ${1} ${SHIP_TEST_NONE} $x ${");
 }
 
 }  // namespace

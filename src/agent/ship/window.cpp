@@ -25,8 +25,8 @@ bool Window::done() const {
                      [](const Lane& lane) { return lane.batches.empty() && !lane.in_flight; });
 }
 
-Window::Left Window::deal(std::size_t lane_count, std::size_t rows_per_batch, TimestampMs oldest) {
-  Left left{0, std::numeric_limits<TimestampMs>::max(), std::numeric_limits<TimestampMs>::min()};
+Drop Window::deal(std::size_t lane_count, std::size_t rows_per_batch, TimestampMs oldest) {
+  Drop left{0, std::numeric_limits<TimestampMs>::max(), std::numeric_limits<TimestampMs>::min()};
   lanes.clear();
   lanes.resize(lane_count);
   std::vector<std::size_t> room(lane_count, 0);  // in the last batch
@@ -59,21 +59,6 @@ Window::Left Window::deal(std::size_t lane_count, std::size_t rows_per_batch, Ti
     }
   }
   return left;
-}
-
-std::pair<Batch, Batch> split(Batch batch) {
-  Batch first;
-  std::size_t wanted = batch.weight() / 2;
-  std::size_t next = 0;
-  while (wanted > 0) {
-    Item& item = batch.items[next];
-    Item part = item.take_front(wanted);
-    wanted -= part.weight();
-    first.items.push_back(part);
-    if (item.size() == 0) ++next;
-  }
-  batch.items.erase(batch.items.begin(), batch.items.begin() + static_cast<std::ptrdiff_t>(next));
-  return {std::move(first), std::move(batch)};
 }
 
 }  // namespace tocayo::agent

@@ -4,13 +4,13 @@
 // other.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "agent/ship/queue_base.h"
 #include "agent/ship/request.h"
 
 namespace tocayo::agent {
@@ -33,16 +33,10 @@ struct Batch {
   std::uint64_t extent() const { return metadata.empty() ? rows() : 1; }
 };
 
-struct Lane {
+struct Lane : LaneState {
   std::deque<Batch> batches;  // the front one is under way or next
-  bool in_flight = false;
-  unsigned attempts = 0;
-  unsigned answered = 0;               // of these, those that the server answered: what Retry-Attempt tells it
-  unsigned refused = 0;                // single rows refused since the last success
-  std::uint64_t offset = 0;            // rows of the lane before the front batch
-  std::string sent_as;                 // the queue's name in the request under way
-  std::vector<std::string> told_gaps;  // that it carries
-  std::chrono::steady_clock::time_point not_before{};
+  unsigned answered = 0;      // of the attempts, those that the server answered: what Retry-Attempt tells it
+  std::string sent_as;        // the queue's name in the request under way
 };
 
 struct Window {
@@ -56,15 +50,8 @@ struct Window {
 
   bool empty() const { return records.empty() && damaged == 0; }
   bool done() const;
-  // Fills `lanes`; rows older than `oldest` are left out and returned as (count, first, last time).
-  struct Left {
-    std::uint64_t rows = 0;
-    TimestampMs min_time = 0, max_time = 0;
-  };
-  Left deal(std::size_t lane_count, std::size_t rows_per_batch, TimestampMs oldest);
+  // Fills `lanes`; rows older than `oldest` are left out and returned.
+  Drop deal(std::size_t lane_count, std::size_t rows_per_batch, TimestampMs oldest);
 };
-
-// Splits a batch in two halves, the earlier rows first. Its weight must be at least two.
-std::pair<Batch, Batch> split(Batch batch);
 
 }  // namespace tocayo::agent
