@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <future>
+#include <mutex>
 #include <thread>
 
 #include "core/context.h"
@@ -87,6 +89,30 @@ TEST(Registry, TextFormat) {
             "# HELP a_total counts \\\\ things\n# TYPE a_total counter\na_total{x=\"q\\\"\\n\"} 2\n"
             "# HELP h_seconds times\n# TYPE h_seconds histogram\nh_seconds_bucket{le=\"0.1\"} 1\n"
             "h_seconds_bucket{le=\"1\"} 1\nh_seconds_bucket{le=\"+Inf\"} 2\nh_seconds_sum 5.1\nh_seconds_count 2\n");
+}
+
+// An owner makes a metric while it holds the mutex that its collector takes.
+TEST(Registry, AMetricIsMadeWhileACollectorRuns) {
+  Registry registry;
+  std::mutex of_owner;
+  std::promise<void> owner_holds, collector_runs;
+  registry.add_collector(&registry, [&](std::vector<Registry::Family>& families) {
+    collector_runs.set_value();
+    std::lock_guard lock(of_owner);
+    families.push_back({"size", "of the owner", MetricType::gauge, {{"", {}, 3}}});
+  });
+  std::jthread owner([&] {
+    std::lock_guard lock(of_owner);
+    owner_holds.set_value();
+    collector_runs.get_future().wait();
+    registry.counter("made_total", "while the collector waits").add(1);
+  });
+  owner_holds.get_future().wait();
+  EXPECT_EQ(registry.to_text(),
+            "# HELP made_total while the collector waits\n# TYPE made_total counter\nmade_total 1\n"
+            "# HELP size of the owner\n# TYPE size gauge\nsize 3\n");
+  registry.remove_collectors(&registry);
+  EXPECT_EQ(registry.collect().size(), 1U);
 }
 
 Task<Result<int>> half(int value) {

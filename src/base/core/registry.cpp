@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 
 #include "core/log.h"
 
@@ -81,16 +82,20 @@ Histogram& Registry::histogram(std::string_view name, std::string_view help, Lab
 }
 
 void Registry::add_collector(const void* owner, Collector collector) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(collectors_mutex_);
   collectors_.emplace_back(owner, std::move(collector));
 }
 
 void Registry::remove_collectors(const void* owner) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(collectors_mutex_);
   std::erase_if(collectors_, [&](const auto& entry) { return entry.first == owner; });
 }
 
 std::vector<Registry::Family> Registry::collect() const {
+  // Not under mutex_: a collector takes locks of its owner, who may make a metric while he holds them.
+  std::vector<Family> collected;
+  std::lock_guard collecting(collectors_mutex_);
+  for (const auto& [owner, collector] : collectors_) collector(collected);
   std::vector<Family> families;
   std::lock_guard lock(mutex_);
   for (const auto& [name, entry] : entries_) {
@@ -111,7 +116,7 @@ std::vector<Registry::Family> Registry::collect() const {
       }
     }
   }
-  for (const auto& [owner, collector] : collectors_) collector(families);
+  std::ranges::move(collected, std::back_inserter(families));
   std::stable_sort(families.begin(), families.end(), [](const Family& a, const Family& b) { return a.name < b.name; });
   return families;
 }

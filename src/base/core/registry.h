@@ -85,7 +85,8 @@ class Registry {
                        std::span<const double> bounds = default_seconds_bounds());
 
   // Called at each collection, to fill families that are cheaper read than kept (sizes, /proc). `owner` groups
-  // callbacks for removal.
+  // callbacks for removal, which waits for those that run. A collector may take locks under which its owner makes
+  // metrics, but none under which he adds or removes collectors.
   using Collector = std::function<void(std::vector<Family>&)>;
   void add_collector(const void* owner, Collector collector);
   void remove_collectors(const void* owner);
@@ -109,8 +110,9 @@ class Registry {
   };
   Child& child(std::string_view name, std::string_view help, MetricType type, Labels labels);
 
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // of entries_
   std::map<std::string, Entry, std::less<>> entries_;
+  mutable std::mutex collectors_mutex_;  // held while they run; taken before mutex_
   std::vector<std::pair<const void*, Collector>> collectors_;
 };
 
