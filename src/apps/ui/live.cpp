@@ -346,9 +346,12 @@ void LiveHub::check_access(std::shared_ptr<Connection> connection) {
   });
 }
 
+Context LiveHub::context() const {
+  return Context(stop_.get_token(), Context::Steady::time_point::max()).with_timeout(kMostTime);
+}
+
 Task<void> LiveHub::take_turn(std::shared_ptr<Evaluator> evaluator) {
-  auto permit = co_await dependencies_.enter(
-      evaluator->tenant, Context(stop_.get_token(), Context::Steady::time_point::max()).with_timeout(kMostTime));
+  auto permit = co_await dependencies_.enter(evaluator->tenant, context());
   if (permit) {
     advance(evaluator);
     co_return;
@@ -435,9 +438,8 @@ void LiveHub::admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& s
 }
 
 promql::QueryOutcome LiveHub::evaluate(const Evaluator& evaluator, TimestampMs start, TimestampMs end) {
-  return dependencies_.reads.range(
-      evaluator.tenant, evaluator.expr, start, end, std::chrono::milliseconds(evaluator.step),
-      Context(stop_.get_token(), Context::Steady::time_point::max()).with_timeout(kMostTime));
+  return dependencies_.reads.range(evaluator.tenant, evaluator.expr, start, end,
+                                   std::chrono::milliseconds(evaluator.step), context());
 }
 
 void LiveHub::evaluate_new_steps(Evaluator& evaluator, TimestampMs end) {

@@ -64,6 +64,7 @@ class LiveHub {
   void subscribe(const std::shared_ptr<Connection>& connection, std::uint32_t id, std::string expr, std::int64_t step,
                  TimestampMs from, std::string epoch, std::uint64_t seq);
   void check_access(std::shared_ptr<Connection> connection);
+  Context context() const;  // of one evaluation, or of its wait, from now on
   Task<void> take_turn(std::shared_ptr<Evaluator> evaluator);
   void advance(const std::shared_ptr<Evaluator>& evaluator);
   void admit(Evaluator& evaluator, const std::shared_ptr<Subscription>& subscription);

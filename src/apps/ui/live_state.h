@@ -73,10 +73,15 @@ struct LiveHub::Sockets {
       to = hub;
       ++handling;
     }
+    struct Handled {  // also when something is thrown: the hub waits for it
+      Sockets& sockets;
+      ~Handled() {
+        std::lock_guard lock(sockets.mutex);
+        --sockets.handling;
+        sockets.handled.notify_all();
+      }
+    } handled_then{*this};
     to->handle(connection, text);
-    std::lock_guard lock(mutex);
-    --handling;
-    handled.notify_all();
     return true;
   }
 };

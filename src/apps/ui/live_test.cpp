@@ -11,6 +11,7 @@
 #include <deque>
 
 #include "metrics/api/limited_querier.h"
+#include "promql/test_storage.h"
 
 namespace tocayo::ui {
 namespace {
@@ -37,7 +38,7 @@ class SetClock final : public Clock {
 };
 
 // `up` with one series of 1 at any time; counts and may hold up who selects.
-class OneSeries final : public metrics::Querier {
+class OneSeries final : public promql::testing::NamelessQuerier {
   class Set final : public metrics::SeriesSet {
    public:
     explicit Set(metrics::SelectHints hints) : hints_(std::move(hints)) {}
@@ -70,14 +71,6 @@ class OneSeries final : public metrics::Querier {
     while (held && context.check()) std::this_thread::sleep_for(1ms);
     --inside;
     return std::make_unique<Set>(hints);
-  }
-  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
-                                        const Context&) const override {
-    return metrics::NameList{};
-  }
-  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
-                                         TimestampMs, std::size_t, const Context&) const override {
-    return metrics::NameList{};
   }
   mutable std::atomic<std::size_t> selections{0}, elsewhere{0}, inside{0}, most_inside{0};
   std::atomic<bool> held{false};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/percent.h"
 
+#include <algorithm>
+
 namespace tocayo {
 namespace {
 
@@ -62,16 +64,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 std::string form_encode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (is_unreserved(c)) {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      append_escaped(out, c);
-    }
-  }
+  std::string out = percent_encode(text, " ");
+  std::ranges::replace(out, ' ', '+');
   return out;
 }
 

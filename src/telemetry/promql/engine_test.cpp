@@ -19,7 +19,7 @@ using testing::TestStorage;
 constexpr std::int64_t kSecond = 1000, kMinute = 60 * kSecond;
 
 // `count` series of one metric, a sample per 15 s, without storing any.
-class ManySeries final : public metrics::Querier {
+class ManySeries final : public testing::NamelessQuerier {
  public:
   explicit ManySeries(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -34,14 +34,6 @@ class ManySeries final : public metrics::Querier {
     set->hints = hints;
     last_hints = hints;
     return set;
-  }
-  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
-                                        const Context&) const override {
-    return metrics::NameList{};
-  }
-  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
-                                         TimestampMs, std::size_t, const Context&) const override {
-    return metrics::NameList{};
   }
   mutable metrics::SelectHints last_hints;
   mutable std::atomic<std::size_t> reads{0};

@@ -30,7 +30,7 @@ constexpr std::int64_t kMinute = 60'000;
 constexpr std::chrono::microseconds kAlways{0}, kNever{std::chrono::hours(1)};
 
 // A store that is watched: each select and read may do something first.
-class Watched final : public metrics::Querier {
+class Watched final : public testing::NamelessQuerier {
  public:
   explicit Watched(const TestStorage& store) : store_(store) {}
 
@@ -51,14 +51,6 @@ class Watched final : public metrics::Querier {
     set->owner = const_cast<Watched*>(this);
     set->inner = TRY(store_.select(matchers, own, context));
     return set;
-  }
-  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
-                                        const Context&) const override {
-    return metrics::NameList{};
-  }
-  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
-                                         TimestampMs, std::size_t, const Context&) const override {
-    return metrics::NameList{};
   }
   metrics::QueryMeter* meter = nullptr;  // counts selections that bring no meter of their own
 

@@ -38,4 +38,17 @@ class TestStorage final : public metrics::Querier {
   std::map<Labels, std::shared_ptr<const Points>> series_;  // shared: series sets outlive changes
 };
 
+// For stores of tests that have nothing to say about names.
+class NamelessQuerier : public metrics::Querier {
+ public:
+  Result<metrics::NameList> label_names(std::span<const std::vector<Matcher>>, TimestampMs, TimestampMs, std::size_t,
+                                        const Context&) const override {
+    return metrics::NameList{};
+  }
+  Result<metrics::NameList> label_values(const std::string&, std::span<const std::vector<Matcher>>, TimestampMs,
+                                         TimestampMs, std::size_t, const Context&) const override {
+    return metrics::NameList{};
+  }
+};
+
 }  // namespace tocayo::promql::testing

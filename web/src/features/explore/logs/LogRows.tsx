@@ -36,7 +36,7 @@ export function LogRows({ lines, title, zone, look, words, detail, follow = fals
   const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(look.line ? [look.line] : []));
   // The same function as long as the lines are the same: with another one, the places of all of them are worked out anew.
   const getItemKey = useCallback((index: number) => lines[index]?.key ?? index, [lines]);
-  const { columns, above } = useTextPlace(scroller, `.${css.text}`, look.wrap);
+  const { columns, above } = useTextPlace(scroller, `.${css.text}`, look.wrap, lines.length > 0);
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,

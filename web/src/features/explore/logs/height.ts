@@ -41,12 +41,17 @@ export interface TextPlace {
 
 const UNKNOWN: TextPlace = { columns: Number.POSITIVE_INFINITY, above: 0 };
 
-/** Where the texts (`selector`) of the list stand in their lines, kept current while its width changes. */
-export function useTextPlace(scroller: RefObject<HTMLElement | null>, selector: string, wrap: boolean): TextPlace {
+/** Where the texts (`selector`) of the list stand in their lines, kept current while its width changes; `any`: it has lines. */
+export function useTextPlace(
+  scroller: RefObject<HTMLElement | null>,
+  selector: string,
+  wrap: boolean,
+  any: boolean,
+): TextPlace {
   const [place, setPlace] = useState(UNKNOWN);
   useLayoutEffect(() => {
     const box = scroller.current;
-    if (!box) return;
+    if (!box || !any) return;
     const measure = () => {
       const text = box.querySelector<HTMLElement>(selector);
       const line = text?.parentElement;
@@ -59,10 +64,12 @@ export function useTextPlace(scroller: RefObject<HTMLElement | null>, selector: 
       setPlace((known) => (known.columns === columns && known.above === above ? known : { columns, above }));
     };
     measure();
+    // Another font may come first.
+    void document.fonts?.ready.then(measure);
     const watch = new ResizeObserver(measure);
     watch.observe(box);
     return () => watch.disconnect();
-  }, [scroller, selector, wrap]);
+  }, [scroller, selector, wrap, any]);
   return place;
 }
 
